@@ -1,0 +1,44 @@
+# make demo   install, then fine-tune on the offline default; figures and tables in runs/demo
+# make test   install, then run the tests that need no network
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export HF_HUB_OFFLINE := 1
+export TOKENIZERS_PARALLELISM := false
+
+.PHONY: install demo test slow lint types wheel check clean
+
+install: $(VENV)/installed
+
+# torch comes first and pinned: a later package that asks for a bare torch finds it there.
+$(VENV)/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test]'
+	touch $@
+
+demo: install
+	$(BIN)/accelerate launch --num_processes 1 --num_machines 1 --mixed_precision no --dynamo_backend no \
+		recipes/text_classification.py --config recipes/configs/demo.yaml
+
+test: install
+	$(BIN)/python -m pytest -m "not slow"
+
+slow: install
+	$(BIN)/python -m pytest -m slow
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: install
+	$(BIN)/mypy
+
+# The built wheel, alone in a fresh environment: its parts are there and its recipe starts.
+wheel: install
+	sh tests/check_wheel.sh $(BIN)/python
+
+check: lint types test wheel
+
+clean:
+	rm -rf $(VENV) build dist runs *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,52 @@
+"""Learning-rate schedules by name, validation-driven stopping and recipes for the Hugging Face Trainer.
+
+Importing this package loads neither torch nor transformers. ``from hf_strategies import EarlyStopping``, or
+any other name below that works with the Trainer, also makes every schedule's name valid in
+``TrainingArguments(lr_scheduler_type=...)``; ``import hf_strategies.auto`` does just that.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from hf_strategies.errors import StrategyError
+from hf_strategies.schedules import SCHEDULES, Schedule, schedule
+from hf_strategies.stopping import Verdict, patience
+
+if TYPE_CHECKING:
+    from hf_strategies.trainer.arguments import StrategyArguments
+    from hf_strategies.trainer.best_weights import BestWeights
+    from hf_strategies.trainer.early_stopping import EarlyStopping
+    from hf_strategies.trainer.lr_scheduler import ScheduleLR
+
+__all__ = [
+    "SCHEDULES",
+    "BestWeights",
+    "EarlyStopping",
+    "Schedule",
+    "ScheduleLR",
+    "StrategyArguments",
+    "StrategyError",
+    "Verdict",
+    "patience",
+    "schedule",
+]
+
+__version__ = "0.1.0"
+
+# Loaded at first use: these need torch, and all but the first two transformers.
+_LAZY = {
+    "BestWeights": "hf_strategies.trainer.best_weights",
+    "ScheduleLR": "hf_strategies.trainer.lr_scheduler",
+    "EarlyStopping": "hf_strategies.trainer.early_stopping",
+    "StrategyArguments": "hf_strategies.trainer.arguments",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_LAZY[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(set(globals()) | set(__all__))

@@ -1,0 +1,1 @@
+"""What a run looked like: tables, figures, a section for the model card."""

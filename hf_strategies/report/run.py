@@ -1,0 +1,62 @@
+"""A finished run, read from the Trainer's state: its evaluations, why it ended, what was best."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["RunReport"]
+
+_NOT_METRICS = ("_runtime", "_per_second", "_preparation_time")
+
+
+@dataclass(frozen=True)
+class RunReport:
+    """The log of a run with the record that `EarlyStopping` left, if it took part.
+
+    ``log_history`` and ``record`` are as in `trainer_state.json`.
+    """
+
+    log_history: Sequence[Mapping[str, Any]]
+    record: Mapping[str, Any] | None
+
+    @classmethod
+    def of_state(cls, state: Mapping[str, Any]) -> "RunReport":
+        """Read the mapping that `trainer_state.json` holds.
+
+        >>> RunReport.of_state({"log_history": [{"eval_loss": 0.5, "step": 3}]}).evaluations
+        [{'eval_loss': 0.5, 'step': 3}]
+        """
+        records = [
+            record
+            for name, record in (state.get("stateful_callbacks") or {}).items()
+            if name.startswith("EarlyStopping(")
+        ]
+        return cls(state["log_history"], records[0] if records else None)
+
+    @property
+    def monitor(self) -> str:
+        """The metric that was watched; without early stopping the validation loss."""
+        return str(self.record["monitor"]) if self.record else "eval_loss"
+
+    @property
+    def evaluations(self) -> list[dict[str, Any]]:
+        """The log's entries of evaluations, one per step, without timings."""
+        found: dict[int, dict[str, Any]] = {}
+        for entry in self.log_history:
+            if any(key.startswith("eval_") for key in entry):
+                kept = {key: value for key, value in entry.items() if not key.endswith(_NOT_METRICS)}
+                found.setdefault(int(entry["step"]), kept)
+        return list(found.values())
+
+    @property
+    def learning_rates(self) -> list[tuple[int, float]]:
+        """The logged learning rates with their steps."""
+        return [(entry["step"], entry["learning_rate"]) for entry in self.log_history if "learning_rate" in entry]
+
+    @property
+    def ending(self) -> str:
+        """Why training ended, in one sentence."""
+        if self.record and self.record["stopped"]:
+            return str(self.record["reason"])
+        last = max((int(entry["step"]) for entry in self.log_history), default=0)
+        return f"Trained to the end of the budget, at step {last}."

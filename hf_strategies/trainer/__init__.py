@@ -1,0 +1,1 @@
+"""The edge: all that touches torch, accelerate and transformers."""

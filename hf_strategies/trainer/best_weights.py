@@ -1,0 +1,82 @@
+"""A copy of the best weights in CPU memory."""
+
+import os
+from collections.abc import Iterator
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from hf_strategies.errors import StrategyError
+
+__all__ = ["BestWeights"]
+
+
+class BestWeights:
+    """Keep a copy of a model's weights in CPU memory and put it back later.
+
+    What is copied: the parameters that require a gradient and all buffers, each once when tied. Cost: that many
+    bytes of CPU memory, and one copy of them at each `keep`. Frozen parameters cannot have changed and are left
+    alone. The optimizer's state is not kept.
+
+    For whole models on one device or replicated (DDP); not for sharded ones (FSDP, DeepSpeed ZeRO-3).
+
+    >>> model = nn.Linear(2, 1)
+    >>> best = BestWeights(model)
+    >>> best.keep()
+    >>> before = model.weight.clone()
+    >>> _ = nn.init.zeros_(model.weight)
+    >>> best.restore()
+    >>> bool((model.weight == before).all())
+    True
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self._model = model
+        self._kept: dict[str, Tensor] = {}
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether there is a copy to restore."""
+        return bool(self._kept)
+
+    @torch.no_grad()
+    def keep(self) -> None:
+        """Copy the weights as they are now, in place of an earlier copy."""
+        for name, tensor in self._tensors():
+            if name in self._kept:
+                self._kept[name].copy_(tensor)
+            else:
+                self._kept[name] = tensor.detach().to("cpu", copy=True)
+
+    @torch.no_grad()
+    def restore(self) -> None:
+        """Put the kept weights back into the model, in place; raises `StrategyError` when none are kept."""
+        if not self._kept:
+            raise StrategyError("no weights are kept: call keep() before restore()")
+        for name, tensor in self._tensors():
+            if name in self._kept:
+                tensor.copy_(self._kept[name])
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the kept weights to a safetensors file, whole or not at all."""
+        unfinished = f"{os.fspath(path)}.tmp"
+        save_file(self._kept, unfinished)
+        os.replace(unfinished, path)
+
+    def load(self, path: str | os.PathLike[str]) -> None:
+        """Read kept weights from a file that `save` wrote; raises `StrategyError` if they fit another model."""
+        loaded = load_file(path)
+        shapes = {name: tensor.shape for name, tensor in self._tensors()}
+        for name, tensor in loaded.items():
+            if shapes.get(name, tensor.shape) != tensor.shape:
+                raise StrategyError(
+                    f"{os.fspath(path)!r} is of another model: {name} has shape {tuple(tensor.shape)}"
+                )
+        self._kept = loaded
+
+    def _tensors(self) -> Iterator[tuple[str, Tensor]]:
+        for name, parameter in self._model.named_parameters():
+            if parameter.requires_grad or name in self._kept:
+                yield name, parameter
+        yield from self._model.named_buffers()

@@ -1,0 +1,216 @@
+"""Early stopping for the Trainer: the decision is `stopping.patience` over the Trainer's own log."""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+from accelerate.state import AcceleratorState
+from accelerate.utils import DistributedType, broadcast_object_list
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.trainer import TRAINER_STATE_NAME
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, IntervalStrategy
+
+import hf_strategies.auto  # noqa: F401  importing the callback is the one line that registers the schedules
+from hf_strategies.errors import StrategyError, did_you_mean
+from hf_strategies.stopping import Evaluation, Judgement, PatienceRule
+from hf_strategies.trainer.best_weights import BestWeights
+
+__all__ = ["EarlyStopping"]
+
+# Its lines go out at warning level: that is what a script shows which configures no logging.
+logger = logging.getLogger(__name__)
+
+_SHARDED = {DistributedType.FSDP, DistributedType.DEEPSPEED, DistributedType.MEGATRON_LM}
+
+
+class EarlyStopping(TrainerCallback):
+    """Stop training when a validation metric has stopped improving, and keep the best weights.
+
+    Training stops at the evaluation that is the ``patience``-th in a row without an improvement; a value v
+    improves on the best b when v < b - ``min_delta`` (``mode="min"``) or v > b + ``min_delta`` (``"max"``).
+    NaN and infinities never improve. Several evaluations at one step count once.
+
+    The decision is a pure function of the Trainer's `log_history`, which every checkpoint holds: a resumed run
+    decides as the uninterrupted one would, and one that had stopped does not train on. It needs neither
+    `load_best_model_at_end` nor `metric_for_best_model` nor any `save_strategy`. On several processes all follow
+    rank 0. What happened is in `trainer_state.json` under `stateful_callbacks`.
+
+    Args:
+        monitor: a metric of `evaluate()`, with or without ``eval_`` in front.
+        patience: evaluations without improvement that are allowed, at least 1.
+        min_delta: smallest change that is an improvement, in the metric's unit, at least 0.
+        mode: ``"min"`` or ``"max"``; None when ``monitor`` is a metric whose direction is known.
+        restore_best_weights: keep the weights of the best evaluation in CPU memory (see `BestWeights`) and put
+            them back at the end of training, whatever ended it. Each checkpoint that is not itself the best then
+            holds them too, in one more file of the size of the weights, so that a resumed run has them.
+
+    Raises `StrategyError` for a bad argument, when training starts without an `eval_strategy` or with sharded
+    weights to restore, and at the first evaluation that lacks the metric.
+
+    >>> from transformers import Trainer, TrainingArguments
+    >>> args = TrainingArguments("out", eval_strategy="epoch", lr_scheduler_type="linear_warmup_cosine_decay")
+    >>> callbacks = [EarlyStopping(monitor="accuracy", patience=3)]  # Trainer(..., callbacks=callbacks)
+    """
+
+    def __init__(
+        self,
+        monitor: str = "loss",
+        patience: int = 3,
+        min_delta: float = 0.0,
+        mode: str | None = None,
+        restore_best_weights: bool = True,
+    ) -> None:
+        self.rule = PatienceRule.read(monitor, patience, min_delta, mode)
+        self.restore_best_weights = restore_best_weights
+        self._weights: BestWeights | None = None
+        self._training = False
+        self._stopped_before = False
+        self._metric_seen = False
+        self._other_metrics: set[str] = set()
+
+    # --- events ---------------------------------------------------------------------------------------------
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Check the settings, and take up where a resumed run left off."""
+        self._check_settings(args)
+        self._weights = BestWeights(kwargs["model"]) if self.restore_best_weights else None
+        self._training, self._stopped_before, self._metric_seen = True, False, False
+        self._other_metrics = set()
+        if state.global_step > 0:
+            self._resume(args, state, control)
+
+    def on_evaluate(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Decide, and keep the weights when they are the best so far."""
+        if not self._training or self._stopped_before:
+            return
+        if not self._finds_metric(kwargs["metrics"]):
+            return
+        judgement = self._judge(state)
+        if self._weights and judgement.last_is_best:
+            self._weights.keep()
+        self._record(state, judgement)
+        if judgement.stop:
+            control.should_training_stop = True
+            _say(state, self.rule.reason(judgement))
+
+    def on_step_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Fail if the evaluations since the last step, of whatever sets, had no such metric."""
+        self._refuse_unknown_metric()
+
+    def on_pre_optimizer_step(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Take the force out of the one step that the Trainer's loop cannot be kept from making."""
+        if self._stopped_before:
+            for group in kwargs["optimizer"].param_groups:
+                group["lr"] = 0.0
+
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """Put the best weights beside a checkpoint that is not itself the best."""
+        best = self._judge(state).best
+        if not (best and self._weights and self._weights.is_kept and args.should_save):
+            return
+        if best.step != state.global_step:
+            self._weights.save(self._weights_file(args, state))
+
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Restore the best weights and write down how it ended."""
+        self._training = False
+        self._refuse_unknown_metric()
+        judgement = self._judge(state)
+        restored = False
+        if self._weights and judgement.best and self._weights.is_kept:
+            self._weights.restore()
+            restored = True
+            _say(state, f"Restored the best weights, of step {judgement.best.step}.")
+        self._record(state, judgement, restored)
+        if args.should_save and not state.is_hyper_param_search:
+            state.save_to_json(str(_output_dir(args) / TRAINER_STATE_NAME))
+
+    # --- parts ----------------------------------------------------------------------------------------------
+
+    def _check_settings(self, args: TrainingArguments) -> None:
+        if args.eval_strategy == IntervalStrategy.NO:
+            raise StrategyError(
+                f"EarlyStopping(monitor={self.rule.monitor!r}) with eval_strategy='no' has nothing to watch: set"
+                " eval_strategy='epoch', or 'steps' with eval_steps"
+            )
+        kind = AcceleratorState().distributed_type
+        if self.restore_best_weights and kind in _SHARDED:
+            raise StrategyError(
+                f"restore_best_weights=True cannot keep weights that {kind.value} shards: set"
+                " restore_best_weights=False and use load_best_model_at_end=True"
+            )
+
+    def _judge(self, state: TrainerState) -> Judgement:
+        # All processes follow the first: one that went another way would hang or abort the next collective.
+        box = [self.rule.judge(state.log_history)]
+        broadcast_object_list(box, from_process=0)
+        return box[0]
+
+    def _resume(self, args: TrainingArguments, state: TrainerState, control: TrainerControl) -> None:
+        judgement = self._judge(state)
+        if self._weights and judgement.best:
+            self._find_weights(self._weights, args, state, judgement.best)
+        if judgement.stop:
+            self._stopped_before = control.should_training_stop = True
+            _say(state, f"This run has stopped already and does not train on. {self.rule.reason(judgement)}")
+
+    def _find_weights(
+        self, weights: BestWeights, args: TrainingArguments, state: TrainerState, best: Evaluation
+    ) -> None:
+        file = self._weights_file(args, state)
+        if best.step == state.global_step:
+            weights.keep()
+        elif file.is_file():
+            weights.load(file)
+        else:
+            _say(
+                state,
+                f"The best weights so far ({self.rule.monitor}={best.value:.6g} at step {best.step}) are lost because"
+                f" {str(file)!r} is missing: what is restored is the best from here on, if it is better than that.",
+            )
+
+    def _weights_file(self, args: TrainingArguments, state: TrainerState) -> Path:
+        checkpoint = _output_dir(args) / f"{PREFIX_CHECKPOINT_DIR}-{state.global_step}"
+        return checkpoint / f"best_weights-{self.rule.monitor}-{self.rule.mode}-{self.rule.min_delta:g}.safetensors"
+
+    def _finds_metric(self, metrics: Mapping[str, Any]) -> bool:
+        found = self.rule.monitor in metrics
+        self._metric_seen |= found
+        if not self._metric_seen:
+            self._other_metrics |= {key for key in metrics if key.startswith("eval_")}
+        return found
+
+    def _refuse_unknown_metric(self) -> None:
+        # Not at the first evaluation that lacks it: with a dict of eval sets, each set has one of its own.
+        if self._other_metrics and not self._metric_seen:
+            raise StrategyError(
+                f"monitor={self.rule.monitor!r} is not among the metrics of evaluate():"
+                f" {did_you_mean(self.rule.monitor, self._other_metrics)}"
+            )
+
+    def _record(self, state: TrainerState, judgement: Judgement, restored: bool = False) -> None:
+        # Not through ExportableState: the Trainer raises KeyError for such a callback that is new on resume.
+        rule = self.rule
+        key = f"EarlyStopping({rule.monitor}, patience={rule.patience}, min_delta={rule.min_delta:g})"
+        records: dict[str, Any] = cast("dict[str, Any]", state.stateful_callbacks)
+        records[key] = rule.record(judgement) | {"restored_best_weights": restored}
+
+
+def _say(state: TrainerState, line: str) -> None:
+    if state.is_world_process_zero:
+        logger.warning(line)
+
+
+def _output_dir(args: TrainingArguments) -> Path:
+    return Path(cast(str, args.output_dir))

@@ -1,0 +1,98 @@
+"""Make the schedules' names valid in transformers: the only place that patches it.
+
+`TrainingArguments`, `HfArgumentParser` and `get_scheduler` all go through the closed enum `SchedulerType`, and
+the last one on through the table `TYPE_TO_SCHEDULER_FUNCTION`. So a name becomes a true member of the enum and
+a row of the table; nothing else is touched, and transformers' own names keep their behaviour.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from torch.optim import Optimizer
+from transformers import optimization
+from transformers.trainer_utils import SchedulerType
+from transformers.utils import logging
+
+from hf_strategies.errors import StrategyError
+from hf_strategies.schedules import SCHEDULES, blueprint, schedule
+from hf_strategies.trainer.enum_members import add_members, member_name
+from hf_strategies.trainer.lr_scheduler import ScheduleLR
+
+__all__ = ["check_scheduler_arguments", "register_schedules", "registered_names", "scheduler_type"]
+
+logger = logging.get_logger(__name__)
+
+_REGISTERED: set[str] = set()
+
+# What belongs in TrainingArguments; inside lr_scheduler_kwargs it would reach the schedule twice.
+_ELSEWHERE = {
+    "warmup_steps": "TrainingArguments(warmup_steps=...)",
+    "num_warmup_steps": "TrainingArguments(warmup_steps=...)",
+    "total_steps": "TrainingArguments(max_steps=...) or num_train_epochs",
+    "num_training_steps": "TrainingArguments(max_steps=...) or num_train_epochs",
+    "optimizer": "TrainingArguments(optim=...)",
+}
+
+
+def register_schedules(names: Iterable[str] = tuple(SCHEDULES)) -> None:
+    """Register schedules with transformers; those that are registered already stay as they are.
+
+    All names are checked before anything changes: an unknown one, or one that transformers owns, raises
+    `StrategyError` and registers none.
+    """
+    new = [name for name in names if name not in _REGISTERED]
+    for name in new:
+        blueprint(name)
+        if name in SchedulerType._value2member_map_ or member_name(name) in SchedulerType.__members__:
+            raise StrategyError(f"schedule name {name!r} belongs to transformers: choose another name")
+    members = add_members(SchedulerType, new, scheduler_type)
+    optimization.TYPE_TO_SCHEDULER_FUNCTION.update({member: _factory(name) for name, member in members.items()})
+    _REGISTERED.update(new)
+
+
+def registered_names() -> tuple[str, ...]:
+    """Return the names that are registered, sorted."""
+    return tuple(sorted(_REGISTERED))
+
+
+def scheduler_type(name: str) -> SchedulerType:
+    """Return the member of `SchedulerType` for a name; pickled members come back through this function."""
+    register_schedules()
+    return SchedulerType(name)
+
+
+def check_scheduler_arguments(name: str, kwargs: object, *, total_steps: int, warmup_steps: int) -> None:
+    """Raise `StrategyError` for what would fail when the Trainer creates the scheduler, before it does.
+
+    ``kwargs`` is `lr_scheduler_kwargs` after parsing. For transformers' own names only its type is checked.
+    """
+    if kwargs is not None and not isinstance(kwargs, dict):
+        raise StrategyError(
+            f"lr_scheduler_kwargs={kwargs!r} is no mapping: give JSON such as '{{\"min_lr_ratio\": 0.1}}'"
+        )
+    if name in _REGISTERED:
+        _refuse_misplaced(kwargs or {})
+        schedule(name, total_steps=total_steps, warmup_steps=warmup_steps, **(kwargs or {}))
+
+
+def _refuse_misplaced(kwargs: dict[str, Any]) -> None:
+    for key in kwargs:
+        if key in _ELSEWHERE:
+            raise StrategyError(
+                f"lr_scheduler_kwargs has {key}={kwargs[key]!r}: give it as {_ELSEWHERE[key]}, not here"
+            )
+
+
+def _factory(name: str) -> Callable[..., ScheduleLR]:
+    def create(optimizer: Optimizer, num_warmup_steps: int, num_training_steps: int, **kwargs: Any) -> ScheduleLR:
+        _refuse_misplaced(kwargs)
+        if num_warmup_steps == 0 and blueprint(name).warmup.name != "none":
+            logger.warning(
+                f"lr_scheduler_type={name!r} with warmup_steps=0: there is no warmup. Set warmup_steps to a number"
+                " of steps or a fraction of training, such as 0.1."
+            )
+        return ScheduleLR(optimizer, name, total_steps=num_training_steps, warmup_steps=num_warmup_steps, **kwargs)
+
+    create.__name__ = create.__qualname__ = f"get_{name}_schedule"
+    create.__doc__ = f"Create the {name} schedule; see hf_strategies.schedule({name!r}, ...)."
+    return create

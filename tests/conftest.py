@@ -1,0 +1,49 @@
+"""Settings before transformers is imported, and what several tests share."""
+
+import os
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture
+def checkout() -> Path:
+    """The root of the checkout."""
+    return CHECKOUT
+
+
+@pytest.fixture
+def real_data() -> Path:
+    """The folder of real data sets beside the checkout."""
+    folder = CHECKOUT.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("the real data sets are not beside this checkout")
+    return folder
+
+
+@pytest.fixture
+def make_trainer(tmp_path: Path) -> Callable[..., Any]:
+    """Make a stock Trainer of a two-weight model on 16 examples (4 steps an epoch), with metrics as told.
+
+    ``scores`` are the values of ``eval_score``, one per evaluation; they do not depend on the model.
+    """
+    from tests.tiny import tiny_trainer
+
+    def make(scores: Sequence[float] = (), *, folder: str = "out", **options: Any) -> Any:
+        return tiny_trainer(tmp_path / folder, scores, **options)
+
+    return make
+
+
+@pytest.fixture(autouse=True)
+def _offline_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep what tests cache out of the user's own cache."""
+    monkeypatch.setenv("HF_STRATEGIES_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))

@@ -1,0 +1,48 @@
+"""Every mistake gets one line with the argument, its value and the remedy."""
+
+import re
+from typing import Any
+
+import pytest
+
+from hf_strategies import StrategyError, schedule
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "words"),
+    [
+        ("cosine_decy", {}, r"unknown schedule 'cosine_decy': did you mean 'cosine_decay'"),
+        ("linear_warmup_step_decay", {"gama": 0.5}, r"takes no parameter 'gama': did you mean 'gamma'\?"),
+        ("constant_decay", {"min_lr_ratio": 0.5}, r"takes no parameter 'min_lr_ratio': none is known"),
+        ("step_decay", {"gamma": 0}, r"gamma=0 is out of range: give a number in \(0, 1\]"),
+        ("step_decay", {"gamma": "-0.5"}, r"gamma='-0.5' is out of range"),
+        ("step_decay", {"gamma": "fast"}, r"gamma='fast' is not a number"),
+        ("step_decay", {"gamma": float("nan")}, r"gamma=nan is not finite"),
+        ("step_decay", {"gamma": True}, r"gamma=True is not a number"),
+        ("step_decay", {"gamma": None}, r"gamma=None is not a number"),
+        ("step_decay", {"step_size": 0}, r"step_size=0 gives 0 steps: give a length of at least one step"),
+        ("step_decay", {"step_size": 1.0}, r"step_size=1.0 is ambiguous: write step_size=1 for steps"),
+        ("step_decay", {"step_size": "2ep"}, r"step_size='2ep' counts epochs.*give steps_per_epoch"),
+        ("cosine_decay", {"min_lr_ratio": 1.5}, r"min_lr_ratio=1.5 is out of range: give a number in \[0, 1\]"),
+        ("exponential_warmup_cosine_decay", {"warmup_start": 0}, r"warmup_start=0 is out of range.*\(0, 1\]"),
+        ("linear_warmup_cosine_decay", {"warmup_steps": -1}, r"warmup_steps=-1 is negative"),
+        ("linear_warmup_cosine_decay", {"warmup_steps": 100}, r"warmup_steps=100 .*leaves nothing of the 100"),
+        ("linear_warmup_cosine_decay", {"warmup_steps": 1.0}, r"warmup_steps=1.0 is ambiguous"),
+        ("linear_warmup_cosine_decay", {"warmup_steps": 0.999}, r"warmup_steps=0.999 \(100 steps\) leaves nothing"),
+        ("cosine_decay", {"warmup_steps": 5}, r"warmup_steps=5 .* no warmup: .*'linear_warmup_cosine_decay'"),
+        ("cosine_decay", {"total_steps": 0}, r"total_steps=0 is no number of steps"),
+        ("cosine_decay", {"total_steps": 10.0}, r"total_steps=10.0 is no number of steps"),
+    ],
+)
+def test_a_mistake_is_told_with_its_value_and_the_remedy(name: str, options: dict[str, Any], words: str) -> None:
+    with pytest.raises(StrategyError) as raised:
+        schedule(name, **({"total_steps": 100} | options))
+    assert re.search(words, str(raised.value))
+    assert "\n" not in str(raised.value)
+
+
+def test_numbers_may_come_as_text_as_flags_and_yaml_give_them() -> None:
+    text = schedule("exponential_warmup_step_decay", total_steps=50, warmup_steps="5", gamma="5e-1", step_size="10")
+    same = schedule("exponential_warmup_step_decay", total_steps=50, warmup_steps=5, gamma=0.5, step_size=10)
+    assert text.learning_rates(1.0) == same.learning_rates(1.0)
+    assert dict(text.parameters) == {"warmup_start": 0.01, "gamma": 0.5, "step_size": 10, "min_lr_ratio": 0.0}

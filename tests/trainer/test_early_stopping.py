@@ -1,0 +1,336 @@
+"""Early stopping in the stock Trainer, with the values of the metric given."""
+
+import json
+import logging
+import math
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import Trainer, TrainerCallback
+
+from hf_strategies import EarlyStopping, StrategyError
+from tests.tiny import flat, learning_rates
+
+EACH_STEP = {"eval_strategy": "steps", "eval_steps": 1, "max_steps": 12}
+# best at step 3, patience 2 is used up at step 5
+SCORES = [0.5, 0.6, 0.8, 0.7, 0.75, 0.9, 0.95, 0.99, 1.0, 1.1, 1.2, 1.3]
+
+
+def record(trainer: Trainer) -> dict[str, Any]:
+    """The one record of early stopping in the trainer's state."""
+    records: Any = trainer.state.stateful_callbacks
+    (found,) = [value for name, value in records.items() if name.startswith("EarlyStopping(")]
+    return dict(found)
+
+
+def stopping(**options: Any) -> EarlyStopping:
+    return EarlyStopping(**({"monitor": "score", "mode": "max", "patience": 2} | options))
+
+
+def test_stops_at_the_step_worked_out_by_hand_and_restores_the_best_weights(make_trainer: Callable[..., Any]) -> None:
+    trainer = make_trainer(SCORES, callbacks=[stopping()], **EACH_STEP)
+    trainer.train()
+    assert trainer.state.global_step == 5
+    assert sorted(trainer.weights_at) == [1, 2, 3, 4, 5]
+    assert torch.equal(flat(trainer.model), trainer.weights_at[3])
+    assert not torch.equal(trainer.weights_at[3], trainer.weights_at[5])
+
+
+def test_without_restoring_the_last_weights_stay(make_trainer: Callable[..., Any]) -> None:
+    trainer = make_trainer(SCORES, callbacks=[stopping(restore_best_weights=False)], **EACH_STEP)
+    trainer.train()
+    assert torch.equal(flat(trainer.model), trainer.weights_at[5])
+    assert record(trainer)["restored_best_weights"] is False
+
+
+def test_restores_the_best_weights_too_when_the_budget_ends_training(make_trainer: Callable[..., Any]) -> None:
+    trainer = make_trainer(SCORES, callbacks=[stopping(patience=9)], **(EACH_STEP | {"max_steps": 5}))
+    trainer.train()
+    assert trainer.state.global_step == 5
+    assert torch.equal(flat(trainer.model), trainer.weights_at[3])
+    assert record(trainer)["stopped"] is False
+
+
+@pytest.mark.parametrize("monitor", ["score", "eval_score"])
+def test_the_metric_may_be_named_with_or_without_eval(make_trainer: Callable[..., Any], monitor: str) -> None:
+    trainer = make_trainer(SCORES, callbacks=[stopping(monitor=monitor)], **EACH_STEP)
+    trainer.train()
+    assert trainer.state.global_step == 5
+
+
+def test_the_record_is_in_trainer_state_json_even_without_checkpoints(
+    make_trainer: Callable[..., Any], tmp_path: Path
+) -> None:
+    trainer = make_trainer(SCORES, callbacks=[stopping(min_delta=0.01)], **EACH_STEP)
+    trainer.train()
+    state = json.loads((tmp_path / "out" / "trainer_state.json").read_text())
+    found = state["stateful_callbacks"]["EarlyStopping(eval_score, patience=2, min_delta=0.01)"]
+    assert found == record(trainer)
+    assert (found["stop_step"], found["best_step"], found["best_value"]) == (5, 3, 0.8)
+    assert found["restored_best_weights"] is True
+    assert found["reason"].startswith(
+        "Stopped early at step 5 (epoch 1.25): eval_score has not improved by more than"
+    )
+
+
+def test_one_line_of_the_log_says_why(make_trainer: Callable[..., Any], caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, logger="hf_strategies"):
+        make_trainer(SCORES, callbacks=[stopping()], **EACH_STEP).train()
+    said = [entry.getMessage() for entry in caplog.records if entry.name.startswith("hf_strategies")]
+    assert said == [
+        "Stopped early at step 5 (epoch 1.25): eval_score has not improved for 2 evaluations;"
+        " best 0.8 at step 3 (epoch 0.75).",
+        "Restored the best weights, of step 3.",
+    ]
+
+
+@pytest.mark.parametrize("strategy", ["no", "steps", "epoch", "best"])
+def test_does_not_depend_on_the_save_strategy(make_trainer: Callable[..., Any], strategy: str) -> None:
+    options = EACH_STEP | {"save_strategy": strategy, "save_steps": 4, "save_total_limit": 1}
+    if strategy == "best":
+        options |= {"metric_for_best_model": "loss"}
+    trainer = make_trainer(SCORES, callbacks=[stopping()], **options)
+    trainer.train()
+    assert trainer.state.global_step == 5
+    assert torch.equal(flat(trainer.model), trainer.weights_at[3])
+
+
+def test_has_the_last_word_over_load_best_model_at_end(make_trainer: Callable[..., Any]) -> None:
+    options = EACH_STEP | {"save_strategy": "steps", "save_steps": 1}
+    options |= {"load_best_model_at_end": True, "metric_for_best_model": "score", "greater_is_better": False}
+    trainer = make_trainer(SCORES, callbacks=[stopping()], **options)
+    trainer.train()
+    assert trainer.state.best_global_step == 1
+    assert torch.equal(flat(trainer.model), trainer.weights_at[3])
+
+
+def test_an_evaluation_per_epoch_is_an_evaluation(make_trainer: Callable[..., Any]) -> None:
+    trainer = make_trainer(SCORES, callbacks=[stopping()], eval_strategy="epoch", num_train_epochs=20)
+    trainer.train()
+    assert (trainer.state.global_step, trainer.state.epoch) == (20, 5.0)
+    assert torch.equal(flat(trainer.model), trainer.weights_at[12])
+
+
+class EvaluateTwice(TrainerCallback):
+    """Ask for an evaluation at the end of each epoch, where the Trainer makes one anyway."""
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        control.should_evaluate = state.global_step % 4 == 0
+
+
+def test_two_evaluations_at_one_step_count_once(make_trainer: Callable[..., Any]) -> None:
+    scores = [score for score in SCORES for _ in range(2)]
+    callbacks = [stopping(), EvaluateTwice()]
+    trainer = make_trainer(scores, callbacks=callbacks, eval_strategy="epoch", num_train_epochs=20)
+    trainer.train()
+    assert trainer.state.global_step == 20
+    assert record(trainer)["evaluations"] == 5
+
+
+def test_nan_does_not_improve_and_infinity_is_not_best_for_ever(make_trainer: Callable[..., Any]) -> None:
+    scores = [0.5, math.inf, 0.6, math.nan, 0.7, 0.6, math.nan, 1.0]
+    trainer = make_trainer(scores, callbacks=[stopping()], **EACH_STEP)
+    trainer.train()
+    assert trainer.state.global_step == 7
+    assert torch.equal(flat(trainer.model), trainer.weights_at[5])
+
+
+def test_steady_small_gains_are_an_improvement_once_they_add_up(make_trainer: Callable[..., Any]) -> None:
+    scores = [0.500 + 0.004 * index for index in range(12)]
+    trainer = make_trainer(scores, callbacks=[stopping(patience=3, min_delta=0.005)], **EACH_STEP)
+    trainer.train()
+    assert trainer.state.global_step == 12
+
+
+def test_an_evaluation_after_training_changes_nothing(make_trainer: Callable[..., Any]) -> None:
+    trainer = make_trainer(SCORES, callbacks=[stopping()], **EACH_STEP)
+    trainer.train()
+    before, weights = record(trainer), flat(trainer.model)
+    trainer.evaluate()
+    assert record(trainer) == before
+    assert torch.equal(flat(trainer.model), weights)
+
+
+def test_a_second_train_starts_afresh(make_trainer: Callable[..., Any]) -> None:
+    trainer = make_trainer([*SCORES[:5], *SCORES[:5]], callbacks=[stopping()], **EACH_STEP)
+    trainer.train()
+    trainer.train()
+    assert trainer.state.global_step == 5
+    assert torch.equal(flat(trainer.model), trainer.weights_at[3])
+
+
+def test_two_of_them_keep_two_records(make_trainer: Callable[..., Any]) -> None:
+    callbacks = [stopping(patience=4), stopping(patience=2)]
+    trainer = make_trainer(SCORES, callbacks=callbacks, **EACH_STEP)
+    trainer.train()
+    records: Any = trainer.state.stateful_callbacks
+    assert [value["patience"] for name, value in records.items() if name.startswith("EarlyS")] == [4, 2]
+    assert trainer.state.global_step == 5
+
+
+def test_one_of_several_evaluation_sets_is_watched(make_trainer: Callable[..., Any]) -> None:
+    scores = [score for value in SCORES for score in (0.1, value)]
+    trainer = make_trainer(scores, callbacks=[stopping(monitor="b_score")], **EACH_STEP)
+    trainer.eval_dataset = {"a": trainer.eval_dataset, "b": trainer.eval_dataset}
+    trainer.train()
+    assert trainer.state.global_step == 5
+    assert record(trainer)["monitor"] == "eval_b_score"
+
+
+@pytest.mark.parametrize("as_dict", [False, True])
+def test_a_metric_that_no_evaluation_has_is_an_error_with_near_matches(
+    make_trainer: Callable[..., Any], as_dict: bool
+) -> None:
+    trainer = make_trainer(SCORES, callbacks=[stopping(monitor="scor")], **EACH_STEP)
+    if as_dict:
+        trainer.eval_dataset = {"a": trainer.eval_dataset}
+    name = "eval_a_score" if as_dict else "eval_score"
+    with pytest.raises(StrategyError, match=f"monitor='eval_scor' is not among .*did you mean '{name}'"):
+        trainer.train()
+    assert trainer.state.global_step == 1
+
+
+def test_without_evaluations_it_refuses_to_start(make_trainer: Callable[..., Any]) -> None:
+    trainer = make_trainer(SCORES, callbacks=[stopping()], max_steps=3)
+    with pytest.raises(StrategyError, match="eval_strategy='no' has nothing to watch: set eval_strategy='epoch'"):
+        trainer.train()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"patience": 0}, "patience=0 is no patience"),
+        ({"min_delta": -1}, "min_delta=-1 is negative"),
+        ({"mode": None}, "no telling whether lower or higher is better"),
+        ({"mode": "down"}, "mode='down' is no direction"),
+    ],
+)
+def test_a_bad_setting_is_told_before_there_is_a_trainer(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(StrategyError, match=words):
+        stopping(**options)
+
+
+# --- resume ---------------------------------------------------------------------------------------------------
+
+
+def resume(make_trainer: Callable[..., Any], step: int, scores: list[float], **options: Any) -> Trainer:
+    """Resume the run in the folder "out" from a checkpoint, as a new process would; later checkpoints are gone."""
+    trainer: Trainer = make_trainer(scores, callbacks=[stopping()], **options)
+    folder = Path(str(trainer.args.output_dir))
+    for later in range(step + 1, 20):
+        shutil.rmtree(folder / f"checkpoint-{later}", ignore_errors=True)
+    trainer.train(resume_from_checkpoint=str(folder / f"checkpoint-{step}"))
+    return trainer
+
+
+SAVING = EACH_STEP | {"save_strategy": "steps", "save_steps": 1, "lr_scheduler_type": "linear_warmup_cosine_decay"}
+SAVING |= {"warmup_steps": 3}
+
+
+@pytest.mark.parametrize("step", [1, 2, 3, 4])
+def test_a_resumed_run_stops_and_restores_as_the_uninterrupted_one(
+    make_trainer: Callable[..., Any], step: int
+) -> None:
+    whole = make_trainer(SCORES, callbacks=[stopping()], **SAVING)
+    whole.train()
+    resumed = resume(make_trainer, step, SCORES[step:], **SAVING)
+    assert resumed.state.global_step == whole.state.global_step == 5
+    assert torch.equal(flat(resumed.model), flat(whole.model))
+    assert torch.equal(flat(resumed.model), whole.weights_at[3])
+    assert record(resumed) == record(whole)
+    assert learning_rates(resumed) == learning_rates(whole)
+
+
+def test_a_run_that_had_stopped_does_not_train_on(
+    make_trainer: Callable[..., Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    whole = make_trainer(SCORES, callbacks=[stopping()], **SAVING)
+    whole.train()
+    with caplog.at_level(logging.WARNING, logger="hf_strategies"):
+        resumed = resume(make_trainer, 5, SCORES[5:], **SAVING)
+    assert "This run has stopped already and does not train on." in caplog.text
+    assert torch.equal(flat(resumed.model), flat(whole.model))
+    assert resumed.state.global_step == 6  # the Trainer's loop makes one step; it moved nothing:
+
+
+def test_the_step_after_a_stop_moves_no_weight(make_trainer: Callable[..., Any]) -> None:
+    options = {"callbacks": [stopping(restore_best_weights=False)]}
+    whole = make_trainer(SCORES, **options, **SAVING)
+    whole.train()
+    again = make_trainer(SCORES[5:], callbacks=[stopping(restore_best_weights=False)], **SAVING)
+    again.train(resume_from_checkpoint=str(Path(whole.args.output_dir) / "checkpoint-5"))
+    assert torch.equal(flat(again.model), flat(whole.model))
+
+
+def test_more_patience_given_on_resume_lets_a_stopped_run_go_on(make_trainer: Callable[..., Any]) -> None:
+    whole = make_trainer(SCORES, callbacks=[stopping()], **SAVING)
+    whole.train()
+    again = make_trainer([0.7, 0.7, 0.7, 0.7, 0.7, 0.7, 0.7], callbacks=[stopping(patience=4)], **SAVING)
+    again.train(resume_from_checkpoint=str(Path(whole.args.output_dir) / "checkpoint-5"))
+    assert again.state.global_step == 7
+    assert torch.equal(flat(again.model), whole.weights_at[3])
+
+
+def test_a_callback_that_is_new_on_resume_judges_the_whole_history(make_trainer: Callable[..., Any]) -> None:
+    before = make_trainer(SCORES[:4], **(SAVING | {"max_steps": 4}))
+    before.train()
+    resumed = resume(make_trainer, 4, SCORES[4:], **SAVING)
+    assert resumed.state.global_step == 5
+    assert record(resumed)["best_step"] == 3
+
+
+def test_lost_best_weights_are_said_to_be_lost_and_nothing_else_is_restored(
+    make_trainer: Callable[..., Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    before = make_trainer(SCORES[:4], **(SAVING | {"max_steps": 4}))
+    before.train()
+    with caplog.at_level(logging.WARNING, logger="hf_strategies"):
+        resumed = resume(make_trainer, 4, SCORES[4:], **SAVING)
+    assert "The best weights so far (eval_score=0.8 at step 3) are lost" in caplog.text
+    assert record(resumed)["restored_best_weights"] is False
+    assert torch.equal(flat(resumed.model), resumed.weights_at[5])  # type: ignore[attr-defined]
+
+
+def test_with_the_trainer_s_own_restoring_of_callbacks_it_decides_the_same(make_trainer: Callable[..., Any]) -> None:
+    options = SAVING | {"restore_callback_states_from_checkpoint": True}
+    whole = make_trainer(SCORES, callbacks=[stopping()], **options)
+    whole.train()
+    resumed = resume(make_trainer, 4, SCORES[4:], **options)
+    assert resumed.state.global_step == 5
+    assert torch.equal(flat(resumed.model), whole.weights_at[3])
+
+
+# --- transformers' own callback, for comparison ------------------------------------------------------------------
+
+
+def theirs(patience: int, threshold: float = 0.0) -> TrainerCallback:
+    from transformers import EarlyStoppingCallback
+
+    return EarlyStoppingCallback(patience, threshold)
+
+
+def test_transformers_stops_while_the_metric_improves_steadily_and_ours_does_not(
+    make_trainer: Callable[..., Any],
+) -> None:
+    scores = [0.500 + 0.004 * index for index in range(12)]
+    options = EACH_STEP | {"metric_for_best_model": "score", "greater_is_better": True}
+    other = make_trainer(scores, callbacks=[theirs(3, 0.005)], folder="theirs", **options)
+    other.train()
+    ours = make_trainer(scores, callbacks=[stopping(patience=3, min_delta=0.005)], folder="ours", **options)
+    ours.train()
+    assert (other.state.global_step, ours.state.global_step) == (4, 12)
+
+
+def test_transformers_forgets_its_patience_on_resume_and_ours_does_not(make_trainer: Callable[..., Any]) -> None:
+    options = SAVING | {"metric_for_best_model": "score", "greater_is_better": True}
+    steps = {}
+    for name, make in (("theirs", lambda: theirs(2)), ("ours", stopping)):
+        make_trainer(SCORES[:4], callbacks=[make()], folder=name, **(options | {"max_steps": 4})).train()
+        resumed = make_trainer([0.75, 0.75, 0.75, 0.75], callbacks=[make()], folder=name, **options)
+        resumed.train(resume_from_checkpoint=True)
+        steps[name] = resumed.state.global_step
+    assert steps == {"theirs": 6, "ours": 5}
