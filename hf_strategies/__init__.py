@@ -9,7 +9,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from hf_strategies.errors import StrategyError
-from hf_strategies.schedules import SCHEDULES, Schedule, schedule
+from hf_strategies.schedules import (
+    SCHEDULES,
+    Schedule,
+    register_decay,
+    register_schedule,
+    register_warmup,
+    schedule,
+)
 from hf_strategies.stopping import Verdict, patience
 
 if TYPE_CHECKING:
@@ -28,6 +35,9 @@ __all__ = [
     "StrategyError",
     "Verdict",
     "patience",
+    "register_decay",
+    "register_schedule",
+    "register_warmup",
     "schedule",
 ]
 

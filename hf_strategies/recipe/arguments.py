@@ -191,6 +191,7 @@ def prepare_run(args: RecipeArguments, splits: Mapping[str, Sequence[object]]) -
         args.lr_scheduler_kwargs,
         total_steps=steps,
         warmup_steps=args.get_warmup_steps(steps),
+        learning_rate=args.learning_rate or 0.0,
     )
     if args.get_warmup_steps(steps) >= steps:
         raise StrategyError(
@@ -202,6 +203,8 @@ def prepare_run(args: RecipeArguments, splits: Mapping[str, Sequence[object]]) -
 
 def _choose_checkpoint(args: RecipeArguments) -> None:
     folder = Path(args.output_dir or ".")
+    if folder.is_file():
+        raise StrategyError(f"output_dir={str(folder)!r} is a file: give a folder")
     last = get_last_checkpoint(str(folder)) if folder.is_dir() else None
     wanted = args.resume_from_checkpoint
     if wanted in ("last", "true", "True"):

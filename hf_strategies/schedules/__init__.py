@@ -1,17 +1,31 @@
 """Learning-rate schedules as pure functions of the optimizer step; needs neither torch nor transformers."""
 
-from hf_strategies.schedules.grid import SCHEDULES, Blueprint, Schedule, blueprint, schedule
-from hf_strategies.schedules.shapes import DECAYS, WARMUPS, Shape
+from hf_strategies.schedules.custom import register_decay, register_schedule, register_warmup
+from hf_strategies.schedules.grid import Schedule, schedule
+from hf_strategies.schedules.parameters import Choice, Length, Milestones, Real
+from hf_strategies.schedules.plans import GridPlan, Plan
+from hf_strategies.schedules.registry import SCHEDULES, find_plan, load_entry_points
+from hf_strategies.schedules.shapes import Shape
+from hf_strategies.schedules.tables import DECAYS, WARMUPS
 from hf_strategies.schedules.units import to_steps
 
 __all__ = [
     "DECAYS",
     "SCHEDULES",
     "WARMUPS",
-    "Blueprint",
+    "Choice",
+    "GridPlan",
+    "Length",
+    "Milestones",
+    "Plan",
+    "Real",
     "Schedule",
     "Shape",
-    "blueprint",
+    "find_plan",
+    "load_entry_points",
+    "register_decay",
+    "register_schedule",
+    "register_warmup",
     "schedule",
     "to_steps",
 ]

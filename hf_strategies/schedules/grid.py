@@ -1,31 +1,18 @@
-"""A schedule: one warmup curve and one decay curve joined at ``warmup_steps``, named after both."""
+"""Schedules from their names: lengths and parameters are read here, the curves come from the plan."""
 
-from collections.abc import Callable, Iterable, Mapping
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from types import MappingProxyType
 from typing import Any
 
 from hf_strategies.errors import StrategyError, did_you_mean
-from hf_strategies.schedules.parameters import Clock, Parameter
-from hf_strategies.schedules.shapes import DECAYS, WARMUPS, Shape
+from hf_strategies.schedules.parameters import Clock
+from hf_strategies.schedules.plans import Multiplier, Plan
+from hf_strategies.schedules.registry import find_plan
 from hf_strategies.schedules.units import to_steps
 
-__all__ = ["SCHEDULES", "Blueprint", "Schedule", "blueprint", "schedule"]
-
-
-@dataclass(frozen=True)
-class Blueprint:
-    """A name with its two curves, before any number of steps is known."""
-
-    name: str
-    warmup: Shape
-    decay: Shape
-
-    @property
-    def parameters(self) -> dict[str, Parameter]:
-        """All parameters by the names that users give; those of the warmup begin with ``warmup_``."""
-        return {_prefixed(key): row for key, row in self.warmup.parameters.items()} | dict(self.decay.parameters)
+__all__ = ["Schedule", "build", "schedule"]
 
 
 @dataclass(frozen=True)
@@ -42,8 +29,8 @@ class Schedule:
     name: str
     total_steps: int
     warmup_steps: int
-    parameters: Mapping[str, float | int | None]
-    multiplier: Callable[[float], float]
+    parameters: Mapping[str, Any]
+    multiplier: Multiplier
 
     def __call__(self, step: float) -> float:
         """Return the ratio of the peak learning rate after ``step`` optimizer steps."""
@@ -56,30 +43,6 @@ class Schedule:
         [0.0, 0.5, 1.0, 0.5]
         """
         return [peak * self.multiplier(step) for step in range(self.total_steps)]
-
-
-def grid(warmups: Iterable[Shape], decays: Iterable[Shape]) -> dict[str, Blueprint]:
-    """Cross warmups with decays under the names ``{warmup}_warmup_{decay}_decay`` and ``{decay}_decay``."""
-    crossed = {}
-    for warmup in warmups:
-        for decay in decays:
-            name = f"{decay.name}_decay" if warmup.name == "none" else f"{warmup.name}_warmup_{decay.name}_decay"
-            crossed[name] = Blueprint(name, warmup, decay)
-    return crossed
-
-
-SCHEDULES: Mapping[str, Blueprint] = MappingProxyType(grid(WARMUPS, DECAYS))
-
-
-def blueprint(name: str) -> Blueprint:
-    """Look a schedule's curves up by its name; an unknown name raises `StrategyError` with near matches.
-
-    >>> blueprint("exponential_warmup_step_decay").decay.name
-    'step'
-    """
-    if name not in SCHEDULES:
-        raise StrategyError(f"unknown schedule {name!r}: {did_you_mean(str(name), SCHEDULES)}")
-    return SCHEDULES[name]
 
 
 def schedule(
@@ -97,7 +60,7 @@ def schedule(
     ``total_steps`` (optimizer steps, warmup included) and W is ``warmup_steps`` (steps as int, a fraction of
     the training as float in (0, 1), or epochs as ``"2ep"`` when ``steps_per_epoch`` is given); 0 <= W < N.
     ``parameters`` are those of the two curves, such as ``warmup_start``, ``min_lr_ratio``, ``gamma``,
-    ``step_size``: ``blueprint(name).parameters`` tells them with defaults and units. Numbers may be text.
+    ``step_size``; ``hf-strategies show NAME`` tells them with defaults and units. Numbers may be text.
 
     Raises `StrategyError` for an unknown name or parameter and for a value out of range.
 
@@ -105,16 +68,28 @@ def schedule(
     >>> [round(f(step), 3) for step in (0, 10, 20, 60, 100, 1000)]
     [0.01, 0.1, 1.0, 0.55, 0.1, 0.1]
     """
-    plan = blueprint(name)
-    clock = Clock(_positive("total_steps", total_steps), steps_per_epoch)
-    warmup = _warmup_length(plan, warmup_steps, clock)
+    plan = find_plan(name)
+    return build(
+        plan, parameters, total_steps=total_steps, warmup_steps=warmup_steps, steps_per_epoch=steps_per_epoch
+    )
+
+
+def build(
+    plan: Plan,
+    parameters: Mapping[str, Any],
+    *,
+    total_steps: int,
+    warmup_steps: int | float | str = 0,
+    steps_per_epoch: float | None = None,
+) -> Schedule:
+    """Build a schedule from its plan, as `schedule` does from its name."""
+    total = _positive("total_steps", total_steps)
+    warmup = _warmup_length(plan, warmup_steps, total, steps_per_epoch)
+    clock = Clock(total, warmup, steps_per_epoch)
     values = _read_parameters(plan, parameters, clock)
-    multiplier = _join(plan, warmup, clock.total_steps, values)
-    return Schedule(name, clock.total_steps, warmup, MappingProxyType(values), multiplier)
-
-
-def _prefixed(parameter: str) -> str:
-    return f"warmup_{parameter}"
+    return Schedule(
+        plan.name, total, warmup, MappingProxyType(values), _clamped(plan.multiplier(clock, values), total)
+    )
 
 
 def _positive(name: str, value: object) -> int:
@@ -123,23 +98,28 @@ def _positive(name: str, value: object) -> int:
     return value
 
 
-def _warmup_length(plan: Blueprint, warmup_steps: int | float | str, clock: Clock) -> int:
-    total = clock.total_steps
-    warmup = to_steps("warmup_steps", warmup_steps, total_steps=total, steps_per_epoch=clock.steps_per_epoch)
-    if warmup >= total and warmup > 0:
+def _warmup_length(plan: Plan, given: int | float | str, total: int, steps_per_epoch: float | None) -> int:
+    warmup = to_steps("warmup_steps", given, total_steps=total, steps_per_epoch=steps_per_epoch)
+    if warmup == 0:
+        return min(math.ceil(plan.default_warmup * total), total - 1)
+    if warmup >= total:
         raise StrategyError(
-            f"warmup_steps={warmup_steps!r} ({warmup} steps) leaves nothing of the {total} training steps:"
+            f"warmup_steps={given!r} ({warmup} steps) leaves nothing of the {total} training steps:"
             " lower warmup_steps or train longer"
         )
-    if warmup and plan.warmup.name == "none":
+    if not plan.has_warmup:
         raise StrategyError(
-            f"warmup_steps={warmup_steps!r} with {plan.name!r}, which has no warmup: set warmup_steps=0, or"
-            f" take 'linear_warmup_{plan.name}'"
+            f"warmup_steps={given!r} with {plan.name!r}, which has no warmup: set warmup_steps=0, or take a schedule"
+            f" that has one{_with_warmup(plan.name)}"
         )
     return warmup
 
 
-def _read_parameters(plan: Blueprint, given: Mapping[str, Any], clock: Clock) -> dict[str, Any]:
+def _with_warmup(name: str) -> str:
+    return f", such as 'linear_warmup_{name}'" if name.endswith("_decay") else ""
+
+
+def _read_parameters(plan: Plan, given: Mapping[str, Any], clock: Clock) -> dict[str, Any]:
     rows = plan.parameters
     for key in given:
         if key not in rows:
@@ -150,15 +130,10 @@ def _read_parameters(plan: Blueprint, given: Mapping[str, Any], clock: Clock) ->
     }
 
 
-def _join(plan: Blueprint, warmup: int, total: int, values: Mapping[str, Any]) -> Callable[[float], float]:
-    rise = partial(plan.warmup.function, **{key: values[_prefixed(key)] for key in plan.warmup.parameters})
-    fall = partial(plan.decay.function, **{key: values[key] for key in plan.decay.parameters})
-    decay_steps = total - warmup
-
+def _clamped(function: Multiplier, total: int) -> Multiplier:
     # A plain function, not a callable object: LambdaLR writes the __dict__ of an object into scheduler.pt and
     # would overwrite the configuration with the old run's on resume.
     def multiplier(step: float) -> float:
-        step = min(max(step, 0), total)
-        return rise(step / warmup) if step < warmup else fall(step - warmup, decay_steps)
+        return function(min(max(step, 0), total))
 
     return multiplier

@@ -1,21 +1,38 @@
 """The parameters that a curve takes: default, unit, bounds, and how a given value is read."""
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from itertools import pairwise
+from typing import Any, Protocol
 
 from hf_strategies.checks import number
-from hf_strategies.errors import StrategyError
+from hf_strategies.errors import StrategyError, did_you_mean
 from hf_strategies.schedules.units import to_steps
 
-__all__ = ["Clock", "Length", "Parameter", "Real"]
+__all__ = ["Choice", "Clock", "Length", "Milestones", "Parameter", "Real"]
 
 
 @dataclass(frozen=True)
 class Clock:
-    """What the lengths are measured against: optimizer steps in the training and, if known, in an epoch."""
+    """What lengths are measured against, in optimizer steps: the training, its warmup and, if known, an epoch.
+
+    ``end`` is where the curve ends, if not at the end of the training.
+    """
 
     total_steps: int
+    warmup_steps: int = 0
     steps_per_epoch: float | None = None
+    end: int | None = None
+
+    @property
+    def decay_steps(self) -> int:
+        """The steps after the warmup."""
+        return (self.total_steps if self.end is None else self.end) - self.warmup_steps
+
+    def steps(self, name: str, value: object) -> int:
+        """Turn a length, as a user gives it, into steps."""
+        return to_steps(name, value, total_steps=self.total_steps, steps_per_epoch=self.steps_per_epoch)
 
 
 class Parameter(Protocol):
@@ -29,10 +46,10 @@ class Parameter(Protocol):
     def shown(self) -> str:
         """The default as the documentation shows it."""
 
-    def read(self, name: str, value: object, clock: Clock) -> float | int | None:
+    def read(self, name: str, value: object, clock: Clock) -> Any:
         """Check ``value`` and turn it into what the curve computes with."""
 
-    def read_default(self, name: str, clock: Clock) -> float | int | None:
+    def read_default(self, name: str, clock: Clock) -> Any:
         """The default as the curve computes with it."""
 
 
@@ -57,24 +74,56 @@ class Real:
             return None
         given = float(number(name, value))
         if not self.low <= given <= self.high or (self.above_low and given == self.low):
-            bracket = "(" if self.above_low else "["
-            raise StrategyError(
-                f"{name}={value!r} is out of range: give a number in {bracket}{self.low:g}, {self.high:g}]"
-            )
+            raise StrategyError(f"{name}={value!r} is out of range: give a number {self._bounds()}")
         return given
 
     def read_default(self, name: str, clock: Clock) -> float | None:
         """The default as the curve computes with it."""
         return self.default
 
+    def _bounds(self) -> str:
+        if self.high == math.inf:
+            return f"{'above' if self.above_low else 'of at least'} {self.low:g}"
+        return f"in {'(' if self.above_low else '['}{self.low:g}, {self.high:g}]"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of several words."""
+
+    default: str
+    choices: tuple[str, ...]
+    help: str
+
+    @property
+    def shown(self) -> str:
+        """The default as the documentation shows it."""
+        return self.default
+
+    def read(self, name: str, value: object, clock: Clock) -> str:
+        """Check that ``value`` is one of the words."""
+        if value not in self.choices:
+            raise StrategyError(f"{name}={value!r} is none of its choices: {did_you_mean(str(value), self.choices)}")
+        return str(value)
+
+    def read_default(self, name: str, clock: Clock) -> str:
+        """The default."""
+        return self.default
+
 
 @dataclass(frozen=True)
 class Length:
-    """A length of at least one step: steps (int), fraction of the training (float in (0, 1)) or ``"2ep"``."""
+    """A length of at least one step: steps (int), fraction of the training (float in (0, 1)) or ``"2ep"``.
 
-    default: int | float | str
+    ``default`` None is the length of the warmup, or ``without_warmup`` steps where there is none. ``in_decay``
+    says that it must fit into what follows the warmup.
+    """
+
+    default: int | float | str | None
     help: str
     text: str
+    in_decay: bool = False
+    without_warmup: int = 1
 
     @property
     def shown(self) -> str:
@@ -83,11 +132,56 @@ class Length:
 
     def read(self, name: str, value: object, clock: Clock) -> int:
         """Turn ``value`` into optimizer steps."""
-        steps = to_steps(name, value, total_steps=clock.total_steps, steps_per_epoch=clock.steps_per_epoch)
+        steps = clock.steps(name, value)
         if steps < 1:
             raise StrategyError(f"{name}={value!r} gives {steps} steps: give a length of at least one step")
+        if self.in_decay and steps > clock.decay_steps:
+            raise StrategyError(
+                f"{name}={value!r} ({steps} steps) is longer than what follows the warmup: give at most"
+                f" {clock.decay_steps}"
+            )
         return steps
 
     def read_default(self, name: str, clock: Clock) -> int:
-        """The default as the curve computes with it."""
-        return self.read(name, self.default, clock)
+        """The default in steps, cut to what there is."""
+        if self.default is None:
+            return clock.warmup_steps or self.without_warmup
+        steps = max(1, clock.steps(name, self.default))
+        return min(steps, clock.decay_steps) if self.in_decay else steps
+
+
+@dataclass(frozen=True)
+class Milestones:
+    """Positions in the training, rising, after the warmup: steps, fractions of the training or ``"2ep"``.
+
+    They are read as steps since the warmup ended. ``default`` are fractions of what follows the warmup.
+    """
+
+    default: tuple[float, ...]
+    help: str
+    text: str
+
+    @property
+    def shown(self) -> str:
+        """The default as the documentation shows it."""
+        return self.text
+
+    def read(self, name: str, value: object, clock: Clock) -> tuple[int, ...]:
+        """Turn a list of positions into steps since the end of the warmup."""
+        if not isinstance(value, Sequence) or isinstance(value, str) or not value:
+            raise StrategyError(f"{name}={value!r} is no list of positions: give such as {name}=[0.5, 0.75]")
+        steps = [clock.steps(name, position) for position in value]
+        if any(after <= before for before, after in pairwise(steps)):
+            raise StrategyError(
+                f"{name}={value!r} does not rise ({steps} in steps): give each position once, in order"
+            )
+        if steps[0] <= clock.warmup_steps:
+            raise StrategyError(
+                f"{name}={value!r} begins at step {steps[0]}, within the warmup of {clock.warmup_steps} steps: give"
+                " positions after it"
+            )
+        return tuple(step - clock.warmup_steps for step in steps)
+
+    def read_default(self, name: str, clock: Clock) -> tuple[int, ...]:
+        """The default in steps since the end of the warmup."""
+        return tuple(math.ceil(fraction * clock.decay_steps) for fraction in self.default)

@@ -1,14 +1,23 @@
 """A schedule as a torch learning-rate scheduler, for the Trainer's loop and for plain PyTorch loops."""
 
+import logging
+import math
+from collections.abc import Mapping
 from typing import Any
 
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-from hf_strategies.errors import StrategyError
-from hf_strategies.schedules import Schedule, schedule
+from hf_strategies.checks import number
+from hf_strategies.errors import StrategyError, did_you_mean
+from hf_strategies.schedules import Schedule, find_plan
+from hf_strategies.schedules.extend import ON_EXTEND, Planned
 
 __all__ = ["ScheduleLR"]
+
+logger = logging.getLogger(__name__)
+
+_PLANNED = "hf_strategies_planned"  # in the state dict
 
 
 class ScheduleLR(LambdaLR):
@@ -24,6 +33,12 @@ class ScheduleLR(LambdaLR):
         total_steps: number of ``step()`` calls in the training, warmup included.
         warmup_steps: those of the warmup: an int, or a fraction of ``total_steps`` in (0, 1).
         last_epoch: steps done so far, when resuming without a state dict; as in torch, -1 starts afresh.
+        min_lr: floor as a learning rate, the same for all groups; instead of ``min_lr_ratio``, which is a share
+            of each group's own peak.
+        on_extend: what to do when a state is loaded of a run that was planned for another number of steps, so
+            that the learning rate would jump. ``"error"`` refuses and shows the jump; ``"keep"`` goes on with
+            the old plan, which stays at its last value when it ends; ``"replan"`` spreads what is left of the
+            old plan over the steps that are left, with no jump; ``"jump"`` takes the new plan as it is.
         **parameters: the curves' parameters, as in `hf_strategies.schedule`.
 
     Raises `StrategyError` for a bad name, length or parameter.
@@ -36,9 +51,9 @@ class ScheduleLR(LambdaLR):
     [0.25]
     """
 
-    # In a slot, because torch writes the __dict__ into checkpoints, which are read with weights_only=True and
+    # In slots, because torch writes the __dict__ into checkpoints, which are read with weights_only=True and
     # would put the old run's schedule in the place of this one.
-    __slots__ = ("schedule",)
+    __slots__ = ("_floors", "_on_extend", "_planned", "schedules")
 
     def __init__(
         self,
@@ -49,14 +64,108 @@ class ScheduleLR(LambdaLR):
         total_steps: int | None = None,
         warmup_steps: int | float = 0,
         last_epoch: int = -1,
+        min_lr: float | None = None,
+        on_extend: str = "error",
         **parameters: Any,
     ) -> None:
+        if on_extend not in ON_EXTEND:
+            raise StrategyError(f"on_extend={on_extend!r} is no choice: {did_you_mean(str(on_extend), ON_EXTEND)}")
+        self._on_extend = on_extend
         if isinstance(name, Schedule):
-            if total_steps is not None or warmup_steps or parameters:
+            if total_steps is not None or warmup_steps or parameters or min_lr is not None:
                 raise StrategyError(f"{name.name!r} is built already: give no lengths or parameters with it")
-            self.schedule = name
+            self._planned: Planned | None = None
+            self.schedules = [name] * len(optimizer.param_groups)
         elif total_steps is None:
             raise StrategyError("total_steps is missing: give the number of step() calls in the training")
         else:
-            self.schedule = schedule(name, total_steps=total_steps, warmup_steps=warmup_steps, **parameters)
-        super().__init__(optimizer, self.schedule.multiplier, last_epoch)
+            self._floors = _floors(name, optimizer, min_lr, parameters)
+            self._use(Planned(name, total_steps, warmup_steps, parameters, horizon=total_steps))
+        super().__init__(optimizer, [each.multiplier for each in self.schedules], last_epoch)
+
+    @property
+    def schedule(self) -> Schedule:
+        """The schedule of the first parameter group; the others differ at most in the floor."""
+        return self.schedules[0]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return torch's state, and how the schedule was planned, for a resumed run to compare."""
+        return super().state_dict() | ({_PLANNED: self._planned.to_json()} if self._planned else {})
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up a state; if it was planned for another number of steps, do as ``on_extend`` says."""
+        state = dict(state_dict)
+        planned = state.pop(_PLANNED, None)
+        peaks = list(self.base_lrs)
+        super().load_state_dict(state)
+        if peaks != list(self.base_lrs):
+            logger.warning(
+                f"The peak learning rates {peaks} of this run are not used: a resumed run keeps those of its"
+                f" checkpoint, {list(self.base_lrs)}. To change them, start anew from the saved model."
+            )
+        if planned and self._planned:
+            self._take_up(Planned.of_json(planned), self._planned)
+
+    def _take_up(self, old: Planned, new: Planned) -> None:
+        """Go on with the plan of the checkpoint, with that of this run, or with one made of both."""
+        if old.horizon == new.horizon:
+            if old.was_extended and old.name == new.name:
+                self._use(old)
+            return
+        before, after = self._rates(self._build(old)), self._rates(self.schedules)
+        if all(math.isclose(a, b, rel_tol=1e-9, abs_tol=1e-300) for a, b in zip(before, after, strict=True)):
+            return
+        if self._on_extend == "error":
+            raise StrategyError(_jump(old, new, self.last_epoch, before[0], after[0]))
+        if self._on_extend == "jump":
+            self._set_rates(after)
+        elif self._on_extend == "keep":
+            self._use(old.kept(new.horizon))
+        else:
+            self._use(old.replanned(self.last_epoch, new.horizon))
+
+    def _build(self, planned: Planned) -> list[Schedule]:
+        return [planned.build(**floor) for floor in self._floors]
+
+    def _use(self, planned: Planned) -> None:
+        self._planned, self.schedules = planned, self._build(planned)
+        self.lr_lambdas = [each.multiplier for each in self.schedules]
+
+    def _rates(self, schedules: list[Schedule]) -> list[float]:
+        return [float(peak * each(self.last_epoch)) for peak, each in zip(self.base_lrs, schedules, strict=True)]
+
+    def _set_rates(self, rates: list[float]) -> None:
+        # The optimizer's state, which was loaded before, holds the old plan's rate for the next update.
+        for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
+            group["lr"] = rate
+        self._last_lr = list(rates)
+
+
+def _floors(
+    name: str, optimizer: Optimizer, min_lr: float | None, parameters: Mapping[str, Any]
+) -> list[dict[str, float]]:
+    """Return the ``min_lr_ratio`` of each group that makes its floor ``min_lr``; nothing when that is not given."""
+    if min_lr is None:
+        return [{}] * len(optimizer.param_groups)
+    floor = float(number("min_lr", min_lr))
+    if "min_lr_ratio" not in find_plan(name).parameters:
+        raise StrategyError(f"min_lr={min_lr!r} with {name!r}, which has no floor: leave min_lr out")
+    if "min_lr_ratio" in parameters:
+        raise StrategyError(
+            f"min_lr={min_lr!r} with min_lr_ratio={parameters['min_lr_ratio']!r}: give one of the two"
+        )
+    peaks = [float(group.get("initial_lr", group["lr"])) for group in optimizer.param_groups]
+    if not 0 <= floor <= min(peaks):
+        raise StrategyError(
+            f"min_lr={min_lr!r} is out of range: give a learning rate from 0 to the lowest peak, {min(peaks):g}"
+        )
+    return [{"min_lr_ratio": floor / peak if peak else 0.0} for peak in peaks]
+
+
+def _jump(old: Planned, new: Planned, step: int, before: float, after: float) -> str:
+    return (
+        f"resumed with {new.horizon} training steps where {old.horizon} were planned: the learning rate would jump"
+        f" from {before:.4g} to {after:.4g} at step {step}. Set on_extend in lr_scheduler_kwargs: 'keep' the old plan"
+        " (it stays at its last value), 'replan' what is left of it over the new number of steps with no jump, or"
+        " accept the 'jump'"
+    )

@@ -8,13 +8,16 @@ a row of the table; nothing else is touched, and transformers' own names keep th
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from torch.optim import Optimizer
+from torch import zeros
+from torch.nn import Parameter
+from torch.optim import SGD, Optimizer
 from transformers import optimization
 from transformers.trainer_utils import SchedulerType
 from transformers.utils import logging
 
 from hf_strategies.errors import StrategyError
-from hf_strategies.schedules import SCHEDULES, blueprint, schedule
+from hf_strategies.schedules import SCHEDULES, find_plan
+from hf_strategies.schedules.registry import on_new
 from hf_strategies.trainer.enum_members import add_members, member_name
 from hf_strategies.trainer.lr_scheduler import ScheduleLR
 
@@ -34,15 +37,15 @@ _ELSEWHERE = {
 }
 
 
-def register_schedules(names: Iterable[str] = tuple(SCHEDULES)) -> None:
-    """Register schedules with transformers; those that are registered already stay as they are.
+def register_schedules(names: Iterable[str] | None = None) -> None:
+    """Register schedules with transformers, all that there are unless ``names`` tells which.
 
-    All names are checked before anything changes: an unknown one, or one that transformers owns, raises
-    `StrategyError` and registers none.
+    Those that are registered already stay as they are. All names are checked before anything changes: an unknown
+    one, or one that transformers owns, raises `StrategyError` and registers none.
     """
-    new = [name for name in names if name not in _REGISTERED]
+    new = [name for name in (SCHEDULES if names is None else names) if name not in _REGISTERED]
     for name in new:
-        blueprint(name)
+        find_plan(name)
         if name in SchedulerType._value2member_map_ or member_name(name) in SchedulerType.__members__:
             raise StrategyError(f"schedule name {name!r} belongs to transformers: choose another name")
     members = add_members(SchedulerType, new, scheduler_type)
@@ -61,7 +64,9 @@ def scheduler_type(name: str) -> SchedulerType:
     return SchedulerType(name)
 
 
-def check_scheduler_arguments(name: str, kwargs: object, *, total_steps: int, warmup_steps: int) -> None:
+def check_scheduler_arguments(
+    name: str, kwargs: object, *, total_steps: int, warmup_steps: int, learning_rate: float
+) -> None:
     """Raise `StrategyError` for what would fail when the Trainer creates the scheduler, before it does.
 
     ``kwargs`` is `lr_scheduler_kwargs` after parsing. For transformers' own names only its type is checked.
@@ -71,8 +76,8 @@ def check_scheduler_arguments(name: str, kwargs: object, *, total_steps: int, wa
             f"lr_scheduler_kwargs={kwargs!r} is no mapping: give JSON such as '{{\"min_lr_ratio\": 0.1}}'"
         )
     if name in _REGISTERED:
-        _refuse_misplaced(kwargs or {})
-        schedule(name, total_steps=total_steps, warmup_steps=warmup_steps, **(kwargs or {}))
+        optimizer = SGD([Parameter(zeros(1))], lr=learning_rate)
+        _create(name, optimizer, warmup_steps, total_steps, **(kwargs or {}))
 
 
 def _refuse_misplaced(kwargs: dict[str, Any]) -> None:
@@ -85,14 +90,22 @@ def _refuse_misplaced(kwargs: dict[str, Any]) -> None:
 
 def _factory(name: str) -> Callable[..., ScheduleLR]:
     def create(optimizer: Optimizer, num_warmup_steps: int, num_training_steps: int, **kwargs: Any) -> ScheduleLR:
-        _refuse_misplaced(kwargs)
-        if num_warmup_steps == 0 and blueprint(name).warmup.name != "none":
+        plan = find_plan(name)
+        if num_warmup_steps == 0 and plan.has_warmup and not plan.default_warmup:
             logger.warning(
                 f"lr_scheduler_type={name!r} with warmup_steps=0: there is no warmup. Set warmup_steps to a number"
                 " of steps or a fraction of training, such as 0.1."
             )
-        return ScheduleLR(optimizer, name, total_steps=num_training_steps, warmup_steps=num_warmup_steps, **kwargs)
+        return _create(name, optimizer, num_warmup_steps, num_training_steps, **kwargs)
 
     create.__name__ = create.__qualname__ = f"get_{name}_schedule"
     create.__doc__ = f"Create the {name} schedule; see hf_strategies.schedule({name!r}, ...)."
     return create
+
+
+def _create(name: str, optimizer: Optimizer, warmup: int, total: int, /, **kwargs: Any) -> ScheduleLR:
+    _refuse_misplaced(kwargs)
+    return ScheduleLR(optimizer, name, total_steps=total, warmup_steps=warmup, **kwargs)
+
+
+on_new(register_schedules)

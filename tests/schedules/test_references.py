@@ -1,13 +1,29 @@
-"""Equality with torch's and transformers' own schedules, step by step."""
+"""Equality with torch's, transformers' and optax's schedules, step by step."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 import torch
 from torch.optim import SGD
-from torch.optim.lr_scheduler import CosineAnnealingLR, ExponentialLR, LRScheduler, StepLR
-from transformers import get_cosine_schedule_with_warmup, get_linear_schedule_with_warmup
+from torch.optim.lr_scheduler import (
+    CosineAnnealingLR,
+    CosineAnnealingWarmRestarts,
+    CyclicLR,
+    ExponentialLR,
+    LRScheduler,
+    MultiStepLR,
+    OneCycleLR,
+    PolynomialLR,
+    StepLR,
+)
+from transformers import (
+    get_cosine_schedule_with_warmup,
+    get_inverse_sqrt_schedule,
+    get_linear_schedule_with_warmup,
+    get_polynomial_decay_schedule_with_warmup,
+    get_wsd_schedule,
+)
 
 from hf_strategies import ScheduleLR, schedule
 
@@ -72,3 +88,158 @@ def test_past_the_end_transformers_cosine_rises_again_and_ours_does_not() -> Non
     ours = rates(lambda o: ScheduleLR(o, "cosine_decay", total_steps=100), 201)
     assert theirs[200] == pytest.approx(PEAK)
     assert ours[100:] == [0.0] * 101
+
+
+@pytest.mark.parametrize(("milestones", "gamma"), [([3], 0.1), ([1, 2, 50], 0.5), ([30, 60, 90], 0.2)])
+def test_multi_step_decay_is_torch_s_multi_step_lr(milestones: list[int], gamma: float) -> None:
+    ours = schedule("multi_step_decay", total_steps=100, milestones=milestones, gamma=gamma)
+    theirs = rates(lambda o: MultiStepLR(o, milestones, gamma), 100)
+    assert ours.learning_rates(PEAK) == pytest.approx(theirs, rel=0, abs=1e-12)
+
+
+@pytest.mark.parametrize("power", [0.5, 1.0, 2.0, 3.0])
+def test_polynomial_decay_is_torch_s_polynomial_lr(power: float) -> None:
+    ours = schedule("polynomial_decay", total_steps=60, power=power)
+    theirs = rates(lambda o: PolynomialLR(o, 60, power), 60)
+    assert ours.learning_rates(PEAK) == pytest.approx(theirs, rel=0, abs=1e-9)
+
+
+@pytest.mark.parametrize(("first", "mult"), [(10, 1), (10, 2), (7, 3), (1, 2), (33, 1)])
+@pytest.mark.parametrize("floor", [0.0, 0.2])
+def test_cosine_restarts_are_torch_s_warm_restarts(first: int, mult: int, floor: float) -> None:
+    options = {"cycle_length": first, "cycle_mult": mult, "min_lr_ratio": floor}
+    ours = schedule("cosine_restarts_decay", total_steps=400, **options)
+    theirs = rates(lambda o: CosineAnnealingWarmRestarts(o, first, mult, eta_min=floor * PEAK), 400)
+    assert ours.learning_rates(PEAK) == pytest.approx(theirs, rel=0, abs=1e-9)
+
+
+@pytest.mark.parametrize("half", [1, 5, 20])
+@pytest.mark.parametrize(("mode", "peak_decay"), [("triangular", 1.0), ("triangular2", 0.5)])
+def test_triangular_after_a_linear_warmup_is_torch_s_cyclic_lr(half: int, mode: str, peak_decay: float) -> None:
+    options = {"cycle_length": 2 * half, "peak_decay": peak_decay, "warmup_start": 0.1, "min_lr_ratio": 0.1}
+    ours = schedule("linear_warmup_triangular_decay", total_steps=200, warmup_steps=half, **options)
+    theirs = rates(lambda o: CyclicLR(o, 0.1 * PEAK, PEAK, step_size_up=half, mode=mode, cycle_momentum=False), 200)
+    assert ours.learning_rates(PEAK) == pytest.approx(theirs, rel=0, abs=1e-9)
+
+
+@pytest.mark.parametrize(("total", "share"), [(100, 0.3), (50, 0.5), (1000, 0.1)])
+def test_one_cycle_is_torch_s_one_cycle_lr_which_counts_from_the_last_update(total: int, share: float) -> None:
+    # torch reaches the peak at update share * total - 1 and the floor at update total - 1, both counted from 0
+    ours = schedule("one_cycle", total_steps=total - 1, warmup_steps=int(share * total) - 1)
+    theirs = rates(lambda o: OneCycleLR(o, PEAK, total, pct_start=share, cycle_momentum=False), total)
+    assert [PEAK * ours(step) for step in range(total)] == pytest.approx(theirs, rel=0, abs=1e-9)
+
+
+@pytest.mark.parametrize(("total", "warmup"), [(100, 10), (137, 1), (1000, 300)])
+@pytest.mark.parametrize("power", [1.0, 2.0])
+def test_polynomial_with_linear_warmup_is_transformers_own(total: int, warmup: int, power: float) -> None:
+    options = {"power": power, "min_lr_ratio": 0.1}
+    ours = schedule("linear_warmup_polynomial_decay", total_steps=total, warmup_steps=warmup, **options)
+    theirs = rates(
+        lambda o: get_polynomial_decay_schedule_with_warmup(o, warmup, total, lr_end=0.1 * PEAK, power=power), total
+    )
+    assert ours.learning_rates(PEAK) == pytest.approx(theirs, rel=0, abs=1e-9)
+
+
+@pytest.mark.parametrize("warmup", [0, 10, 100])
+@pytest.mark.parametrize("timescale", [None, 50, 10_000])
+def test_inverse_sqrt_is_transformers_own(warmup: int, timescale: int | None) -> None:
+    given = {} if timescale is None else {"timescale": timescale}
+    ours = schedule("linear_warmup_inverse_sqrt_decay", total_steps=500, warmup_steps=warmup, **given)
+    theirs = rates(lambda o: get_inverse_sqrt_schedule(o, warmup, timescale), 500)
+    assert ours.learning_rates(PEAK) == pytest.approx(theirs, rel=0, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("ours_warmup", "warmup_type"), [("linear", "linear"), ("cosine", "cosine"), ("sqrt", "1-sqrt")]
+)
+@pytest.mark.parametrize(("shape", "decay_type"), [("linear", "linear"), ("cosine", "cosine"), ("sqrt", "1-sqrt")])
+@pytest.mark.parametrize(("warmup", "cooldown"), [(10, 20), (1, 99), (50, 1)])
+def test_stable_decay_is_transformers_warmup_stable_decay(
+    ours_warmup: str, warmup_type: str, shape: str, decay_type: str, warmup: int, cooldown: int
+) -> None:
+    options = {"cooldown": cooldown, "cooldown_shape": shape, "min_lr_ratio": 0.1, "warmup_start": 0.1}
+    ours = schedule(f"{ours_warmup}_warmup_stable_decay", total_steps=100, warmup_steps=warmup, **options)
+    theirs = rates(
+        lambda o: get_wsd_schedule(
+            o,
+            num_warmup_steps=warmup,
+            num_decay_steps=cooldown,
+            num_training_steps=100,
+            warmup_type=warmup_type,
+            decay_type=decay_type,
+            min_lr_ratio=0.1,
+        ),
+        110,
+    )
+    assert [PEAK * ours(step) for step in range(110)] == pytest.approx(theirs, rel=0, abs=1e-9)
+
+
+def test_slanted_triangular_is_the_paper_s_formula() -> None:
+    total, cut_share, ratio = 200, 0.1, 32
+
+    def paper(t: int) -> float:  # Howard & Ruder 2018, equation 3, with eta_max = 1
+        cut = int(total * cut_share)
+        p = t / cut if t < cut else 1 - (t - cut) / (cut * (1 / cut_share - 1))
+        return (1 + p * (ratio - 1)) / ratio
+
+    ours = schedule("slanted_triangular", total_steps=total)
+    assert [ours(step) for step in range(total + 1)] == pytest.approx([paper(t) for t in range(total + 1)], abs=1e-12)
+
+
+# --- optax --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def optax() -> Iterator[Any]:
+    """Optax with 64-bit numbers."""
+    jax = pytest.importorskip("jax")
+    found = pytest.importorskip("optax")
+    jax.config.update("jax_enable_x64", True)
+    yield found
+    jax.config.update("jax_enable_x64", False)
+
+
+@pytest.mark.parametrize("power", [0.5, 1.0, 3.0])
+def test_polynomial_warmup_and_decay_are_optax_s(optax: Any, power: float) -> None:
+    rise = optax.polynomial_schedule(0.1, 1.0, power, 20)
+    fall = optax.polynomial_schedule(1.0, 0.2, power, 80)
+    ours = schedule(
+        "polynomial_warmup_polynomial_decay",
+        total_steps=100,
+        warmup_steps=20,
+        power=power,
+        min_lr_ratio=0.2,
+        warmup_power=1.0,
+        warmup_start=0.1,
+    )
+    assert [ours(20 + step) for step in range(81)] == pytest.approx([float(fall(s)) for s in range(81)], abs=1e-9)
+    # optax raises what is left of the way to the power, we what is done of it: equal for power 1
+    straight = optax.polynomial_schedule(0.1, 1.0, 1.0, 20)
+    assert [ours(step) for step in range(20)] == pytest.approx([float(straight(s)) for s in range(20)], abs=1e-9)
+    assert float(rise(20)) == 1.0
+
+
+def test_restarts_with_longer_cycles_and_lower_peaks_are_optax_s_sgdr(optax: Any) -> None:
+    cycles = [
+        {"init_value": 0.5**n, "peak_value": 0.5**n, "warmup_steps": 0, "decay_steps": 10 * 2**n, "end_value": 0.0}
+        for n in range(4)
+    ]
+    theirs = optax.sgdr_schedule(cycles)
+    ours = schedule("cosine_restarts_decay", total_steps=150, cycle_length=10, cycle_mult=2, peak_decay=0.5)
+    assert [ours(step) for step in range(150)] == pytest.approx([float(theirs(s)) for s in range(150)], abs=1e-9)
+
+
+@pytest.mark.parametrize("total", [100, 1000])
+def test_one_cycle_is_optax_s(optax: Any, total: int) -> None:
+    theirs = optax.cosine_onecycle_schedule(total, 1.0)
+    ours = schedule("one_cycle", total_steps=total)
+    assert [ours(step) for step in range(total + 1)] == pytest.approx(
+        [float(theirs(s)) for s in range(total + 1)], abs=1e-9
+    )
+
+
+def test_exponential_decay_with_a_floor_is_optax_s(optax: Any) -> None:
+    theirs = optax.exponential_decay(1.0, 1, 0.97, end_value=0.1)
+    ours = schedule("exponential_decay", total_steps=200, gamma=0.97, min_lr_ratio=0.1)
+    assert [ours(step) for step in range(200)] == pytest.approx([float(theirs(s)) for s in range(200)], abs=1e-9)

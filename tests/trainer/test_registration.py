@@ -34,6 +34,7 @@ THEIRS = [
     "warmup_stable_decay",
     "greedy",
 ]
+PHASES = {"phases": [{"shape": "linear", "length": 0.5, "start": 0, "end": 1}, {"shape": "cosine"}]}
 every_name = pytest.mark.parametrize("name", SCHEDULES)
 
 
@@ -69,9 +70,10 @@ def test_a_name_is_a_true_member_of_the_enum(name: str) -> None:
 
 @every_name
 def test_get_scheduler_gives_the_schedule(name: str) -> None:
-    warmup = 0 if SCHEDULES[name].warmup.name == "none" else 3
-    scheduler = get_scheduler(name, optimizer(), num_warmup_steps=warmup, num_training_steps=12)
-    expected = schedule(name, total_steps=12, warmup_steps=warmup).learning_rates(1.0)
+    warmup = 3 if SCHEDULES[name].has_warmup else 0
+    options = PHASES if name == "phases" else {}
+    scheduler = get_scheduler(name, optimizer(), warmup, 12, scheduler_specific_kwargs=options)
+    expected = schedule(name, total_steps=12, warmup_steps=warmup, **options).learning_rates(1.0)
     assert multipliers(scheduler, 12) == expected
 
 
@@ -170,12 +172,11 @@ def test_registering_again_changes_nothing() -> None:
 
 @pytest.mark.parametrize("bad", ["no_such_schedule", "linear", "cosine"])
 def test_nothing_is_registered_when_one_name_is_bad(bad: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from hf_strategies.schedules import grid
+    from hf_strategies.schedules import registry
     from hf_strategies.trainer import registration
 
-    plan = SCHEDULES["cosine_decay"]
-    table = dict(SCHEDULES) | {"my_decay": plan, "linear": plan, "cosine": plan}
-    monkeypatch.setattr(grid, "SCHEDULES", table)
+    for name in ("my_decay", "linear", "cosine"):
+        monkeypatch.setitem(registry._plans, name, SCHEDULES["cosine_decay"])
     before = list(SchedulerType), dict(TYPE_TO_SCHEDULER_FUNCTION), registration.registered_names()
     with pytest.raises(StrategyError, match=bad):
         register_schedules(["my_decay", bad])
@@ -183,9 +184,9 @@ def test_nothing_is_registered_when_one_name_is_bad(bad: str, monkeypatch: pytes
 
 
 def test_a_name_that_transformers_owns_is_refused_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
-    from hf_strategies.schedules import grid
+    from hf_strategies.schedules import registry
 
-    monkeypatch.setattr(grid, "SCHEDULES", {"linear": SCHEDULES["linear_decay"]})
+    monkeypatch.setitem(registry._plans, "linear", SCHEDULES["linear_decay"])
     with pytest.raises(StrategyError, match="'linear' belongs to transformers: choose another name"):
         register_schedules(["linear"])
 
@@ -201,7 +202,7 @@ def test_a_name_that_transformers_owns_is_refused_with_the_remedy(monkeypatch: p
 )
 def test_arguments_can_be_checked_before_training(kwargs: Any, words: str) -> None:
     with pytest.raises(StrategyError, match=words):
-        check_scheduler_arguments(NAME, kwargs, total_steps=10, warmup_steps=1)
+        check_scheduler_arguments(NAME, kwargs, total_steps=10, warmup_steps=1, learning_rate=0.1)
 
 
 def test_a_warmup_name_without_warmup_steps_says_so(caplog: pytest.LogCaptureFixture) -> None:

@@ -15,14 +15,26 @@ from tests.tiny import learning_rates
 every_name = pytest.mark.parametrize("name", SCHEDULES)
 
 
+PHASES = {"phases": [{"shape": "linear", "length": 0.5, "start": 0, "end": 1}, {"shape": "cosine"}]}
+
+
+def plan(name: str) -> dict[str, Any]:
+    """The warmup steps and the parameters that a name is run with."""
+    return {
+        "warmup_steps": 3 if SCHEDULES[name].has_warmup else 0,
+        "lr_scheduler_kwargs": dict(PHASES) if name == "phases" else {},
+    }
+
+
 def settings(name: str, **options: Any) -> dict[str, Any]:
-    warmup = 0 if SCHEDULES[name].warmup.name == "none" else 3
-    return {"lr_scheduler_type": name, "warmup_steps": warmup, "max_steps": 10} | options
+    return {"lr_scheduler_type": name, "max_steps": 10} | plan(name) | options
 
 
-def expected(name: str, steps: int = 10) -> list[float]:
-    warmup = 0 if SCHEDULES[name].warmup.name == "none" else 3
-    return schedule(name, total_steps=steps, warmup_steps=warmup).learning_rates(0.05)
+def expected(name: str) -> list[float]:
+    parts = plan(name)
+    return schedule(
+        name, total_steps=10, warmup_steps=parts["warmup_steps"], **parts["lr_scheduler_kwargs"]
+    ).learning_rates(0.05)
 
 
 @every_name

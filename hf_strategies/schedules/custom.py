@@ -1,0 +1,123 @@
+"""Curves and schedules of one's own: checked by the laws, named, and at once usable from ``lr_scheduler_type``."""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from hf_strategies.errors import StrategyError
+from hf_strategies.schedules.laws import check_laws
+from hf_strategies.schedules.parameters import Choice, Length, Milestones, Parameter, Real
+from hf_strategies.schedules.plans import Curve, Plan
+from hf_strategies.schedules.registry import add_plans, new_pairs
+from hf_strategies.schedules.shapes import Shape
+
+__all__ = ["register_decay", "register_schedule", "register_warmup"]
+
+Parameters = Mapping[str, Parameter | float]
+
+
+def register_warmup(
+    name: str,
+    function: Callable[..., float],
+    parameters: Parameters | None = None,
+    *,
+    summary: str = "",
+    source: str = "",
+) -> None:
+    """Add a warmup, and with it ``{name}_warmup_{decay}_decay`` for every decay.
+
+    ``function(t, **parameters)`` is the ratio of the peak when the fraction ``t`` in [0, 1] of the warmup is done;
+    exactly 1.0 at ``t = 1`` and never falling. ``parameters`` maps names to defaults, or to rows (`Real`,
+    `Length`, `Choice`) with bounds and help; users give them as ``warmup_{parameter}``.
+
+    Raises `StrategyError`, and adds nothing, when a law is broken (see `schedules.laws`) or a name is taken.
+
+    Example::
+
+        register_warmup("quintic", lambda t, start: start + (1 - start) * t**5, {"start": 0.0})
+        schedule("quintic_warmup_constant_decay", total_steps=10, warmup_steps=2)(1)  # 0.03125
+    """
+    row = Shape(_checked(name), function, _rows(parameters), summary or f"rises as {name}", "", source)
+    _check_and_add(new_pairs(warmup=row), warmup=row)
+
+
+def register_decay(
+    name: str,
+    function: Callable[..., float],
+    parameters: Parameters | None = None,
+    *,
+    summary: str = "",
+    source: str = "",
+) -> None:
+    """Add a decay, and with it ``{name}_decay`` and ``{warmup}_warmup_{name}_decay`` for every warmup.
+
+    ``function(step, steps, **parameters)`` is the ratio of the peak after ``step`` of the ``steps`` optimizer
+    steps that follow the warmup; exactly 1.0 at step 0, in [0, 1] everywhere.
+
+    Raises `StrategyError`, and adds nothing, when a law is broken or a name is taken.
+
+    Example::
+
+        register_decay("half", lambda step, steps: 1.0 if step < steps / 2 else 0.5, summary="halves midway")
+        schedule("half_decay", total_steps=10)(7)  # 0.5
+    """
+    row = Shape(_checked(name), function, _rows(parameters), summary or f"falls as {name}", "", source)
+    _check_and_add(new_pairs(decay=row), decay=row)
+
+
+def register_schedule(
+    name: str,
+    function: Callable[..., float],
+    parameters: Parameters | None = None,
+    *,
+    summary: str = "",
+    source: str = "",
+) -> None:
+    """Add a whole schedule under its own name.
+
+    ``function(step, *, total_steps, warmup_steps, **parameters)`` is the ratio of the peak after ``step``
+    optimizer steps, in [0, 1]; 0 <= step <= total_steps, 0 <= warmup_steps < total_steps.
+
+    Raises `StrategyError`, and adds nothing, when a law is broken or the name is taken.
+
+    Example::
+
+        def late(step, *, total_steps, warmup_steps, share):
+            return 1.0 if step < share * total_steps else 0.1
+
+        register_schedule("late", late, {"share": 0.9})
+        schedule("late", total_steps=10, share=0.5)(5)  # 0.1
+    """
+    plan = Curve(_checked(name), function, _rows(parameters), summary=summary or name, source=source)
+    _check_and_add([plan])
+
+
+def _checked(name: str) -> str:
+    if not isinstance(name, str) or not name.isidentifier() or name != name.lower():
+        raise StrategyError(f"name={name!r} is no name for a schedule: give lower-case letters, digits and _")
+    return name
+
+
+def _rows(parameters: Parameters | None) -> dict[str, Parameter]:
+    return {key: _row(key, value) for key, value in (parameters or {}).items()}
+
+
+def _row(key: str, value: Any) -> Parameter:
+    if isinstance(value, Real | Length | Choice | Milestones):
+        return value
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise StrategyError(f"parameters[{key!r}]={value!r} is no default: give a number, or a row such as Real(...)")
+    return Real(float(value), -math.inf, math.inf, "")
+
+
+def _check_and_add(plans: list[Plan], **curve: Shape) -> None:
+    for plan in plans:
+        try:
+            check_laws(plan)
+        except StrategyError:
+            raise
+        except Exception as mistake:
+            raise StrategyError(
+                f"{plan.name!r} fails when it is computed: {mistake!r}: mend its function"
+            ) from mistake
+    add_plans(plans, **curve)

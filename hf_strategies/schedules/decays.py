@@ -1,0 +1,173 @@
+"""How the learning rate falls: ``step`` of ``steps`` since the warmup ended to the ratio of the peak."""
+
+import math
+from bisect import bisect_right
+
+from hf_strategies.schedules.shapes import lift
+
+__all__ = [
+    "COOLDOWNS",
+    "constant",
+    "cosine",
+    "cosine_restarts",
+    "exponential",
+    "inverse_sqrt",
+    "linear",
+    "multi_step",
+    "polynomial",
+    "sqrt",
+    "stable",
+    "step_down",
+    "triangular",
+]
+
+
+def constant(step: float, steps: int) -> float:
+    """Stay at the peak: 1 whatever ``step``."""
+    return 1.0
+
+
+def linear(step: float, steps: int, *, min_lr_ratio: float) -> float:
+    """Fall on a straight line from 1 to the floor: ``floor + (1 - floor) * (1 - step / steps)``.
+
+    >>> linear(50, 100, min_lr_ratio=0.1)
+    0.55
+    """
+    return lift(1.0 - step / steps, min_lr_ratio)
+
+
+def polynomial(step: float, steps: int, *, power: float = 2.0, min_lr_ratio: float) -> float:
+    """Fall as a power to the floor: ``floor + (1 - floor) * (1 - step / steps) ** power``.
+
+    >>> polynomial(50, 100, power=2.0, min_lr_ratio=0.0)
+    0.25
+    """
+    return lift(math.pow(1.0 - step / steps, power), min_lr_ratio)
+
+
+def cosine(step: float, steps: int, *, min_lr_ratio: float) -> float:
+    """Fall on half a cosine wave: ``floor + (1 - floor) * (1 + cos(pi * step / steps)) / 2``.
+
+    >>> cosine(100, 100, min_lr_ratio=0.1)
+    0.1
+    """
+    return lift(0.5 * (1.0 + math.cos(math.pi * step / steps)), min_lr_ratio)
+
+
+def sqrt(step: float, steps: int, *, min_lr_ratio: float) -> float:
+    """Fall steeply, then slowly: ``floor + (1 - floor) * (1 - sqrt(step / steps))``.
+
+    >>> sqrt(25, 100, min_lr_ratio=0.0)
+    0.5
+    """
+    return lift(1.0 - math.sqrt(step / steps), min_lr_ratio)
+
+
+def step_down(step: float, steps: int, *, gamma: float, step_size: int, min_lr_ratio: float) -> float:
+    """Fall by a factor at every ``step_size`` steps: ``max(floor, gamma ** (step // step_size))``.
+
+    >>> step_down(59, 90, gamma=0.5, step_size=30, min_lr_ratio=0.0)
+    0.5
+    """
+    return max(min_lr_ratio, math.pow(gamma, step // step_size))
+
+
+def multi_step(step: float, steps: int, *, gamma: float, milestones: tuple[int, ...], min_lr_ratio: float) -> float:
+    """Fall by a factor at each milestone: ``max(floor, gamma ** (milestones reached))``.
+
+    >>> multi_step(60, 100, gamma=0.5, milestones=(50, 75), min_lr_ratio=0.0)
+    0.5
+    """
+    return max(min_lr_ratio, math.pow(gamma, bisect_right(milestones, step)))
+
+
+def exponential(step: float, steps: int, *, gamma: float | None = None, min_lr_ratio: float) -> float:
+    """Fall by the same factor at every step: ``max(floor, gamma ** step)``.
+
+    Without ``gamma`` it is the factor that reaches the floor (0.01 when the floor is 0) at the end.
+
+    >>> exponential(2, 100, gamma=0.5, min_lr_ratio=0.0)
+    0.25
+    """
+    if gamma is None:
+        return math.pow(min_lr_ratio or 0.01, step / steps)
+    return max(min_lr_ratio, math.pow(gamma, step))
+
+
+def inverse_sqrt(step: float, steps: int, *, timescale: int, min_lr_ratio: float) -> float:
+    """Fall as one over a square root: ``max(floor, sqrt(timescale / (timescale + step)))``.
+
+    >>> inverse_sqrt(300, 1000, timescale=100, min_lr_ratio=0.0)
+    0.5
+    """
+    return max(min_lr_ratio, math.sqrt(timescale / (timescale + step)))
+
+
+def cosine_restarts(
+    step: float, steps: int, *, cycle_length: int, cycle_mult: float, peak_decay: float, min_lr_ratio: float
+) -> float:
+    """Fall on half a cosine wave, again and again: ``floor + (1 - floor) * d ** n * (1 + cos(pi * p)) / 2``.
+
+    Cycle n (from 0) is ``cycle_length * cycle_mult ** n`` steps long, p the fraction of it that is done, d is
+    ``peak_decay``. The last cycle is cut off where training ends.
+
+    >>> [cosine_restarts(s, 99, cycle_length=10, cycle_mult=2, peak_decay=0.5, min_lr_ratio=0) for s in (5, 10, 20)]
+    [0.5, 0.5, 0.25]
+    """
+    cycle, done = _cycle(step, cycle_length, cycle_mult)
+    height = math.pow(peak_decay, cycle)
+    return lift(height * 0.5 * (1.0 + math.cos(math.pi * done)), min_lr_ratio)
+
+
+def triangular(step: float, steps: int, *, cycle_length: int, peak_decay: float, min_lr_ratio: float) -> float:
+    """Fall to the floor and rise again on straight lines: ``floor + (1 - floor) * d ** n * abs(1 - 2 p)``.
+
+    p is the fraction done of a cycle of ``cycle_length`` steps, which begins at a peak; n counts the peaks from
+    0 (it changes at the floor, in the middle of a cycle), d is ``peak_decay``.
+
+    >>> [triangular(s, 99, cycle_length=10, peak_decay=0.5, min_lr_ratio=0) for s in (0, 5, 10, 15, 20)]
+    [1.0, 0.0, 0.5, 0.0, 0.25]
+    """
+    cycle, done = _cycle(step, cycle_length, 1.0)
+    height = math.pow(peak_decay, cycle if done < 0.5 else cycle + 1)
+    return lift(height * abs(1.0 - 2.0 * done), min_lr_ratio)
+
+
+def stable(step: float, steps: int, *, cooldown: int, cooldown_shape: str, min_lr_ratio: float) -> float:
+    """Hold the peak, then cool down to the floor over the last ``cooldown`` steps, on the curve of that name.
+
+    >>> [stable(s, 100, cooldown=20, cooldown_shape="linear", min_lr_ratio=0.0) for s in (0, 80, 90, 100)]
+    [1.0, 1.0, 0.5, 0.0]
+    """
+    held = steps - cooldown
+    if step <= held:
+        return 1.0
+    return COOLDOWNS[cooldown_shape](step - held, cooldown, min_lr_ratio=min_lr_ratio)
+
+
+COOLDOWNS = {
+    "linear": linear,
+    "polynomial": polynomial,
+    "cosine": cosine,
+    "sqrt": sqrt,
+    "exponential": exponential,
+}
+"""The curves that reach the floor at the end, whatever their other parameters."""
+
+
+def _cycle(step: float, length: int, mult: float) -> tuple[int, float]:
+    """Return the number of the cycle that ``step`` is in, and the fraction of it that is done, in [0, 1)."""
+    if mult == 1.0:
+        cycle = int(step // length)
+        return cycle, (step - cycle * length) / length
+    cycle = int(math.log(1.0 + step * (mult - 1.0) / length, mult))
+    # The logarithm may be off by a rounding at the border of two cycles.
+    if step >= _cycle_start(cycle + 1, length, mult):
+        cycle += 1
+    elif step < _cycle_start(cycle, length, mult):
+        cycle -= 1
+    return cycle, (step - _cycle_start(cycle, length, mult)) / (length * mult**cycle)
+
+
+def _cycle_start(cycle: int, length: int, mult: float) -> float:
+    return float(length * (mult**cycle - 1.0) / (mult - 1.0))

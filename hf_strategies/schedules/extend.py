@@ -1,0 +1,85 @@
+"""Plans that outlive a process, and what becomes of them when a training is made longer or shorter."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from hf_strategies.errors import StrategyError
+from hf_strategies.schedules.grid import Schedule, schedule
+
+__all__ = ["ON_EXTEND", "Planned", "replan"]
+
+ON_EXTEND = ("error", "keep", "replan", "jump")
+"""What to do when a run is resumed with another number of steps than it was planned for."""
+
+
+def replan(planned: Schedule, *, at: int, total_steps: int) -> Schedule:
+    """Spread what is left of a schedule at step ``at`` over the steps up to ``total_steps``, without a jump.
+
+    g(step) = f(step) up to ``at``, then f(at + (step - at) * (N - at) / (M - at)), where f is ``planned``, N its
+    length and M ``total_steps``. Raises `StrategyError` when nothing is left of it, or of the training.
+
+    >>> longer = replan(schedule("linear_decay", total_steps=10), at=5, total_steps=25)
+    >>> [longer(step) for step in (5, 15, 25, 99)]
+    [0.5, 0.25, 0.0, 0.0]
+    """
+    if at >= min(planned.total_steps, total_steps):
+        raise StrategyError(
+            f"on_extend='replan' at step {at} has nothing to spread: the schedule ends at step {planned.total_steps},"
+            f" the training at {total_steps}: take on_extend='keep' or 'jump'"
+        )
+    share = (planned.total_steps - at) / (total_steps - at)
+    old = planned.multiplier
+
+    def multiplier(step: float) -> float:
+        return old(step) if step <= at else old(at + (min(step, total_steps) - at) * share)
+
+    return replace(planned, total_steps=total_steps, multiplier=multiplier)
+
+
+@dataclass(frozen=True)
+class Planned:
+    """How a schedule was asked for, in plain values: enough to make it again in another process.
+
+    ``horizon`` is the number of steps that the training has, which differs from ``total_steps`` after it was
+    extended; ``stretches`` are the re-plannings since, each a step and the horizon from then on.
+    """
+
+    name: str
+    total_steps: int
+    warmup_steps: int | float | str
+    parameters: Mapping[str, Any]
+    horizon: int
+    stretches: tuple[tuple[int, int], ...] = ()
+
+    @classmethod
+    def of_json(cls, text: str) -> "Planned":
+        """Read what `to_json` wrote."""
+        entries = json.loads(text)
+        return cls(**entries | {"stretches": tuple((at, horizon) for at, horizon in entries["stretches"])})
+
+    def to_json(self) -> str:
+        """Write everything as JSON text, which a checkpoint can hold whatever it is read with."""
+        return json.dumps(asdict(self))
+
+    @property
+    def was_extended(self) -> bool:
+        """Whether the training has another number of steps than the schedule was first made for."""
+        return bool(self.stretches) or self.horizon != self.total_steps
+
+    def build(self, **more: Any) -> Schedule:
+        """Make the schedule, with ``more`` parameters."""
+        parameters = {**self.parameters, **more}
+        built = schedule(self.name, total_steps=self.total_steps, warmup_steps=self.warmup_steps, **parameters)
+        for at, horizon in self.stretches:
+            built = replan(built, at=at, total_steps=horizon)
+        return built
+
+    def kept(self, horizon: int) -> "Planned":
+        """Return the same plan for a training of another length."""
+        return replace(self, horizon=horizon)
+
+    def replanned(self, at: int, horizon: int) -> "Planned":
+        """Return the plan with what is left at step ``at`` spread over a training of another length."""
+        return replace(self, horizon=horizon, stretches=(*self.stretches, (at, horizon)))

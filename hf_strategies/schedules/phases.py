@@ -1,0 +1,177 @@
+"""Composition: a schedule put together from phases, each a curve from one level to another."""
+
+import json
+from bisect import bisect_right
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from hf_strategies.checks import number
+from hf_strategies.errors import StrategyError, did_you_mean
+from hf_strategies.schedules.parameters import Clock, Parameter
+from hf_strategies.schedules.plans import Multiplier
+from hf_strategies.schedules.tables import DECAYS, WARMUPS
+
+__all__ = ["PHASES", "Phase"]
+
+_KEYS = ("shape", "length", "start", "end")
+_EXAMPLE = '[{"shape": "linear", "length": 0.1, "start": 0, "end": 1}, {"shape": "cosine", "end": 0}]'
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One phase: steps ``begin`` to ``stop``, on the curve ``shape`` from level ``start`` to level ``end``.
+
+    Levels are ratios of the peak. A rising phase takes a warmup's curve, a falling one a decay's.
+    """
+
+    shape: str
+    begin: int
+    stop: int
+    start: float
+    end: float
+    parameters: Mapping[str, Any]
+
+    def curve(self) -> Callable[[float], float]:
+        """Return the function of the steps since ``begin``."""
+        length = self.stop - self.begin
+        if self.end > self.start:
+            rise = partial(WARMUPS[self.shape].function, start=self.start / self.end, **self.parameters)
+            return lambda step: self.end * rise(step / length)
+        fall = partial(DECAYS[self.shape].function, **_with_floor(self))
+        return lambda step: self.start * fall(step, length)
+
+
+@dataclass(frozen=True)
+class _PhaseList:
+    """The parameter ``phases``: a list of mappings, or that as JSON text."""
+
+    help: str = "list of phases, each with shape, length, start, end and the curve's own parameters"
+    shown: str = "has to be given"
+
+    def read(self, name: str, value: object, clock: Clock) -> tuple[Phase, ...]:
+        """Check the list and work out where each phase begins and how high."""
+        entries = _entries(name, value)
+        stops = _stops(name, entries, clock)
+        phases: list[Phase] = []
+        level = 1.0
+        for index, (entry, begin, stop) in enumerate(zip(entries, [0, *stops], stops, strict=False)):
+            own = Clock(clock.total_steps, begin, clock.steps_per_epoch, stop)
+            phases.append(_read_phase(f"{name}[{index}]", entry, own, level))
+            level = phases[-1].curve()(stop - begin)
+        return tuple(phases)
+
+    def read_default(self, name: str, clock: Clock) -> tuple[Phase, ...]:
+        """Refuse: there is no default."""
+        raise StrategyError(f"{name} is missing: give a list such as {_EXAMPLE}")
+
+
+@dataclass(frozen=True)
+class _PhasesPlan:
+    """Phases after one another; warmup is a first phase that rises."""
+
+    name: str = "phases"
+    summary: str = "phases after one another, each a curve from one level to another, given as a list"
+    formula: str = "rising: end * warmup(t; start/end);  falling: start * decay(s; end/start)"
+    source: str = "optax.join_schedules; fairseq's tri-stage"
+    has_warmup: bool = False
+    default_warmup: float = 0.0
+
+    @property
+    def parameters(self) -> dict[str, Parameter]:
+        """The list of phases."""
+        return {"phases": _PhaseList()}
+
+    def multiplier(self, clock: Clock, values: Mapping[str, Any]) -> Multiplier:
+        """Join the phases where they meet; the step at which two meet belongs to the later one."""
+        phases: tuple[Phase, ...] = values["phases"]
+        begins = [phase.begin for phase in phases]
+        curves = [phase.curve() for phase in phases]
+
+        def joined(step: float) -> float:
+            index = bisect_right(begins, step) - 1
+            return curves[index](step - begins[index])
+
+        return joined
+
+
+PHASES = _PhasesPlan()
+
+
+def _entries(name: str, value: object) -> Sequence[Mapping[str, Any]]:
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except ValueError as mistake:
+            raise StrategyError(f"{name}={value!r} is no JSON: give a list such as {_EXAMPLE}") from mistake
+    good = isinstance(value, Sequence) and value and all(isinstance(entry, Mapping) for entry in value)
+    if not good:
+        raise StrategyError(f"{name}={value!r} is no list of phases: give one such as {_EXAMPLE}")
+    return value  # type: ignore[return-value]
+
+
+def _stops(name: str, entries: Sequence[Mapping[str, Any]], clock: Clock) -> list[int]:
+    """Return where each phase stops; positions are summed before they are rounded, so that fractions add up."""
+    position, stops = 0.0, []
+    for index, entry in enumerate(entries):
+        if "length" in entry:
+            position += _exact_length(f"{name}[{index}].length", entry["length"], clock)
+        elif index == len(entries) - 1:
+            position = clock.total_steps
+        else:
+            raise StrategyError(f"{name}[{index}].length is missing: only the last phase may leave it out")
+        stops.append(round(position))
+    if stops[-1] != clock.total_steps:
+        raise StrategyError(
+            f"{name} cover {stops[-1]} of {clock.total_steps} steps: leave the last phase's length out, and it takes"
+            " the rest"
+        )
+    for index, (begin, stop) in enumerate(zip([0, *stops], stops, strict=False)):
+        if stop <= begin:
+            raise StrategyError(f"{name}[{index}] has no step (from {begin} to {stop}): give it a longer length")
+    return stops
+
+
+def _exact_length(name: str, value: object, clock: Clock) -> float:
+    if isinstance(value, float) and 0 < value < 1:
+        return value * clock.total_steps
+    return clock.steps(name, value)
+
+
+def _read_phase(name: str, entry: Mapping[str, Any], clock: Clock, level: float) -> Phase:
+    shape = entry.get("shape")
+    start = _level(f"{name}.start", entry.get("start", level))
+    end = _level(f"{name}.end", entry.get("end", start if shape == "constant" else 0.0))
+    table = WARMUPS if end > start else DECAYS
+    known = sorted(set(table) - {"none"})
+    if shape not in known:
+        kind = "rising" if end > start else "falling"
+        raise StrategyError(f"{name}.shape={shape!r} is no {kind} curve: {did_you_mean(str(shape), known)}")
+    if shape == "constant" and end != start:
+        raise StrategyError(f"{name}.end={end:g} with shape='constant' and start={start:g}: leave end out")
+    given = {key: value for key, value in entry.items() if key not in _KEYS}
+    rows = {key: row for key, row in table[shape].parameters.items() if key not in ("start", "min_lr_ratio")}
+    for key in given:
+        if key not in rows:
+            raise StrategyError(f"{name} ({shape}) takes no {key!r}: {did_you_mean(key, [*rows, *_KEYS])}")
+    values = {
+        key: row.read(f"{name}.{key}", given[key], clock) if key in given else row.read_default(key, clock)
+        for key, row in rows.items()
+    }
+    if end > start:
+        table[shape].parameters["start"].read(f"{name}.start", start, clock)
+    return Phase(shape, clock.warmup_steps, clock.warmup_steps + clock.decay_steps, start, end, values)
+
+
+def _level(name: str, value: object) -> float:
+    level = float(number(name, value))
+    if not 0.0 <= level <= 1.0:
+        raise StrategyError(f"{name}={value!r} is out of range: give a ratio of the peak in [0, 1]")
+    return level
+
+
+def _with_floor(phase: Phase) -> dict[str, Any]:
+    if "min_lr_ratio" not in DECAYS[phase.shape].parameters:
+        return dict(phase.parameters)
+    return {**phase.parameters, "min_lr_ratio": phase.end / phase.start if phase.start else 0.0}

@@ -1,0 +1,158 @@
+"""Curves and schedules that users add, in a fresh process each, because a name is added for good."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HEADER = """
+import math
+from hf_strategies import StrategyError, register_decay, register_schedule, register_warmup, schedule, SCHEDULES
+from hf_strategies.schedules import DECAYS, WARMUPS, Real
+
+def refused(call, words):
+    before = dict(SCHEDULES), dict(DECAYS), dict(WARMUPS)
+    try:
+        call()
+    except StrategyError as error:
+        assert words in str(error), str(error)
+        assert "\\n" not in str(error)
+    else:
+        raise AssertionError("not refused: " + words)
+    assert before == (dict(SCHEDULES), dict(DECAYS), dict(WARMUPS)), "a refused one must add nothing"
+"""
+
+
+def run(code: str, folder: Path) -> str:
+    done = subprocess.run([sys.executable, "-c", HEADER + code], capture_output=True, text=True, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_a_decay_gets_a_name_with_every_warmup(tmp_path: Path) -> None:
+    run(
+        """
+before = len(SCHEDULES)
+def quarter(step, steps, depth):
+    return 1 - depth * (step / steps) ** 0.25
+register_decay("quarter", quarter, {"depth": Real(1.0, 0, 1, "")})
+assert len(SCHEDULES) == before + len(WARMUPS)
+f = schedule("exponential_warmup_quarter_decay", total_steps=26, warmup_steps=10, warmup_start=0.01)
+assert [f(5), f(10), f(11), f(26), f(99)] == [0.1, 1.0, 0.5, 0.0, 0.0]
+assert schedule("quarter_decay", total_steps=16, depth="0.5")(1) == 0.75
+refused(lambda: schedule("quarter_decay", total_steps=16, depth=2), "depth=2 is out of range")
+refused(lambda: schedule("quarter_decay", total_steps=16, dept=1), "did you mean 'depth'")
+""",
+        tmp_path,
+    )
+
+
+def test_a_warmup_gets_a_name_with_every_decay(tmp_path: Path) -> None:
+    run(
+        """
+register_warmup("late", lambda t, start: start + (1 - start) * t**4, {"start": 0.0})
+f = schedule("late_warmup_linear_decay", total_steps=6, warmup_steps=2, warmup_start=0.5)
+assert [f(0), f(1), f(2), f(4)] == [0.5, 0.53125, 1.0, 0.5]
+assert "late_warmup_one_cycle" not in SCHEDULES
+""",
+        tmp_path,
+    )
+
+
+def test_a_whole_schedule_gets_its_own_name(tmp_path: Path) -> None:
+    run(
+        """
+def late(step, *, total_steps, warmup_steps, share):
+    return 1.0 if step < share * total_steps else 0.5
+register_schedule("late", late, {"share": 0.9})
+assert [schedule("late", total_steps=10)(s) for s in (8, 9, 99)] == [1.0, 0.5, 0.5]
+assert schedule("late", total_steps=10, share=0.5)(5) == 0.5
+""",
+        tmp_path,
+    )
+
+
+def test_what_breaks_a_law_is_refused_and_adds_nothing(tmp_path: Path) -> None:
+    run(
+        """
+refused(lambda: register_decay("a", lambda step, steps: 2.0), "2.0 at step 0 of 1 (warmup 0) is not in [0, 1]")
+refused(lambda: register_decay("a", lambda step, steps: math.nan), "is not in [0, 1]")
+refused(lambda: register_decay("a", lambda step, steps: 0.5), "(decay at step 0) is not exactly 1")
+refused(lambda: register_decay("a", lambda step, steps: 1), "is no Python float: return float(...)")
+refused(lambda: register_decay("a", lambda step: 1.0), "'a_decay' fails when it is computed: TypeError")
+import random
+refused(lambda: register_decay("a", lambda step, steps: random.random()), "breaks a law")
+refused(lambda: register_warmup("a", lambda t: 0.5), "(warmup at t = 1) is not exactly 1")
+refused(lambda: register_warmup("a", lambda t: abs(1 - 2 * t)), "comes before a lower one: let a warmup never fall")
+refused(lambda: register_schedule("a", lambda step, **rest: -0.1), "-0.1 at step 0")
+""",
+        tmp_path,
+    )
+
+
+def test_a_bad_or_taken_name_or_default_is_refused(tmp_path: Path) -> None:
+    run(
+        """
+one = lambda step, steps: 1.0
+for name in ("My Decay", "UPPER", "", 3):
+    refused(lambda: register_decay(name, one), f"name={name!r} is no name for a schedule")
+refused(lambda: register_decay("cosine", one), "schedule name 'cosine_decay' is taken: choose another name")
+refused(lambda: register_schedule("one_cycle", lambda step, **rest: 1.0), "'one_cycle' is taken")
+refused(lambda: register_decay("a", one, {"power": "two"}), "parameters['power']='two' is no default")
+import hf_strategies.auto
+refused(lambda: register_schedule("cosine", lambda step, **rest: 1.0), "'cosine' belongs to transformers")
+""",
+        tmp_path,
+    )
+
+
+@pytest.mark.parametrize("early", [True, False])
+def test_a_new_name_is_valid_in_training_arguments_at_once(tmp_path: Path, early: bool) -> None:
+    register = 'register_decay("flat", lambda step, steps: 1.0)\n'
+    use = "import hf_strategies.auto\nfrom transformers import HfArgumentParser, TrainingArguments\n"
+    check = """
+flags = ["--output_dir", "x", "--use_cpu", "--lr_scheduler_type", "linear_warmup_flat_decay"]
+args = HfArgumentParser(TrainingArguments).parse_args_into_dataclasses(flags)[0]
+print(args.lr_scheduler_type.value)
+"""
+    code = register + use + check if early else use + register + check
+    assert run(code, tmp_path).strip() == "linear_warmup_flat_decay"
+
+
+PACKAGE = """
+from hf_strategies import register_decay
+
+def contribute():
+    register_decay("contributed", lambda step, steps: 1.0 - 0.5 * step / steps)
+"""
+
+
+def install(folder: Path, target: str) -> None:
+    """Lay a package with an entry point where Python finds it, as an installer would."""
+    (folder / "their_package.py").write_text(PACKAGE)
+    information = folder / "their_package-1.0.dist-info"
+    information.mkdir()
+    (information / "METADATA").write_text("Metadata-Version: 2.1\nName: their-package\nVersion: 1.0\n")
+    (information / "entry_points.txt").write_text(f"[hf_strategies.schedules]\ntheirs = their_package:{target}\n")
+
+
+def test_an_installed_package_contributes_by_an_entry_point(tmp_path: Path) -> None:
+    install(tmp_path, "contribute")
+    run("assert schedule('contributed_decay', total_steps=4)(2) == 0.75", tmp_path)
+    use = "import hf_strategies.auto; from transformers import TrainingArguments as T;"
+    use += "print(T('x', use_cpu=True, lr_scheduler_type='cosine_warmup_contributed_decay').lr_scheduler_type.value)"
+    assert run(use, tmp_path).strip() == "cosine_warmup_contributed_decay"
+
+
+def test_a_broken_entry_point_is_told_and_keeps_nobody_from_training(tmp_path: Path) -> None:
+    install(tmp_path, "no_such_function")
+    code = """
+import warnings
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    import hf_strategies.auto
+assert "entry point 'theirs'" in str(caught[0].message) and "Mend or uninstall" in str(caught[0].message)
+assert schedule("cosine_decay", total_steps=2)(1) == 0.5
+"""
+    run(code, tmp_path)
