@@ -23,17 +23,25 @@ if TYPE_CHECKING:
     from hf_strategies.trainer.arguments import StrategyArguments
     from hf_strategies.trainer.best_weights import BestWeights
     from hf_strategies.trainer.early_stopping import EarlyStopping
+    from hf_strategies.trainer.layer_decay import LayerDecayArguments, layer_decay_optimizer, parameter_groups
     from hf_strategies.trainer.lr_scheduler import ScheduleLR
+    from hf_strategies.trainer.plateau import ReduceOnPlateau
+    from hf_strategies.trainer.unfreezing import GradualUnfreezing
 
 __all__ = [
     "SCHEDULES",
     "BestWeights",
     "EarlyStopping",
+    "GradualUnfreezing",
+    "LayerDecayArguments",
+    "ReduceOnPlateau",
     "Schedule",
     "ScheduleLR",
     "StrategyArguments",
     "StrategyError",
     "Verdict",
+    "layer_decay_optimizer",
+    "parameter_groups",
     "patience",
     "register_decay",
     "register_schedule",
@@ -48,7 +56,12 @@ _LAZY = {
     "BestWeights": "hf_strategies.trainer.best_weights",
     "ScheduleLR": "hf_strategies.trainer.lr_scheduler",
     "EarlyStopping": "hf_strategies.trainer.early_stopping",
+    "GradualUnfreezing": "hf_strategies.trainer.unfreezing",
+    "LayerDecayArguments": "hf_strategies.trainer.layer_decay",
+    "ReduceOnPlateau": "hf_strategies.trainer.plateau",
     "StrategyArguments": "hf_strategies.trainer.arguments",
+    "layer_decay_optimizer": "hf_strategies.trainer.layer_decay",
+    "parameter_groups": "hf_strategies.trainer.layer_decay",
 }
 
 

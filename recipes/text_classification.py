@@ -63,6 +63,7 @@ def main(argv: Sequence[str] | None = None) -> Trainer:
         processing_class=tokenizer,
         compute_metrics=classification_metrics(),
         callbacks=strategy.callbacks(),
+        optimizer_cls_and_kwargs=strategy.optimizer_cls_and_kwargs(args),
     )
     train_and_evaluate(trainer, encoded)
     results = {}

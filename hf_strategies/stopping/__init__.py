@@ -2,6 +2,7 @@
 
 from hf_strategies.stopping.criteria import Verdict, patience
 from hf_strategies.stopping.history import Evaluation, direction, evaluations
+from hf_strategies.stopping.plateau import plateaus
 from hf_strategies.stopping.rule import Judgement, PatienceRule
 
-__all__ = ["Evaluation", "Judgement", "PatienceRule", "Verdict", "direction", "evaluations", "patience"]
+__all__ = ["Evaluation", "Judgement", "PatienceRule", "Verdict", "direction", "evaluations", "patience", "plateaus"]

@@ -15,9 +15,9 @@ __all__ = ["BestWeights"]
 class BestWeights:
     """Keep a copy of a model's weights in CPU memory and put it back later.
 
-    What is copied: the parameters that require a gradient and all buffers, each once when tied. Cost: that many
-    bytes of CPU memory, and one copy of them at each `keep`. Frozen parameters cannot have changed and are left
-    alone. The optimizer's state is not kept.
+    What is copied: all buffers and the parameters that require a gradient when this is made or later, each once
+    when tied. Cost: that many bytes of CPU memory, and one copy of them at each `keep`. Parameters that stay
+    frozen cannot have changed and are left alone. The optimizer's state is not kept.
 
     For whole models on one device or replicated (DDP); not for sharded ones (FSDP, DeepSpeed ZeRO-3).
 
@@ -33,6 +33,8 @@ class BestWeights:
 
     def __init__(self, model: nn.Module) -> None:
         self._model = model
+        # One that is frozen only for a while, as by GradualUnfreezing, may change after it was kept.
+        self._trainable = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
         self._kept: dict[str, Tensor] = {}
 
     @property
@@ -77,6 +79,6 @@ class BestWeights:
 
     def _tensors(self) -> Iterator[tuple[str, Tensor]]:
         for name, parameter in self._model.named_parameters():
-            if parameter.requires_grad or name in self._kept:
+            if parameter.requires_grad or name in self._trainable or name in self._kept:
                 yield name, parameter
         yield from self._model.named_buffers()

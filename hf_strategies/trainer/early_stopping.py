@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from accelerate.state import AcceleratorState
-from accelerate.utils import DistributedType, broadcast_object_list
+from accelerate.utils import DistributedType
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, IntervalStrategy
@@ -15,6 +15,7 @@ import hf_strategies.auto  # noqa: F401  importing the callback is the one line 
 from hf_strategies.errors import StrategyError, did_you_mean
 from hf_strategies.stopping import Evaluation, Judgement, PatienceRule
 from hf_strategies.trainer.best_weights import BestWeights
+from hf_strategies.trainer.ranks import from_rank_zero
 
 __all__ = ["EarlyStopping"]
 
@@ -152,10 +153,7 @@ class EarlyStopping(TrainerCallback):
             )
 
     def _judge(self, state: TrainerState) -> Judgement:
-        # All processes follow the first: one that went another way would hang or abort the next collective.
-        box = [self.rule.judge(state.log_history)]
-        broadcast_object_list(box, from_process=0)
-        return box[0]
+        return from_rank_zero(self.rule.judge(state.log_history))
 
     def _resume(self, args: TrainingArguments, state: TrainerState, control: TrainerControl) -> None:
         judgement = self._judge(state)

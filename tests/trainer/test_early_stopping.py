@@ -229,6 +229,7 @@ def resume(make_trainer: Callable[..., Any], step: int, scores: list[float], **o
 
 SAVING = EACH_STEP | {"save_strategy": "steps", "save_steps": 1, "lr_scheduler_type": "linear_warmup_cosine_decay"}
 SAVING |= {"warmup_steps": 3}
+FLAT = SAVING | {"lr_scheduler_type": "constant", "warmup_steps": 0}  # max_steps may change on resume
 
 
 @pytest.mark.parametrize("step", [1, 2, 3, 4])
@@ -276,9 +277,9 @@ def test_more_patience_given_on_resume_lets_a_stopped_run_go_on(make_trainer: Ca
 
 
 def test_a_callback_that_is_new_on_resume_judges_the_whole_history(make_trainer: Callable[..., Any]) -> None:
-    before = make_trainer(SCORES[:4], **(SAVING | {"max_steps": 4}))
+    before = make_trainer(SCORES[:4], **(FLAT | {"max_steps": 4}))
     before.train()
-    resumed = resume(make_trainer, 4, SCORES[4:], **SAVING)
+    resumed = resume(make_trainer, 4, SCORES[4:], **FLAT)
     assert resumed.state.global_step == 5
     assert record(resumed)["best_step"] == 3
 
@@ -286,10 +287,10 @@ def test_a_callback_that_is_new_on_resume_judges_the_whole_history(make_trainer:
 def test_lost_best_weights_are_said_to_be_lost_and_nothing_else_is_restored(
     make_trainer: Callable[..., Any], caplog: pytest.LogCaptureFixture
 ) -> None:
-    before = make_trainer(SCORES[:4], **(SAVING | {"max_steps": 4}))
+    before = make_trainer(SCORES[:4], **(FLAT | {"max_steps": 4}))
     before.train()
     with caplog.at_level(logging.WARNING, logger="hf_strategies"):
-        resumed = resume(make_trainer, 4, SCORES[4:], **SAVING)
+        resumed = resume(make_trainer, 4, SCORES[4:], **FLAT)
     assert "The best weights so far (eval_score=0.8 at step 3) are lost" in caplog.text
     assert record(resumed)["restored_best_weights"] is False
     assert torch.equal(flat(resumed.model), resumed.weights_at[5])  # type: ignore[attr-defined]
@@ -326,7 +327,7 @@ def test_transformers_stops_while_the_metric_improves_steadily_and_ours_does_not
 
 
 def test_transformers_forgets_its_patience_on_resume_and_ours_does_not(make_trainer: Callable[..., Any]) -> None:
-    options = SAVING | {"metric_for_best_model": "score", "greater_is_better": True}
+    options = FLAT | {"metric_for_best_model": "score", "greater_is_better": True}
     steps = {}
     for name, make in (("theirs", lambda: theirs(2)), ("ours", stopping)):
         make_trainer(SCORES[:4], callbacks=[make()], folder=name, **(options | {"max_steps": 4})).train()

@@ -1,0 +1,138 @@
+"""Reduce on plateau for the Trainer: over any schedule, warmup included."""
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from torch.optim.lr_scheduler import LambdaLR
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.trainer_utils import IntervalStrategy
+
+import hf_strategies.auto  # noqa: F401  importing the callback is the one line that registers the schedules
+from hf_strategies.checks import number
+from hf_strategies.errors import StrategyError
+from hf_strategies.stopping import direction, evaluations
+from hf_strategies.stopping.criteria import read_min_delta, read_patience
+from hf_strategies.stopping.history import log_key
+from hf_strategies.stopping.plateau import plateaus
+from hf_strategies.trainer.ranks import from_rank_zero
+
+__all__ = ["ReduceOnPlateau"]
+
+logger = logging.getLogger(__name__)
+
+
+class ReduceOnPlateau(TrainerCallback):
+    """Multiply the learning rate by ``factor`` whenever a validation metric has stalled.
+
+    The rate of an update is max(floor, schedule(step) * factor ** stalls) times the peak, where schedule is the
+    one in use, so that it warms up first: take ``lr_scheduler_type="linear_warmup_constant_decay"``, or any other
+    of this package or of transformers that is a `LambdaLR`. A reduction holds from the update after the
+    evaluation. The number of stalls is a pure function of `log_history`, so that a resumed run has the rates of
+    the uninterrupted one. transformers' own ``reduce_lr_on_plateau`` ignores warmup without a word.
+
+    Args:
+        monitor: a metric of `evaluate()`, with or without ``eval_`` in front.
+        patience: evaluations without improvement that make a stall, at least 1; see `stopping.plateaus`.
+        factor: what the rate is multiplied with at each stall, in (0, 1).
+        min_delta: smallest change that is an improvement, in the metric's unit.
+        mode: ``"min"`` or ``"max"``; None when ``monitor`` is a metric whose direction is known.
+        cooldown: evaluations after a stall that are not counted.
+        min_lr_ratio: floor of the reductions, as a ratio of each group's own peak, in [0, 1].
+
+    Raises `StrategyError` for a bad argument, without an `eval_strategy`, and for a scheduler that is none of
+    LambdaLR's kind.
+
+    >>> callback = ReduceOnPlateau("accuracy", patience=2, factor=0.5)  # Trainer(..., callbacks=[callback])
+    """
+
+    def __init__(
+        self,
+        monitor: str = "loss",
+        patience: int = 2,
+        factor: float = 0.1,
+        min_delta: float = 0.0,
+        mode: str | None = None,
+        cooldown: int = 0,
+        min_lr_ratio: float = 0.0,
+    ) -> None:
+        self.monitor, self.mode = log_key(monitor), direction(monitor, mode)
+        self.patience, self.min_delta = read_patience("patience", patience), read_min_delta("min_delta", min_delta)
+        self.factor = _within("factor", factor, inclusive=False)
+        self.min_lr_ratio = _within("min_lr_ratio", min_lr_ratio, inclusive=True)
+        if isinstance(cooldown, bool) or not isinstance(cooldown, int) or cooldown < 0:
+            raise StrategyError(f"cooldown={cooldown!r} is no number of evaluations: give 0 or more")
+        self.cooldown = cooldown
+        self._stalls = 0
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Put the reductions over the schedule, those of a resumed run's history included."""
+        if args.eval_strategy == IntervalStrategy.NO:
+            raise StrategyError(
+                f"ReduceOnPlateau(monitor={self.monitor!r}) with eval_strategy='no' has nothing to watch: set"
+                " eval_strategy='epoch', or 'steps' with eval_steps"
+            )
+        scheduler = kwargs["lr_scheduler"]
+        if not isinstance(scheduler, LambdaLR):
+            raise StrategyError(
+                f"ReduceOnPlateau cannot reduce a {type(scheduler).__name__}: take a schedule that is a function of"
+                " the step, such as lr_scheduler_type='linear_warmup_constant_decay'"
+            )
+        self._stalls = self._count(state)
+        scheduler.lr_lambdas = [self._reduced(base) for base in scheduler.lr_lambdas]
+
+    def on_evaluate(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Count the stalls; at a new one, set the rate of the very next update."""
+        if self.monitor not in kwargs["metrics"]:
+            return
+        stalls = self._count(state)
+        if stalls == self._stalls:
+            return
+        self._stalls = stalls
+        rate = _set_rates(kwargs["lr_scheduler"])
+        if state.is_world_process_zero:
+            logger.warning(
+                f"{self.monitor} has stalled for {self.patience} evaluations at step {state.global_step}: the"
+                f" learning rate is multiplied by {self.factor:g}, to {rate:.4g}."
+            )
+
+    def _count(self, state: TrainerState) -> int:
+        values = [evaluation.value for evaluation in evaluations(state.log_history, self.monitor)]
+        found = plateaus(
+            values, patience=self.patience, min_delta=self.min_delta, mode=self.mode, cooldown=self.cooldown
+        )
+        return from_rank_zero(len(found))
+
+    def _reduced(self, base: Callable[[int], float]) -> Callable[[int], float]:
+        # A plain function, of which LambdaLR saves nothing: the count comes from the history.
+        def reduced(step: int) -> float:
+            whole = base(step)
+            return (
+                whole if not self._stalls else max(min(whole, self.min_lr_ratio), whole * self.factor**self._stalls)
+            )
+
+        return reduced
+
+
+def _set_rates(scheduler: LambdaLR) -> float:
+    rates = [
+        peak * ratio(scheduler.last_epoch)
+        for peak, ratio in zip(scheduler.base_lrs, scheduler.lr_lambdas, strict=True)
+    ]
+    for group, rate in zip(scheduler.optimizer.param_groups, rates, strict=True):
+        group["lr"] = rate
+    scheduler._last_lr = rates
+    return float(rates[0])
+
+
+def _within(name: str, value: object, *, inclusive: bool) -> float:
+    given = float(number(name, value))
+    if not (0 <= given <= 1 if inclusive else 0 < given < 1):
+        raise StrategyError(
+            f"{name}={value!r} is out of range: give a number in {'[0, 1]' if inclusive else '(0, 1)'}"
+        )
+    return given

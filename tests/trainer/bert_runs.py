@@ -1,0 +1,146 @@
+"""A BERT of three layers of eight units in the stock Trainer, on 16 examples, in one process or several."""
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import PartialState
+from torch import Tensor, nn
+from transformers import (
+    BertConfig,
+    BertForSequenceClassification,
+    Trainer,
+    TrainerCallback,
+    TrainingArguments,
+    set_seed,
+)
+
+from hf_strategies.trainer.depth import parameter_depths
+from hf_strategies.trainer.layer_decay import LayerDecayArguments
+from hf_strategies.trainer.unfreezing import GradualUnfreezing
+
+SIZES: dict[str, Any] = {
+    "vocab_size": 40,
+    "hidden_size": 8,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 2,
+    "intermediate_size": 16,
+    "max_position_embeddings": 32,
+}
+
+
+def bert() -> BertForSequenceClassification:
+    """Three layers: depth 0 embeddings, 1 to 3 layers, 4 head."""
+    set_seed(7)
+    return BertForSequenceClassification(
+        BertConfig(**SIZES, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
+    )
+
+
+def examples(count: int = 16) -> list[dict[str, Tensor]]:
+    """Random tokens, always the same, with alternating labels."""
+    generator = torch.Generator().manual_seed(0)
+    tokens = torch.randint(1, 40, (count, 6), generator=generator)
+    return [{"input_ids": row, "labels": torch.tensor(index % 2)} for index, row in enumerate(tokens)]
+
+
+def weights(model: nn.Module) -> dict[int, Tensor]:
+    """All weights of each depth in one vector."""
+    depths = parameter_depths(model).by_name
+    parts: dict[int, list[Tensor]] = {}
+    for name, parameter in model.named_parameters():
+        parts.setdefault(depths[name], []).append(parameter.detach().clone().flatten())
+    return {depth: torch.cat(parts[depth]) for depth in sorted(parts)}
+
+
+class Watch(TrainerCallback):
+    """Write down, by step (from 1), the rate of each depth and the weights after it."""
+
+    def __init__(self) -> None:
+        self.rates: dict[int, dict[int, float]] = {}
+        self.weights: dict[int, dict[int, Tensor]] = {}
+        self.with_gradient: dict[int, set[int]] = {}
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.weights[state.global_step] = weights(kwargs["model"])
+
+    def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        groups = kwargs["optimizer"].param_groups
+        self.rates[state.global_step + 1] = {group.get("depth", -1): group["lr"] for group in groups}
+        depths = parameter_depths(kwargs["model"]).by_name
+        self.with_gradient[state.global_step + 1] = {
+            depths[name] for name, parameter in kwargs["model"].named_parameters() if parameter.grad is not None
+        }
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.weights[state.global_step] = weights(kwargs["model"])
+
+    def moved(self, step: int) -> list[int]:
+        """The depths of which any weight changed at a step."""
+        before, after = self.weights[step - 1], self.weights[step]
+        return [depth for depth in after if not torch.equal(before[depth], after[depth])]
+
+
+def arguments(folder: Path, **options: Any) -> TrainingArguments:
+    """Four steps an epoch at a constant rate of 0.01, unless told otherwise."""
+    settings: dict[str, Any] = {
+        "per_device_train_batch_size": 4,
+        "learning_rate": 0.01,
+        "lr_scheduler_type": "constant",
+        "weight_decay": 0.1,
+        "max_steps": 12,
+        "logging_steps": 1,
+        "use_cpu": True,
+        "report_to": "none",
+        "disable_tqdm": True,
+        "save_strategy": "no",
+    }
+    return TrainingArguments(output_dir=str(folder), **(settings | options))
+
+
+def bert_trainer(
+    args: TrainingArguments, *, callbacks: Sequence[TrainerCallback] = (), scores: Sequence[float] = (), **given: Any
+) -> tuple[Trainer, Watch]:
+    """A Trainer and what watches it; ``scores`` are the values of ``eval_score``, one per evaluation."""
+    watch, left = Watch(), list(scores)
+    if left:
+        given["compute_metrics"] = lambda _: {"score": left.pop(0)}
+    if "model_init" not in given:
+        given = {"model": bert()} | given
+    trainer = Trainer(
+        args=args,
+        train_dataset=examples(),
+        eval_dataset=examples(4),
+        callbacks=[*callbacks, watch],
+        **given,
+    )
+    return trainer, watch
+
+
+def report(folder: Path, options: dict[str, Any]) -> dict[str, Any]:
+    """Train on this rank and tell what it saw."""
+    every = options.pop("every", None)
+    rates = LayerDecayArguments(options.pop("layer_decay", None), options.pop("head_learning_rate", None))
+    args = arguments(folder, **options)
+    trainer, watch = bert_trainer(
+        args,
+        callbacks=[GradualUnfreezing(every)] if every else [],
+        optimizer_cls_and_kwargs=rates.optimizer_cls_and_kwargs(args),
+    )
+    trainer.train()
+    return {
+        "world_size": PartialState().num_processes,
+        "wrapped_model": type(trainer.model_wrapped).__name__,
+        "rates": [[*watch.rates[step].items()] for step in sorted(watch.rates)],
+        "moved": [watch.moved(step) for step in sorted(watch.rates)],
+        "weights": [vector.double().tolist() for vector in watch.weights[args.max_steps].values()],
+    }
+
+
+if __name__ == "__main__":
+    file = Path(sys.argv[1])
+    found = report(file.with_suffix(""), json.loads(sys.argv[2]))
+    file.with_suffix(f".{PartialState().process_index}.json").write_text(json.dumps(found))

@@ -1,0 +1,110 @@
+"""Reduce on plateau in the stock Trainer."""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hf_strategies import ReduceOnPlateau, StrategyError
+from tests.tiny import learning_rates
+
+PEAK = 0.05
+# an evaluation per step; stalls of patience 2 at steps 5 and 7
+SCORES = [0.5, 0.6, 0.7, 0.7, 0.7, 0.7, 0.7, 0.8, 0.9, 1.0]
+OPTIONS = {
+    "lr_scheduler_type": "linear_warmup_constant_decay",
+    "warmup_steps": 2,
+    "eval_strategy": "steps",
+    "eval_steps": 1,
+    "max_steps": 10,
+}
+# updates 1 and 2 warm up; the one after a stall has the lower rate
+EXPECTED = [PEAK * ratio for ratio in (0, 0.5, 1, 1, 1, 0.5, 0.5, 0.25, 0.25, 0.25)]
+
+
+def reduce(**options: Any) -> ReduceOnPlateau:
+    return ReduceOnPlateau(**({"monitor": "score", "mode": "max", "patience": 2, "factor": 0.5} | options))
+
+
+def test_warms_up_then_falls_from_the_update_after_each_stall(make_trainer: Callable[..., Any]) -> None:
+    trainer = make_trainer(SCORES, callbacks=[reduce()], **OPTIONS)
+    trainer.train()
+    assert learning_rates(trainer) == pytest.approx(EXPECTED, abs=1e-15)
+
+
+@pytest.mark.parametrize("step", range(1, 10))
+def test_a_resumed_run_has_the_same_rates_to_the_bit(make_trainer: Callable[..., Any], step: int) -> None:
+    options = OPTIONS | {"save_strategy": "steps", "save_steps": 1}
+    whole = make_trainer(SCORES, callbacks=[reduce()], **options)
+    whole.train()
+    resumed = make_trainer(SCORES[step:], callbacks=[reduce()], **options)
+    resumed.train(resume_from_checkpoint=str(Path(whole.args.output_dir) / f"checkpoint-{step}"))
+    assert learning_rates(resumed) == learning_rates(whole)
+
+
+@pytest.mark.parametrize("name", ["linear", "cosine", "linear_warmup_cosine_decay"])
+def test_multiplies_whatever_the_schedule_gives(make_trainer: Callable[..., Any], name: str) -> None:
+    plain = make_trainer(SCORES, **(OPTIONS | {"lr_scheduler_type": name}))
+    plain.train()
+    trainer = make_trainer(SCORES, callbacks=[reduce()], **(OPTIONS | {"lr_scheduler_type": name}))
+    trainer.train()
+    factors = [1, 1, 1, 1, 1, 0.5, 0.5, 0.25, 0.25, 0.25]
+    expected = [rate * factor for rate, factor in zip(learning_rates(plain), factors, strict=True)]
+    assert learning_rates(trainer) == pytest.approx(expected, abs=1e-15)
+
+
+def test_the_floor_holds_the_reductions_but_not_the_warmup(make_trainer: Callable[..., Any]) -> None:
+    trainer = make_trainer(SCORES, callbacks=[reduce(min_lr_ratio=0.4)], **OPTIONS)
+    trainer.train()
+    expected = [PEAK * ratio for ratio in (0, 0.5, 1, 1, 1, 0.5, 0.5, 0.4, 0.4, 0.4)]
+    assert learning_rates(trainer) == pytest.approx(expected, abs=1e-15)
+
+
+def test_a_second_train_starts_afresh(make_trainer: Callable[..., Any]) -> None:
+    trainer = make_trainer(SCORES + SCORES, callbacks=[reduce()], **OPTIONS)
+    trainer.train()
+    trainer.train()
+    assert learning_rates(trainer) == pytest.approx(EXPECTED, abs=1e-15)
+
+
+def test_says_so_at_each_stall(make_trainer: Callable[..., Any], caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, logger="hf_strategies"):
+        make_trainer(SCORES, callbacks=[reduce()], **OPTIONS).train()
+    said = [entry.getMessage() for entry in caplog.records if "stalled" in entry.getMessage()]
+    assert said[0] == (
+        "eval_score has stalled for 2 evaluations at step 5: the learning rate is multiplied by 0.5, to 0.025."
+    )
+    assert len(said) == 2
+
+
+def test_transformers_own_ignores_the_warmup(make_trainer: Callable[..., Any]) -> None:
+    options = OPTIONS | {"lr_scheduler_type": "reduce_lr_on_plateau", "metric_for_best_model": "score"}
+    trainer = make_trainer(SCORES, **options)
+    trainer.train()
+    assert learning_rates(trainer)[:3] == [PEAK] * 3
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"factor": 1}, r"factor=1 is out of range: give a number in \(0, 1\)"),
+        ({"factor": "half"}, "factor='half' is not a number"),
+        ({"min_lr_ratio": 2}, r"min_lr_ratio=2 is out of range: give a number in \[0, 1\]"),
+        ({"cooldown": -1}, "cooldown=-1 is no number of evaluations"),
+        ({"patience": 0}, "patience=0 is no patience"),
+        ({"mode": None}, "no telling whether lower or higher is better"),
+    ],
+)
+def test_a_bad_setting_is_told(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(StrategyError, match=words):
+        reduce(**options)
+
+
+def test_what_it_cannot_work_with_is_refused_when_training_starts(make_trainer: Callable[..., Any]) -> None:
+    with pytest.raises(StrategyError, match="eval_strategy='no' has nothing to watch"):
+        make_trainer(callbacks=[reduce()], max_steps=3).train()
+    options = OPTIONS | {"lr_scheduler_type": "reduce_lr_on_plateau", "metric_for_best_model": "score"}
+    with pytest.raises(StrategyError, match="cannot reduce a ReduceLROnPlateau: take a schedule"):
+        make_trainer(SCORES, callbacks=[reduce()], **options).train()
