@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from hf_strategies.trainer.best_weights import BestWeights
     from hf_strategies.trainer.early_stopping import EarlyStopping
     from hf_strategies.trainer.layer_decay import LayerDecayArguments, layer_decay_optimizer, parameter_groups
+    from hf_strategies.trainer.lr_finder import LRFinder, find_lr
     from hf_strategies.trainer.lr_scheduler import ScheduleLR
     from hf_strategies.trainer.plateau import ReduceOnPlateau
     from hf_strategies.trainer.unfreezing import GradualUnfreezing
@@ -33,6 +34,7 @@ __all__ = [
     "BestWeights",
     "EarlyStopping",
     "GradualUnfreezing",
+    "LRFinder",
     "LayerDecayArguments",
     "ReduceOnPlateau",
     "Schedule",
@@ -40,6 +42,7 @@ __all__ = [
     "StrategyArguments",
     "StrategyError",
     "Verdict",
+    "find_lr",
     "layer_decay_optimizer",
     "parameter_groups",
     "patience",
@@ -56,6 +59,8 @@ _LAZY = {
     "BestWeights": "hf_strategies.trainer.best_weights",
     "ScheduleLR": "hf_strategies.trainer.lr_scheduler",
     "EarlyStopping": "hf_strategies.trainer.early_stopping",
+    "LRFinder": "hf_strategies.trainer.lr_finder",
+    "find_lr": "hf_strategies.trainer.lr_finder",
     "GradualUnfreezing": "hf_strategies.trainer.unfreezing",
     "LayerDecayArguments": "hf_strategies.trainer.layer_decay",
     "ReduceOnPlateau": "hf_strategies.trainer.plateau",

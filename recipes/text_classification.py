@@ -23,7 +23,7 @@ from collections.abc import Sequence
 from transformers import DataCollatorWithPadding, Trainer, set_seed
 
 from hf_strategies import StrategyArguments
-from hf_strategies.recipe.arguments import ModelArguments, RecipeArguments, check_strategy, prepare_run
+from hf_strategies.recipe.arguments import ModelArguments, RecipeArguments
 from hf_strategies.recipe.baselines import baseline_metrics
 from hf_strategies.recipe.classification_data import (
     ClassificationArguments,
@@ -34,7 +34,14 @@ from hf_strategies.recipe.classification_data import (
 from hf_strategies.recipe.metrics import CLASSIFICATION_METRICS, classification_metrics
 from hf_strategies.recipe.model import classifier, load_config, longest_input, make_tokenizer, trained_labels
 from hf_strategies.recipe.parsing import parse, run_command
-from hf_strategies.recipe.run import predict_in_order, report_run, save_predictions, train_and_evaluate
+from hf_strategies.recipe.prepare import check_strategy, prepare_run
+from hf_strategies.recipe.run import (
+    predict_in_order,
+    report_run,
+    save_predictions,
+    suggest_learning_rate,
+    train_and_evaluate,
+)
 
 
 def main(argv: Sequence[str] | None = None) -> Trainer:
@@ -65,6 +72,9 @@ def main(argv: Sequence[str] | None = None) -> Trainer:
         callbacks=strategy.callbacks(),
         optimizer_cls_and_kwargs=strategy.optimizer_cls_and_kwargs(args),
     )
+    if args.find_lr:
+        suggest_learning_rate(trainer)
+        return trainer
     train_and_evaluate(trainer, encoded)
     results = {}
     if args.do_predict and "test" in encoded:

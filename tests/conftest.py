@@ -1,9 +1,16 @@
 """Settings before transformers is imported, and what several tests share."""
 
+import atexit
 import os
+import shutil
+import tempfile
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
+# Small models on a machine of two cores: a second thread costs more than it brings.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ["HF_DATASETS_CACHE"] = tempfile.mkdtemp(prefix="hf_strategies_tests_")
+atexit.register(shutil.rmtree, os.environ["HF_DATASETS_CACHE"], ignore_errors=True)
 
 from collections.abc import Callable, Sequence
 from pathlib import Path

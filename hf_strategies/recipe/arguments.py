@@ -1,25 +1,19 @@
-"""The arguments that every recipe has, and what follows from them before anything is loaded."""
+"""The arguments that every recipe has."""
 
 import json
-import logging
 import math
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from importlib.util import find_spec
-from pathlib import Path
 
-import torch
 from transformers import TrainingArguments
-from transformers.trainer_utils import IntervalStrategy, SaveStrategy, SchedulerType, get_last_checkpoint
+from transformers.trainer_utils import IntervalStrategy, SaveStrategy, SchedulerType
 
-from hf_strategies.errors import StrategyError, did_you_mean
-from hf_strategies.trainer.arguments import StrategyArguments
-from hf_strategies.trainer.registration import check_scheduler_arguments
+from hf_strategies.errors import StrategyError
+from hf_strategies.schedules import SCHEDULES
 
-__all__ = ["DataArguments", "ModelArguments", "RecipeArguments", "check_strategy", "planned_steps", "prepare_run"]
+__all__ = ["DataArguments", "ModelArguments", "RecipeArguments"]
 
-
-logger = logging.getLogger(__name__)
+# Schedules of transformers that would ignore a warmup.
+_NO_WARMUP = {"constant", "reduce_lr_on_plateau", "greedy"}
 
 
 @dataclass
@@ -94,7 +88,10 @@ class RecipeArguments(TrainingArguments):
         default="linear_warmup_cosine_decay",
         metadata={"help": "Name of the schedule: one of hf_strategies' or of transformers'."},
     )
-    warmup_steps: float = field(default=0.1, metadata={"help": "Steps, or a fraction of training in [0, 1)."})
+    warmup_steps: float | None = field(  # type: ignore[assignment]
+        default=None,
+        metadata={"help": "Steps, or a fraction of training in [0, 1) (unset: 0.1 where the schedule warms up)."},
+    )
     eval_strategy: IntervalStrategy | str = field(
         default="epoch", metadata={"help": "When to evaluate: no, steps or epoch."}
     )
@@ -109,6 +106,10 @@ class RecipeArguments(TrainingArguments):
             "help": "How batches are drawn.",
             "choices": ["group_by_length", "random", "sequential", "batch_rebalance"],
         },
+    )
+    find_lr: bool = field(
+        default=False,
+        metadata={"help": "Do not train: try growing learning rates, suggest one and, with figure, draw the curve."},
     )
     baselines: bool = field(
         default=False, metadata={"help": "Compare with the majority class and TF-IDF + logistic regression."}
@@ -126,6 +127,13 @@ class RecipeArguments(TrainingArguments):
 
     def __post_init__(self) -> None:
         """Fill in what depends on other arguments."""
+        if self.warmup_steps is None:
+            self.warmup_steps = _usual_warmup(str(SchedulerType(self.lr_scheduler_type).value))
+        for name in ("per_device_train_batch_size", "per_device_eval_batch_size", "gradient_accumulation_steps"):
+            if getattr(self, name) < 1:
+                raise StrategyError(f"{name}={getattr(self, name)} leaves nothing to do: give at least 1")
+        if self.seed < 0:
+            raise StrategyError(f"seed={self.seed} is negative: give 0 or more")
         if not math.isfinite(self.warmup_steps) or 1 <= self.warmup_steps != int(self.warmup_steps):
             raise StrategyError(f"warmup_steps={self.warmup_steps}: give whole steps, or a fraction in [0, 1)")
         try:
@@ -136,11 +144,6 @@ class RecipeArguments(TrainingArguments):
         if self.device.type == "cpu":
             self.dataloader_pin_memory = False
 
-    @property
-    def evaluates(self) -> bool:
-        """Whether there are evaluations during training."""
-        return self.eval_strategy != IntervalStrategy.NO
-
     def set_learning_rate(self, *, pretrained: bool) -> None:
         """Choose the peak learning rate, unless one was given."""
         if self.learning_rate is None:
@@ -149,79 +152,9 @@ class RecipeArguments(TrainingArguments):
             raise StrategyError(f"learning_rate={self.learning_rate} does not learn: give a number above 0")
 
 
-def planned_steps(args: TrainingArguments, examples: int) -> int:
-    """Return the optimizer steps that the Trainer will plan for so many training examples."""
-    if args.max_steps > 0:
-        return args.max_steps
-    per_step = args.train_batch_size * args.world_size
-    batches = max(1, examples // per_step) if args.dataloader_drop_last else math.ceil(examples / per_step)
-    updates = math.ceil(batches / args.gradient_accumulation_steps)
-    planned: int = math.ceil(args.num_train_epochs * updates)
-    return planned
-
-
-def check_strategy(args: RecipeArguments, strategy: StrategyArguments, metrics: Sequence[str]) -> None:
-    """Raise `StrategyError` when early stopping would find nothing to watch, or no such metric."""
-    monitor = strategy.early_stopping_monitor.removeprefix("eval_")
-    if strategy.early_stopping_patience is None:
-        return
-    if monitor not in metrics:
-        raise StrategyError(f"early_stopping_monitor={monitor!r} is no metric here: {did_you_mean(monitor, metrics)}")
-    if not args.evaluates:
-        raise StrategyError(
-            f"early_stopping_patience={strategy.early_stopping_patience} with eval_strategy='no' has nothing to"
-            " watch: set eval_strategy='epoch', or 'steps' with eval_steps"
-        )
-
-
-def prepare_run(args: RecipeArguments, splits: Mapping[str, Sequence[object]]) -> None:
-    """Check everything that can be known before a model is loaded, and find the checkpoint to resume from."""
-    if not args.do_train:
-        args.eval_strategy = IntervalStrategy.NO  # the Trainer wants a validation set for any other
-        return
-    if "train" not in splits:
-        raise StrategyError("train_file is missing: give it, or --do_train false to evaluate a trained model")
-    if args.figure and find_spec("matplotlib") is None:
-        raise StrategyError("figure=True needs matplotlib: pip install 'hf-strategies[plots]'")
-    steps = planned_steps(args, len(splits["train"]))
-    if steps < 1:
-        raise StrategyError(f"num_train_epochs={args.num_train_epochs} gives no step: give more")
-    check_scheduler_arguments(
-        args.lr_scheduler_type,
-        args.lr_scheduler_kwargs,
-        total_steps=steps,
-        warmup_steps=args.get_warmup_steps(steps),
-        learning_rate=args.learning_rate or 0.0,
-    )
-    if args.get_warmup_steps(steps) >= steps:
-        raise StrategyError(
-            f"warmup_steps={args.warmup_steps:g} leaves nothing of the {steps} training steps: lower it"
-        )
-    _choose_checkpoint(args)
-    _warn_of_slow_bf16(args)
-
-
-def _choose_checkpoint(args: RecipeArguments) -> None:
-    folder = Path(args.output_dir or ".")
-    if folder.is_file():
-        raise StrategyError(f"output_dir={str(folder)!r} is a file: give a folder")
-    last = get_last_checkpoint(str(folder)) if folder.is_dir() else None
-    wanted = args.resume_from_checkpoint
-    if wanted in ("last", "true", "True"):
-        if last is None:
-            raise StrategyError(f"resume_from_checkpoint={wanted!r}: there is no checkpoint in {str(folder)!r}")
-        args.resume_from_checkpoint = last
-    elif wanted and not Path(wanted, "trainer_state.json").is_file():
-        raise StrategyError(f"resume_from_checkpoint={wanted!r} is no checkpoint: give its folder, or 'last'")
-    elif not wanted and last and not args.overwrite_output_dir:
-        raise StrategyError(
-            f"output_dir={str(folder)!r} holds a checkpoint of an earlier run: give another folder, or"
-            " --resume_from_checkpoint last, or --overwrite_output_dir to train anew"
-        )
-
-
-def _warn_of_slow_bf16(args: RecipeArguments) -> None:
-    on_cpu = args.device.type == "cpu"
-    has_bf16 = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    if on_cpu and args.mixed_precision == "bf16" and not has_bf16 and args.process_index == 0:
-        logger.warning("bf16 works on this CPU, but about 10 times slower than fp32: it has no bf16 instructions")
+def _usual_warmup(name: str) -> float:
+    """Return a tenth of the training, unless the schedule has no warmup or a usual one of its own."""
+    if name in SCHEDULES:
+        plan = SCHEDULES[name]
+        return 0.1 if plan.has_warmup and not plan.default_warmup else 0.0
+    return 0.0 if name in _NO_WARMUP else 0.1

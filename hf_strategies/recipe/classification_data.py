@@ -73,7 +73,7 @@ def load_classification(args: ClassificationArguments) -> ClassificationData:
     # Checked before they are split and cut, so that an error tells the row of the file.
     checked = DatasetDict({split: _normal_form(rows, split, columns) for split, rows in raw.items()})
     splits = limit(with_validation(checked, args, seed=0), args)
-    labels = _training_labels(raw["train"], splits["train"], columns["label"]) if "train" in splits else ()
+    labels = _training_labels(raw["train"], checked["train"], columns["label"]) if "train" in splits else ()
     return ClassificationData(splits, labels, name)
 
 
@@ -83,7 +83,7 @@ def choose_labels(data: ClassificationData, trained: Sequence[str]) -> tuple[str
     ``trained`` are the labels of the model, empty for a new one. Raises `StrategyError` when there is only one
     label, or an example has another one.
     """
-    labels = tuple(trained) if not data.labels or set(trained) == set(data.labels) else data.labels
+    labels = tuple(trained) if set(data.labels) <= set(trained) else data.labels
     if not labels:
         raise StrategyError("train_file is missing: without it only a model that is fine-tuned already knows labels")
     if len(labels) < 2:

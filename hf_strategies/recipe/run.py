@@ -9,15 +9,17 @@ from typing import Any, cast
 
 import numpy as np
 from datasets import Dataset, DatasetDict
-from transformers import Trainer, TrainingArguments
+from transformers import PreTrainedModel, Trainer, TrainingArguments
 from transformers.trainer_utils import SchedulerType
 
 from hf_strategies.recipe.arguments import RecipeArguments
 from hf_strategies.report.figure import draw_run
+from hf_strategies.report.lr_finder_figure import draw_range_test
 from hf_strategies.report.run import RunReport
 from hf_strategies.report.tables import print_run
+from hf_strategies.trainer.lr_finder import find_lr
 
-__all__ = ["predict_in_order", "report_run", "save_predictions", "train_and_evaluate"]
+__all__ = ["predict_in_order", "report_run", "save_predictions", "suggest_learning_rate", "train_and_evaluate"]
 
 
 def train_and_evaluate(trainer: Trainer, encoded: DatasetDict) -> None:
@@ -31,6 +33,19 @@ def train_and_evaluate(trainer: Trainer, encoded: DatasetDict) -> None:
     if args.do_eval and "validation" in encoded:
         metrics = trainer.evaluate(encoded["validation"])
         trainer.save_metrics("eval", metrics | {"eval_samples": len(encoded["validation"])})
+
+
+def suggest_learning_rate(trainer: Trainer) -> None:
+    """Run the range test and say what it suggests; the figure goes into the output folder, if asked for."""
+    result = find_lr(trainer)
+    if not trainer.is_world_process_zero():
+        return
+    print(result)
+    args = cast(RecipeArguments, trainer.args)
+    if args.figure:
+        folder = Path(args.output_dir or ".")
+        folder.mkdir(parents=True, exist_ok=True)
+        draw_range_test(result, folder / "lr_finder.png")
 
 
 def predict_in_order(trainer: Trainer, rows: Dataset) -> tuple[np.ndarray, dict[str, float]]:
@@ -92,6 +107,9 @@ def _schedule(args: RecipeArguments) -> str:
 def write_card(trainer: Trainer, report: RunReport, test: Mapping[str, Mapping[str, float]], data: str) -> None:
     """Write the Trainer's model card with a section on the strategy: schedule, end, test metrics."""
     args = cast(RecipeArguments, trainer.args)
+    config = cast(PreTrainedModel, trainer.model).config
+    if not config.name_or_path:
+        config.name_or_path = str(args.output_dir)  # a model from no other: else the card would link to nothing
     trainer.create_model_card(dataset=data, tasks="text-classification", tags=["hf-strategies"])
     lines = [
         "## Training strategy",

@@ -27,7 +27,8 @@ def draw_run(report: RunReport, path: str | os.PathLike[str], *, title: str = ""
         axes.grid(alpha=0.3)
         _mark(axes, report)
     curve.set_xlabel("optimizer step")
-    curve.legend(loc="best")
+    if curve.get_legend_handles_labels()[0]:
+        curve.legend(loc="best")
     figure.savefig(path, dpi=120)
 
 

@@ -366,6 +366,18 @@ def test_its_first_loss_is_the_first_loss_of_the_run(accumulation: int, tmp_path
     assert result.losses[0] == first["loss"]
 
 
+def test_it_begins_where_the_run_would_even_if_making_a_loader_draws_random_numbers(tmp_path: Path) -> None:
+    class Drawing(Trainer):
+        def get_train_dataloader(self) -> Any:
+            torch.rand(3)
+            return super().get_train_dataloader()
+
+    trainer = make(tmp_path, trainer_class=Drawing)
+    result = find_lr(trainer, **SHORT)
+    (first, *_), *_ = trained(trainer)
+    assert result.losses[0] == first["loss"]
+
+
 def test_at_a_constant_rate_its_losses_would_be_those_of_the_run(tmp_path: Path) -> None:
     ramp = {"start_lr": 0.02, "end_lr": math.nextafter(0.02, 1), "steps": 10}
     options = {"gradient_accumulation_steps": 4, "lr_scheduler_type": "constant", "max_grad_norm": 0.1}

@@ -1,0 +1,8 @@
+"""``python -m hf_strategies`` is the command ``hf-strategies``."""
+
+import sys
+
+from hf_strategies.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

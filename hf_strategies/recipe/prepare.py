@@ -1,0 +1,119 @@
+"""What can be checked and worked out about a run before a model is loaded."""
+
+import json
+import logging
+import math
+import re
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+import torch
+from transformers import TrainingArguments
+from transformers.trainer_utils import IntervalStrategy, get_last_checkpoint
+
+from hf_strategies.errors import StrategyError, did_you_mean
+from hf_strategies.recipe.arguments import RecipeArguments
+from hf_strategies.schedules import SCHEDULES
+from hf_strategies.trainer.arguments import StrategyArguments
+from hf_strategies.trainer.registration import check_scheduler_arguments
+
+__all__ = ["check_strategy", "planned_steps", "prepare_run", "steps_per_epoch"]
+
+logger = logging.getLogger(__name__)
+
+_EPOCHS = re.compile(r'\d\s*ep"')
+
+
+def planned_steps(args: TrainingArguments, examples: int) -> int:
+    """Return the optimizer steps that the Trainer will plan for so many training examples."""
+    if args.max_steps > 0:
+        return args.max_steps
+    planned: int = math.ceil(args.num_train_epochs * steps_per_epoch(args, examples))
+    return planned
+
+
+def steps_per_epoch(args: TrainingArguments, examples: int) -> int:
+    """Return the optimizer steps in an epoch of so many training examples."""
+    per_step = args.train_batch_size * args.world_size
+    batches = max(1, examples // per_step) if args.dataloader_drop_last else math.ceil(examples / per_step)
+    updates: int = math.ceil(batches / args.gradient_accumulation_steps)
+    return updates
+
+
+def check_strategy(args: RecipeArguments, strategy: StrategyArguments, metrics: Sequence[str]) -> None:
+    """Raise `StrategyError` when a strategy would find nothing to watch, or no such metric."""
+    for kind in ("early_stopping", "reduce_on_plateau"):
+        patience = getattr(strategy, f"{kind}_patience")
+        if patience is None:
+            continue
+        monitor = getattr(strategy, f"{kind}_monitor").removeprefix("eval_")
+        if monitor not in metrics:
+            raise StrategyError(f"{kind}_monitor={monitor!r} is no metric here: {did_you_mean(monitor, metrics)}")
+        if args.eval_strategy == IntervalStrategy.NO:
+            raise StrategyError(
+                f"{kind}_patience={patience} with eval_strategy='no' has nothing to watch: set"
+                " eval_strategy='epoch', or 'steps' with eval_steps"
+            )
+
+
+def prepare_run(args: RecipeArguments, splits: Mapping[str, Sequence[object]]) -> None:
+    """Check everything that can be known before a model is loaded, and find the checkpoint to resume from."""
+    if args.figure and find_spec("matplotlib") is None:
+        raise StrategyError("figure=True needs matplotlib: pip install 'hf-strategies[plots]'")
+    if not args.do_train:
+        args.eval_strategy = IntervalStrategy.NO  # the Trainer wants a validation set for any other
+        return
+    if "train" not in splits:
+        raise StrategyError("train_file is missing: give it, or --do_train false to evaluate a trained model")
+    steps = planned_steps(args, len(splits["train"]))
+    if steps < 1:
+        raise StrategyError(f"num_train_epochs={args.num_train_epochs} gives no step: give more")
+    _tell_epochs(args, steps_per_epoch(args, len(splits["train"])))
+    check_scheduler_arguments(
+        args.lr_scheduler_type,
+        args.lr_scheduler_kwargs,
+        total_steps=steps,
+        warmup_steps=args.get_warmup_steps(steps),
+        learning_rate=args.learning_rate or 0.0,
+    )
+    if args.get_warmup_steps(steps) >= steps:
+        raise StrategyError(
+            f"warmup_steps={args.warmup_steps:g} leaves nothing of the {steps} training steps: lower it"
+        )
+    if not args.find_lr:
+        _choose_checkpoint(args)
+    _warn_of_slow_bf16(args)
+
+
+def _tell_epochs(args: RecipeArguments, steps: int) -> None:
+    """Let lengths among the schedule's parameters be given in epochs, which the Trainer does not tell it."""
+    given = args.lr_scheduler_kwargs
+    if args.lr_scheduler_type in SCHEDULES and isinstance(given, dict) and _EPOCHS.search(json.dumps(given)):
+        given.setdefault("steps_per_epoch", steps)
+
+
+def _choose_checkpoint(args: RecipeArguments) -> None:
+    folder = Path(args.output_dir or ".")
+    if folder.is_file():
+        raise StrategyError(f"output_dir={str(folder)!r} is a file: give a folder")
+    last = get_last_checkpoint(str(folder)) if folder.is_dir() else None
+    wanted = args.resume_from_checkpoint
+    if wanted in ("last", "true", "True"):
+        if last is None:
+            raise StrategyError(f"resume_from_checkpoint={wanted!r}: there is no checkpoint in {str(folder)!r}")
+        args.resume_from_checkpoint = last
+    elif wanted and not Path(wanted, "trainer_state.json").is_file():
+        raise StrategyError(f"resume_from_checkpoint={wanted!r} is no checkpoint: give its folder, or 'last'")
+    elif not wanted and last and not args.overwrite_output_dir:
+        raise StrategyError(
+            f"output_dir={str(folder)!r} holds a checkpoint of an earlier run: give another folder, or"
+            " --resume_from_checkpoint last, or --overwrite_output_dir to train anew"
+        )
+
+
+def _warn_of_slow_bf16(args: RecipeArguments) -> None:
+    on_cpu = args.device.type == "cpu"
+    has_bf16 = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    if on_cpu and args.mixed_precision == "bf16" and not has_bf16 and args.process_index == 0:
+        logger.warning("bf16 works on this CPU, but about 10 times slower than fp32: it has no bf16 instructions")

@@ -1,0 +1,60 @@
+"""The figure of a learning-rate range test: the loss against the rate, with both suggestions marked."""
+
+import os
+from typing import Any
+
+from hf_strategies.schedules.range_test import RangeTest
+
+__all__ = ["draw_range_test"]
+
+
+def draw_range_test(result: RangeTest, path: str | os.PathLike[str], *, title: str = "") -> None:
+    """Draw a range test into a PNG, SVG or PDF file, told by the ending of ``path``; needs matplotlib.
+
+    The suggestions differ by mark and dashes as well as by colour, to be told apart in greyscale. What lies far
+    above the start, after the loss diverged, is cut off.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 5), layout="constrained")
+    axes = figure.subplots()
+    axes.scatter(result.rates, result.losses, s=14, color="0.6", label="loss of each step")
+    axes.plot(result.rates, result.smoothed, color="black", linewidth=1.8, label="smoothed")
+    _mark(axes, result, result.suggestion, "steepest descent", "tab:blue", "--", "o")
+    _mark(axes, result, result.minimum_over_ten, "minimum / 10", "tab:orange", "-.", "s")
+    axes.set_xscale("log")
+    _cut(axes, result)
+    axes.set_xlabel("learning rate")
+    axes.set_ylabel("training loss")
+    axes.set_title(title or ("" if result.suggestion else "no suggestion: the loss did not fall"))
+    axes.grid(alpha=0.3)
+    axes.legend(loc="best")
+    figure.savefig(path, dpi=120)
+
+
+def _mark(axes: Any, result: RangeTest, rate: float | None, what: str, color: str, dashes: str, marker: str) -> None:
+    if rate is None:
+        return
+    nearest = min(range(len(result.rates)), key=lambda at: abs(result.rates[at] / rate - 1.0))
+    axes.axvline(rate, color=color, linestyle=dashes, linewidth=1.5)
+    axes.plot(
+        [rate],
+        [result.smoothed[nearest]],
+        color=color,
+        linestyle=dashes,
+        marker=marker,
+        markersize=9,
+        markeredgecolor="black",
+        label=f"{what}: {rate:.2g}",
+    )
+
+
+def _cut(axes: Any, result: RangeTest) -> None:
+    if not result.smoothed:
+        return
+    low = result.smoothed.index(min(result.smoothed))
+    before = result.losses[: low + 1]
+    bottom, top = min(result.losses), max(*before, *result.smoothed[: low + 1])
+    room = (top - bottom) or 1.0
+    if max(result.losses) > top + room:
+        axes.set_ylim(bottom - 0.05 * room, top + 0.5 * room)

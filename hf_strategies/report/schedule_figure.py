@@ -1,0 +1,134 @@
+"""Schedules on one axis as a PNG, SVG or PDF file; needs matplotlib."""
+
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+from hf_strategies.errors import StrategyError
+from hf_strategies.report.schedule_curves import ScheduleCurves
+
+__all__ = ["FORMATS", "draw_schedules"]
+
+FORMATS = ("png", "svg", "pdf")
+"""The endings of files that a figure can be written to."""
+
+# Dashes and marks tell curves apart in greyscale, where colours (Okabe & Ito, for all kinds of eyesight) do not.
+_LOOKS: tuple[tuple[str, Any, str], ...] = (
+    ("#000000", "-", "o"),
+    ("#0072b2", (0, (6, 2)), "s"),
+    ("#d55e00", (0, (1.2, 1.4)), "^"),
+    ("#009e73", (0, (7, 2, 1.5, 2)), "D"),
+    ("#cc79a7", (0, (3, 1.5)), "v"),
+    ("#56b4e9", (0, (7, 1.5, 1.5, 1.5, 1.5, 1.5)), "P"),
+    ("#e69f00", "-", "X"),
+    ("#000000", (0, (1.2, 3)), "*"),
+    ("#0072b2", "-", "<"),
+    ("#d55e00", (0, (10, 3)), ">"),
+    ("#009e73", (0, (3, 3)), "h"),
+    ("#cc79a7", (0, (7, 2, 1.5, 2)), "p"),
+)
+# The size in inches that texts and lines are made for; more pixels make all of it larger.
+_USUAL_SIZE = (9.0, 5.5)
+_MARKS_PER_CURVE = 9
+
+
+def draw_schedules(
+    curves: ScheduleCurves, path: str | os.PathLike[str], *, width: int = 1080, height: int = 660
+) -> None:
+    """Draw schedules into a file of ``width`` times ``height`` pixels, its format told by the ending of ``path``.
+
+    Raises `StrategyError` for an ending that is none of `FORMATS`, a folder that is not there, a file that cannot
+    be written, and when matplotlib is not installed.
+    """
+    file = _checked(Path(path))
+    dots_per_inch = min(width / _USUAL_SIZE[0], height / _USUAL_SIZE[1])
+    # A hundredth of a pixel more, because matplotlib rounds the product down.
+    figure = _new_figure((width + 0.01) / dots_per_inch, (height + 0.01) / dots_per_inch)
+    axes = figure.subplots()
+    for index, label in enumerate(curves.schedules):
+        _draw_curve(axes, curves, label, index)
+    _draw_guides(axes, curves)
+    _draw_axes(axes, curves)
+    ncols = 1 if len(curves.schedules) < 4 else 2
+    figure.legend(loc="outside lower center", ncols=ncols, frameon=False, handlelength=5)
+    try:
+        figure.savefig(file, dpi=dots_per_inch)
+    except OSError as mistake:
+        raise StrategyError(f"{os.fspath(path)} cannot be written: {mistake.strerror or mistake}") from mistake
+
+
+def _checked(path: Path) -> Path:
+    ending = path.suffix.removeprefix(".").lower()
+    if ending not in FORMATS:
+        known = ", ".join(f".{one}" for one in FORMATS)
+        raise StrategyError(f"{os.fspath(path)} has no ending of a figure: give one of {known}")
+    if not path.parent.is_dir():
+        raise StrategyError(f"{os.fspath(path)}: there is no folder {os.fspath(path.parent)}: make it first")
+    return path
+
+
+def _new_figure(width: float, height: float) -> Any:
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as mistake:
+        raise StrategyError(
+            "a figure needs matplotlib, which is not installed: pip install 'hf-strategies[plots]', or leave --output"
+            " out to plot in the terminal"
+        ) from mistake
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def _draw_curve(axes: Any, curves: ScheduleCurves, label: str, index: int) -> None:
+    points = curves.points(label, 2000)
+    color, dashes, mark = _LOOKS[index % len(_LOOKS)]
+    axes.plot(
+        *zip(*points, strict=True),
+        color=color,
+        linestyle=dashes,
+        linewidth=2,
+        marker=mark,
+        markersize=7,
+        markerfacecolor="white",
+        # Each curve's marks stand elsewhere, so that one curve upon another leaves both to be seen.
+        markevery=_spread(len(points), index, len(curves.schedules)),
+        label=label,
+        clip_on=False,
+        zorder=3,
+    )
+
+
+def _spread(points: int, index: int, curves: int) -> list[int]:
+    distance = points / _MARKS_PER_CURVE
+    places = ((place + (index + 0.5) / curves) * distance for place in range(_MARKS_PER_CURVE))
+    return sorted({min(points - 1, int(place)) for place in places})
+
+
+def _draw_guides(axes: Any, curves: ScheduleCurves) -> None:
+    across, up = axes.get_xaxis_transform(), axes.get_yaxis_transform()
+    line, before = 0, -math.inf
+    for step in curves.warmups:
+        # Labels that would touch climb.
+        line = line + 1 if step - before < 0.15 * curves.total_steps else 0
+        before = step
+        axes.axvline(step, color="0.45", linestyle=(0, (1, 2)), linewidth=1.2, zorder=1)
+        text = f"warmup ends: {step}"
+        axes.text(step, 1.01 + 0.03 * line, text, transform=across, ha="center", va="bottom", fontsize=8)
+    for floor in curves.floors:
+        axes.axhline(floor, color="0.45", linestyle=(0, (1, 2)), linewidth=1.2, zorder=1)
+        axes.text(1.005, floor, f"floor {floor:.3g}", transform=up, ha="left", va="center", fontsize=8)
+
+
+def _draw_axes(axes: Any, curves: ScheduleCurves) -> None:
+    axes.set_xlim(0, curves.total_steps)
+    axes.set_ylim(0, 1.03 * curves.top)
+    axes.set_ylabel(curves.y_label)
+    axes.set_xlabel("optimizer step")
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:.3g}")
+    if per_epoch := curves.steps_per_epoch:
+        to_and_from = (lambda step: step / per_epoch, lambda epoch: epoch * per_epoch)
+        epochs = axes.secondary_xaxis("bottom", functions=to_and_from)
+        epochs.spines["bottom"].set_position(("outward", 42))
+        epochs.set_xlabel("epoch")

@@ -1,0 +1,198 @@
+"""The report of a run, from a trainer_state written by hand."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+from rich.table import Table
+
+from hf_strategies.report.run import RunReport
+from hf_strategies.report.tables import comparison_table, evaluation_table, print_run
+
+RECORD: dict[str, Any] = {
+    "monitor": "eval_accuracy",
+    "stopped": True,
+    "reason": "Stopped early at step 30 (epoch 3.00): eval_accuracy has not improved for 2 evaluations.",
+    "stop_step": 30,
+    "best_step": 10,
+    "best_epoch": 1.0,
+    "best_value": 0.75,
+    "restored_best_weights": True,
+}
+
+
+def evaluation(step: int, loss: float, accuracy: float) -> dict[str, Any]:
+    return {
+        "step": step,
+        "epoch": step / 10,
+        "eval_loss": loss,
+        "eval_accuracy": accuracy,
+        "eval_runtime": 1.5,
+        "eval_samples_per_second": 60.5,
+        "eval_steps_per_second": 7.5,
+    }
+
+
+def state(record: dict[str, Any] | None = None) -> dict[str, Any]:
+    """What `trainer_state.json` holds after 30 steps with an evaluation each 10."""
+    log = []
+    for step, loss, accuracy in ((10, 0.5, 0.75), (20, 0.4, 0.7), (30, 0.6, 0.725)):
+        log.append({"step": step - 5, "epoch": step / 10 - 0.5, "loss": loss, "learning_rate": step * 1e-5})
+        log.append(evaluation(step, loss, accuracy))
+    log.append({"step": 30, "epoch": 3.0, "train_loss": 0.5, "train_runtime": 10.0})
+    callbacks: dict[str, Any] = {"TrainerControl": {"args": {}}}
+    if record:
+        callbacks["EarlyStopping(eval_accuracy, patience=2, min_delta=0)"] = record
+    return {"log_history": log, "stateful_callbacks": callbacks}
+
+
+def printed(*tables: Table) -> list[list[str]]:
+    """The cells of the tables' lines."""
+    console = Console(width=200, file=None, record=True, quiet=False)
+    with console.capture() as captured:
+        console.print(*tables)
+    lines = captured.get().splitlines()
+    return [
+        [cell.strip() for cell in line.strip("│┃").replace("┃", "│").split("│")] for line in lines if "─" not in line
+    ]
+
+
+def shown(report: RunReport, test: dict[str, dict[str, float]]) -> str:
+    console = Console(width=200)
+    with console.capture() as captured:
+        print_run(report, test, console)
+    return captured.get()
+
+
+def test_evaluations_have_the_metrics_and_no_timings() -> None:
+    report = RunReport.of_state(state())
+    assert report.evaluations[0] == {"step": 10, "epoch": 1.0, "eval_loss": 0.5, "eval_accuracy": 0.75}
+    assert [row["step"] for row in report.evaluations] == [10, 20, 30]
+
+
+def test_two_evaluations_at_one_step_count_once_and_the_first_of_them() -> None:
+    twice = state()
+    twice["log_history"].insert(2, evaluation(10, 99.0, 0.0))
+    assert RunReport.of_state(twice).evaluations == RunReport.of_state(state()).evaluations
+
+
+def test_learning_rates_are_the_logged_ones_with_their_steps() -> None:
+    assert RunReport.of_state(state()).learning_rates == [(5, 10 * 1e-5), (15, 20 * 1e-5), (25, 30 * 1e-5)]
+
+
+def test_the_table_has_a_line_per_evaluation_and_marks_the_best_and_the_stop() -> None:
+    lines = [line for line in printed(evaluation_table(RunReport.of_state(state(RECORD)))) if len(line) == 5]
+    assert lines == [
+        ["step", "epoch", "loss", "accuracy", ""],
+        ["10", "1.00", "0.5000", "0.7500", "best"],
+        ["20", "2.00", "0.4000", "0.7000", ""],
+        ["30", "3.00", "0.6000", "0.7250", "stop"],
+    ]
+
+
+def test_an_evaluation_can_be_both_the_best_and_the_stop() -> None:
+    both = RECORD | {"best_step": 30}
+    lines = printed(evaluation_table(RunReport.of_state(state(both))))
+    assert [line[-1] for line in lines if line[0] in ("10", "20", "30")] == ["", "", "best, stop"]
+
+
+def test_without_a_record_nothing_is_marked_and_the_budget_ended_training() -> None:
+    report = RunReport.of_state(state())
+    assert [line[-1] for line in printed(evaluation_table(report)) if line[0] in ("10", "20", "30")] == ["", "", ""]
+    assert report.ending == "Trained to the end of the budget, at step 30."
+    assert report.monitor == "eval_loss"
+
+
+def test_a_record_that_did_not_stop_ends_with_the_budget_too() -> None:
+    report = RunReport.of_state(state(RECORD | {"stopped": False, "stop_step": None, "reason": "Not stopped."}))
+    assert report.ending == "Trained to the end of the budget, at step 30."
+    assert report.monitor == "eval_accuracy"
+
+
+def test_the_callback_states_of_others_are_no_record() -> None:
+    others = state() | {"stateful_callbacks": {"EarlyStoppingCallback": {"args": {}}, "TrainerControl": {}}}
+    assert RunReport.of_state(others).record is None
+    assert RunReport.of_state({"log_history": []}).record is None
+
+
+def test_what_is_printed_says_why_it_ended_what_was_best_and_how_it_compares() -> None:
+    text = shown(RunReport.of_state(state(RECORD)), {"this model": {"accuracy": 0.7}, "majority": {"accuracy": 0.5}})
+    assert RECORD["reason"] in text
+    assert "Best: eval_accuracy = 0.7500 at step 10 (epoch 1.00), restored." in text
+    assert "Test set" in text
+    assert text.index("this model") < text.index("majority")
+
+
+def test_best_weights_that_were_not_restored_are_said_to_be_so() -> None:
+    record = RECORD | {"restored_best_weights": False}
+    assert "at step 10 (epoch 1.00), not restored." in shown(RunReport.of_state(state(record)), {})
+
+
+def test_a_metric_that_never_was_finite_has_no_best() -> None:
+    record = RECORD | {"best_step": None, "best_epoch": None, "best_value": None}
+    text = shown(RunReport.of_state(state(record)), {})
+    assert "Stopped early" in text
+    assert "Best:" not in text
+
+
+def test_a_run_without_training_prints_the_test_metrics_alone() -> None:
+    text = shown(RunReport.of_state({"log_history": []}), {"this model": {"accuracy": 0.7}})
+    assert "0.7000" in text
+    assert "Trained" not in text
+    assert "Evaluations" not in text
+
+
+def test_a_comparison_shows_a_dash_where_a_metric_is_missing() -> None:
+    table = comparison_table("Test set", {"one": {"accuracy": 0.5}, "other": {"accuracy": 0.25, "macro_f1": 1.0}})
+    assert [line for line in printed(table) if len(line) == 3] == [
+        ["", "accuracy", "macro_f1"],
+        ["one", "0.5000", "-"],
+        ["other", "0.2500", "1.0000"],
+    ]
+
+
+class TestFigure:
+    """The drawing of a run; matplotlib is an extra."""
+
+    @pytest.fixture(autouse=True)
+    def _needs_matplotlib(self) -> None:
+        pytest.importorskip("matplotlib")
+
+    @staticmethod
+    def draw(report: RunReport, file: Path) -> Any:
+        from matplotlib.image import imread
+
+        from hf_strategies.report.figure import draw_run
+
+        draw_run(report, file, title="a schedule")
+        return imread(file)
+
+    @pytest.mark.parametrize("record", [RECORD, None], ids=["stopped", "no record"])
+    def test_it_is_an_image_of_the_size_asked_for_with_something_on_it(
+        self, record: dict[str, Any] | None, tmp_path: Path
+    ) -> None:
+        image = self.draw(RunReport.of_state(state(record)), tmp_path / "run.png")
+        assert image.shape == (720, 960, 4)
+        assert image.min() < 0.1 < 0.9 < image.max()
+
+    def test_best_and_stop_are_drawn(self, tmp_path: Path) -> None:
+        marked = self.draw(RunReport.of_state(state(RECORD)), tmp_path / "marked.png")
+        unmarked = {**RECORD, "best_step": None, "stop_step": None}
+        assert (marked != self.draw(RunReport.of_state(state(unmarked)), tmp_path / "unmarked.png")).any()
+
+    @pytest.mark.parametrize(
+        "missing", [("learning_rate",), ("eval_loss", "eval_accuracy"), ("learning_rate", "loss", "eval_loss")]
+    )
+    def test_a_log_that_lacks_a_curve_is_drawn_without_it(self, missing: tuple[str, ...], tmp_path: Path) -> None:
+        thin = state()
+        thin["log_history"] = [
+            {key: value for key, value in entry.items() if key not in missing} for entry in thin["log_history"]
+        ]
+        assert self.draw(RunReport.of_state(thin), tmp_path / "run.png").shape == (720, 960, 4)
+
+    def test_the_ending_of_the_name_tells_the_format(self, tmp_path: Path) -> None:
+        from hf_strategies.report.figure import draw_run
+
+        draw_run(RunReport.of_state(state(RECORD)), tmp_path / "run.svg")
+        assert "<svg" in (tmp_path / "run.svg").read_text(encoding="utf-8")
