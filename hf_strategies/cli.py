@@ -1,6 +1,6 @@
-"""The command ``hf-strategies``: ``list``, ``show``, ``plot``, ``flags``; loads neither torch nor transformers.
+"""The command ``hf-strategies``: ``list``, ``show``, ``plot``, ``flags``, ``find-lr``.
 
-A user's mistake is one line on stderr and exit code 2.
+All but the last load neither torch nor transformers. A user's mistake is one line on stderr and exit code 2.
 """
 
 import os
@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 
 from hf_strategies import __version__
 from hf_strategies.errors import StrategyError, did_you_mean
+from hf_strategies.find_lr_command import find_lr_command
 from hf_strategies.schedule_commands import flags_command, list_command, plot_command, show_command
 
 __all__ = ["main"]
@@ -51,13 +52,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(argv: list[str]) -> int:
     try:
-        options = _options([_underscored(argument) for argument in argv])
+        options = _options(argv)
     except SystemExit:  # --help and --version
         sys.stdout.flush()
         return 0
     text = options.run(options)
     encoding = sys.stdout.encoding or "utf-8"
-    print(text.encode(encoding, "replace").decode(encoding))
+    if text:
+        print(text.encode(encoding, "replace").decode(encoding))
     sys.stdout.flush()
     return 0
 
@@ -69,6 +71,14 @@ def _underscored(argument: str) -> str:
 
 
 def _options(argv: list[str]) -> Namespace:
+    # What follows the name of a recipe belongs to the recipe.
+    argv, flags = (argv[:2], argv[2:]) if argv[:1] == ["find-lr"] else (argv, [])
+    options = _own_options([_underscored(argument) for argument in argv])
+    options.flags = flags
+    return options
+
+
+def _own_options(argv: list[str]) -> Namespace:
     parser, commands = _parsers()
     if argv and not argv[0].startswith("-") and argv[0] not in commands:
         raise StrategyError(f"unknown command {argv[0]!r}: {did_you_mean(argv[0], commands)}")
@@ -98,11 +108,15 @@ def _parsers() -> tuple[_Parser, dict[str, _Parser]]:
         "show": parsers.add_parser("show", help="formula, parameters, values", description="All about a schedule."),
         "plot": parsers.add_parser("plot", help="curves", description="Plot schedules.", epilog=_PLOT_EXAMPLES),
         "flags": parsers.add_parser("flags", help="TrainingArguments to paste", description="How to use a schedule."),
+        "find-lr": parsers.add_parser(
+            "find-lr", help="range test of a recipe", description=_FIND_LR, epilog=_FIND_LR_EXAMPLE
+        ),
     }
     _add_list(commands["list"])
     _add_show(commands["show"])
     _add_plot(commands["plot"])
     _add_flags(commands["flags"])
+    _add_find_lr(commands["find-lr"])
     return parser, commands
 
 
@@ -137,14 +151,25 @@ def _add_flags(parser: _Parser) -> None:
     add("name", metavar="NAME", help="name of a schedule")
     add("--warmup_steps", metavar="W", help="steps, or a fraction of the training (0.1, or the schedule's own)")
     add("--learning_rate", metavar="LR", help="peak learning rate")
-    add("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="parameters of the schedule")
+    add("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="parameters, min_lr, on_extend")
     add("--total_steps", metavar="N", help="steps of the training, to check lengths against")
+    add("--steps_per_epoch", metavar="N", help="steps of an epoch: allows lengths such as 2ep")
     forms = parser.add_mutually_exclusive_group()
     forms.add_argument("--yaml", dest="form", action="store_const", const="yaml", help="YAML lines instead")
     forms.add_argument("--python", dest="form", action="store_const", const="python", help="a Python call instead")
     parser.set_defaults(run=flags_command)
 
 
+def _add_find_lr(parser: _Parser) -> None:
+    parser.add_argument("recipe", nargs="?", metavar="RECIPE", help="name of a recipe; its flags follow it")
+    parser.set_defaults(run=find_lr_command)
+
+
+_FIND_LR = "Train a recipe for some steps at growing learning rates, and suggest one."
+_FIND_LR_EXAMPLE = """example:
+  hf-strategies find-lr text_classification --train_file train.csv --output_dir runs/find_lr --figure
+  hf-strategies find-lr text_classification --help: the flags of the recipe
+"""
 _PLOT_EXAMPLES = """examples:
   hf-strategies plot linear_warmup_cosine_decay one_cycle --set min_lr_ratio=0.1
   hf-strategies plot step_decay:gamma=0.5 step_decay:gamma=0.1,step_size=100 --peak 2e-5

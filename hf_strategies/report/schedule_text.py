@@ -8,6 +8,7 @@ from typing import Any
 from hf_strategies.errors import StrategyError
 from hf_strategies.report.schedule_flags import as_flags
 from hf_strategies.schedules import DECAYS, SCHEDULES, WARMUPS, GridPlan, Plan, Schedule
+from hf_strategies.schedules.extend import ON_EXTEND
 from hf_strategies.schedules.grid import build
 
 __all__ = ["names_and_summaries", "overview", "sheet", "usual_warmup"]
@@ -79,15 +80,26 @@ def sheet(plan: Plan, width: int | None = None) -> str:
     rows = [(name, f"({row.shown})", row.help) for name, row in plan.parameters.items()]
     sections = {
         "Formula, as a ratio of the peak": list(_formula(plan, width)),
-        "Parameters (default)": _columns(rows, width) or ["  none"],
+        "Parameters (default)": [*(_columns(rows, width) or ["  none"]), *_columns([[_also(plan)]], width)],
         **_edge_values(plan, example, width),
-        "Source": [f"  {plan.source or 'not given'}"],
+        **({"Source": [f"  {source}"]} if (source := _source(plan)) else {}),
         "Flags": [f"  {as_flags(plan.name, example, warmup_steps=usual_warmup(plan) or None)}"],
     }
     lines = [plan.name, f"  {plan.summary}"]
     for title, content in sections.items():
         lines += ["", title, *content]
     return "\n".join(lines)
+
+
+def _also(plan: Plan) -> str:
+    """Tell what the torch scheduler takes beside the curves' parameters, in lr_scheduler_kwargs too."""
+    floor = "min_lr (a learning rate, instead of min_lr_ratio), " if "min_lr_ratio" in plan.parameters else ""
+    return f"also: {floor}on_extend (when resumed with another number of steps: {', '.join(ON_EXTEND)})"
+
+
+def _source(plan: Plan) -> str:
+    """Return the sources, each once: a warmup and a decay may have the same."""
+    return "; ".join(dict.fromkeys(plan.source.split("; ")))
 
 
 def _formula(plan: Plan, width: int | None) -> Iterator[str]:

@@ -1,0 +1,43 @@
+"""What the README shows runs."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+README = (Path(__file__).resolve().parent.parent / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+
+
+@pytest.mark.parametrize("index", range(len(BLOCKS)))
+def test_each_python_block_runs_by_itself(index: int, tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", BLOCKS[index]], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    if "print(" in BLOCKS[index]:
+        (said,) = re.findall(r"print\(.*\)  # (.*)", BLOCKS[index])
+        assert done.stdout.strip() == said
+
+
+def test_its_table_names_every_curve() -> None:
+    from hf_strategies.schedules import DECAYS, WARMUPS
+
+    for name in [*WARMUPS, *DECAYS, "one_cycle", "slanted_triangular", "phases"]:
+        assert name == "none" or f"`{name}`" in README, name
+
+
+def test_its_commands_of_the_command_line_work(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    import shlex
+
+    from hf_strategies.cli import main
+
+    lines = re.findall(r"^hf-strategies ((?:list|show|flags|plot) .*?)(?:  +#.*)?$", README, re.MULTILINE)
+    assert len(lines) >= 4
+    for line in lines:
+        words = shlex.split(line, comments=True)
+        if "--output" in words:
+            pytest.importorskip("matplotlib")
+            words[words.index("--output") + 1] = str(tmp_path / "curves.png")
+        assert main(words) == 0, line
+        assert capsys.readouterr().out
