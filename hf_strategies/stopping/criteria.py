@@ -8,7 +8,7 @@ from hf_strategies.checks import number
 from hf_strategies.errors import StrategyError
 from hf_strategies.stopping.history import Direction
 
-__all__ = ["Verdict", "patience", "read_min_delta", "read_patience"]
+__all__ = ["Verdict", "patience", "read_min_delta", "read_patience", "read_sign"]
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def patience(values: Sequence[float], *, patience: int, min_delta: float = 0.0, 
     """
     allowed = read_patience("patience", patience)
     delta = read_min_delta("min_delta", min_delta)
-    sign = 1.0 if mode == "min" else -1.0
+    sign = read_sign(mode)
     best_index, waited = None, 0
     for index, value in enumerate(values):
         if math.isfinite(value) and (best_index is None or sign * value < sign * values[best_index] - delta):
@@ -57,6 +57,13 @@ def patience(values: Sequence[float], *, patience: int, min_delta: float = 0.0, 
         if waited >= allowed:
             return Verdict(index, best_index, waited)
     return Verdict(None, best_index, waited)
+
+
+def read_sign(mode: object) -> float:
+    """Return 1.0 for ``"min"`` and -1.0 for ``"max"``, so that less is better either way."""
+    if mode not in ("min", "max"):
+        raise StrategyError(f"mode={mode!r} is no direction: give 'min' (lower is better) or 'max'")
+    return 1.0 if mode == "min" else -1.0
 
 
 def read_patience(name: str, value: object) -> int:

@@ -51,6 +51,8 @@ def log_key(monitor: str) -> str:
     >>> log_key("accuracy"), log_key("eval_loss")
     ('eval_accuracy', 'eval_loss')
     """
+    if not isinstance(monitor, str) or not monitor:
+        raise StrategyError(f"monitor={monitor!r} is no metric's name: give one of evaluate()'s, such as 'loss'")
     return monitor if monitor.startswith("eval_") else f"eval_{monitor}"
 
 

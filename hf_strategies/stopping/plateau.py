@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from hf_strategies.stopping.criteria import read_min_delta, read_patience
+from hf_strategies.stopping.criteria import read_min_delta, read_patience, read_sign
 from hf_strategies.stopping.history import Direction
 
 __all__ = ["plateaus"]
@@ -32,7 +32,7 @@ def plateaus(
     (3,)
     """
     allowed, delta = read_patience("patience", patience), read_min_delta("min_delta", min_delta)
-    sign = 1.0 if mode == "min" else -1.0
+    sign = read_sign(mode)
     best, waited, resting = math.inf, 0, 0
     found = []
     for index, value in enumerate(values):

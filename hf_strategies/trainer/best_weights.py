@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -46,10 +47,11 @@ class BestWeights:
     def keep(self) -> None:
         """Copy the weights as they are now, in place of an earlier copy."""
         for name, tensor in self._tensors():
-            if name in self._kept:
-                self._kept[name].copy_(tensor)
+            kept = self._kept.get(name)
+            if kept is not None and kept.shape == tensor.shape:  # a buffer may have grown
+                kept.copy_(tensor)
             else:
-                self._kept[name] = tensor.detach().to("cpu", copy=True)
+                self._kept[name] = tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
 
     @torch.no_grad()
     def restore(self) -> None:
@@ -60,20 +62,28 @@ class BestWeights:
             if name in self._kept:
                 tensor.copy_(self._kept[name])
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the kept weights to a safetensors file, whole or not at all."""
+    def save(self, path: str | os.PathLike[str], note: dict[str, str] | None = None) -> None:
+        """Write the kept weights to a safetensors file with a note, whole or not at all."""
         unfinished = f"{os.fspath(path)}.tmp"
-        save_file(self._kept, unfinished)
+        save_file(self._kept, unfinished, metadata=note)
         os.replace(unfinished, path)
+
+    @staticmethod
+    def note_of(path: str | os.PathLike[str]) -> dict[str, str]:
+        """Read the note of a file that `save` wrote."""
+        with safe_open(path, framework="pt") as file:
+            return dict(file.metadata() or {})
 
     def load(self, path: str | os.PathLike[str]) -> None:
         """Read kept weights from a file that `save` wrote; raises `StrategyError` if they fit another model."""
         loaded = load_file(path)
-        shapes = {name: tensor.shape for name, tensor in self._tensors()}
-        for name, tensor in loaded.items():
-            if shapes.get(name, tensor.shape) != tensor.shape:
+        own = {name: tuple(tensor.shape) for name, tensor in self._tensors()}
+        theirs = {name: tuple(tensor.shape) for name, tensor in loaded.items()}
+        for name in sorted(own.keys() | theirs.keys()):
+            if own.get(name) != theirs.get(name):
                 raise StrategyError(
-                    f"{os.fspath(path)!r} is of another model: {name} has shape {tuple(tensor.shape)}"
+                    f"{os.fspath(path)!r} is of another model: {name} is {theirs.get(name, 'missing')} there and"
+                    f" {own.get(name, 'missing')} here"
                 )
         self._kept = loaded
 

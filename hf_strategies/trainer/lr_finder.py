@@ -7,7 +7,6 @@ from contextlib import nullcontext
 from typing import Any, cast
 
 import torch
-from accelerate.utils import DistributedType
 from torch import Tensor
 from torch.optim import Optimizer
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
@@ -16,13 +15,13 @@ import hf_strategies.auto  # noqa: F401  importing the callback is the one line 
 from hf_strategies.errors import StrategyError
 from hf_strategies.schedules.range_test import Ramp, RangeTest, read_beta, read_range_test, stop_reason
 from hf_strategies.trainer.kept import Kept
+from hf_strategies.trainer.lr_scheduler import ScheduleLR
+from hf_strategies.trainer.watch import SHARDED
 
 __all__ = ["LRFinder", "find_lr"]
 
 # Its lines go out at warning level: that is what a script shows which configures no logging.
 logger = logging.getLogger(__name__)
-
-_SHARDED = {DistributedType.FSDP, DistributedType.DEEPSPEED, DistributedType.MEGATRON_LM}
 
 
 def find_lr(
@@ -148,7 +147,7 @@ class _Only(TrainerCallback):
 
 def _refuse_unfit(trainer: Trainer) -> None:
     kind = trainer.accelerator.distributed_type
-    if kind in _SHARDED:
+    if kind in SHARDED:
         raise StrategyError(
             f"the range test cannot put back weights that {kind.value} shards: run it on one device, without"
             f" {kind.value}, and give its suggestion as learning_rate"
@@ -236,4 +235,6 @@ def _apply(trainer: Trainer, rate: float) -> None:
         _set_rate(group, after * (float(group["lr"]) / before) if before else after)
         group["initial_lr"] = after
     scheduler.base_lrs = new
+    if isinstance(scheduler, ScheduleLR):
+        scheduler.refit()
     scheduler._last_lr = [float(group["lr"]) for group in _optimizer(trainer).param_groups]

@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any
 
 from torch.optim import Optimizer
@@ -53,7 +53,7 @@ class ScheduleLR(LambdaLR):
 
     # In slots, because torch writes the __dict__ into checkpoints, which are read with weights_only=True and
     # would put the old run's schedule in the place of this one.
-    __slots__ = ("_floors", "_on_extend", "_planned", "schedules")
+    __slots__ = ("_min_lr", "_on_extend", "_planned", "schedules")
 
     def __init__(
         self,
@@ -70,17 +70,18 @@ class ScheduleLR(LambdaLR):
     ) -> None:
         if on_extend not in ON_EXTEND:
             raise StrategyError(f"on_extend={on_extend!r} is no choice: {did_you_mean(str(on_extend), ON_EXTEND)}")
-        self._on_extend = on_extend
+        self._on_extend, self._min_lr = on_extend, min_lr
+        self._planned: Planned | None = None
+        peaks = [float(group.get("initial_lr", group["lr"])) for group in optimizer.param_groups]
         if isinstance(name, Schedule):
             if total_steps is not None or warmup_steps or parameters or min_lr is not None:
                 raise StrategyError(f"{name.name!r} is built already: give no lengths or parameters with it")
-            self._planned: Planned | None = None
-            self.schedules = [name] * len(optimizer.param_groups)
+            self.schedules = [name] * len(peaks)
         elif total_steps is None:
             raise StrategyError("total_steps is missing: give the number of step() calls in the training")
         else:
-            self._floors = _floors(name, optimizer, min_lr, parameters)
-            self._use(Planned(name, total_steps, warmup_steps, parameters, horizon=total_steps))
+            self._planned = Planned(name, total_steps, warmup_steps, parameters, horizon=total_steps)
+            self.schedules = self._build(self._planned, peaks)
         super().__init__(optimizer, [each.multiplier for each in self.schedules], last_epoch)
 
     @property
@@ -103,32 +104,42 @@ class ScheduleLR(LambdaLR):
                 f"The peak learning rates {peaks} of this run are not used: a resumed run keeps those of its"
                 f" checkpoint, {list(self.base_lrs)}. To change them, start anew from the saved model."
             )
+        if self._planned:
+            self.refit()
         if planned and self._planned:
             self._take_up(Planned.of_json(planned), self._planned)
+
+    def refit(self) -> None:
+        """Fit an absolute floor to the peaks, ``base_lrs``, as they are now."""
+        if self._planned:
+            self._use(self._planned)
 
     def _take_up(self, old: Planned, new: Planned) -> None:
         """Go on with the plan of the checkpoint, with that of this run, or with one made of both."""
         if old.horizon == new.horizon:
             if old.was_extended and old.name == new.name:
                 self._use(old)
-            return
-        before, after = self._rates(self._build(old)), self._rates(self.schedules)
+        elif self._on_extend == "keep":
+            self._use(old.kept(new.horizon))
+        elif self._on_extend == "replan":
+            self._use(old.replanned(self.last_epoch, new.horizon))
+        else:
+            self._jump(old, new)
+
+    def _jump(self, old: Planned, new: Planned) -> None:
+        before, after = self._rates(self._build(old, self.base_lrs)), self._rates(self.schedules)
         if all(math.isclose(a, b, rel_tol=1e-9, abs_tol=1e-300) for a, b in zip(before, after, strict=True)):
             return
         if self._on_extend == "error":
-            raise StrategyError(_jump(old, new, self.last_epoch, before[0], after[0]))
-        if self._on_extend == "jump":
-            self._set_rates(after)
-        elif self._on_extend == "keep":
-            self._use(old.kept(new.horizon))
-        else:
-            self._use(old.replanned(self.last_epoch, new.horizon))
+            raise StrategyError(_words_of_jump(old, new, self.last_epoch, before[0], after[0]))
+        self._set_rates(after)
 
-    def _build(self, planned: Planned) -> list[Schedule]:
-        return [planned.build(**floor) for floor in self._floors]
+    def _build(self, planned: Planned, peaks: Sequence[Any]) -> list[Schedule]:
+        floors = _floors(planned, self._min_lr, [float(peak) for peak in peaks])
+        return [planned.build(**floor) for floor in floors]
 
     def _use(self, planned: Planned) -> None:
-        self._planned, self.schedules = planned, self._build(planned)
+        self._planned, self.schedules = planned, self._build(planned, self.base_lrs)
         self.lr_lambdas = [each.multiplier for each in self.schedules]
 
     def _rates(self, schedules: list[Schedule]) -> list[float]:
@@ -141,20 +152,15 @@ class ScheduleLR(LambdaLR):
         self._last_lr = list(rates)
 
 
-def _floors(
-    name: str, optimizer: Optimizer, min_lr: float | None, parameters: Mapping[str, Any]
-) -> list[dict[str, float]]:
+def _floors(planned: Planned, min_lr: float | None, peaks: list[float]) -> list[dict[str, float]]:
     """Return the ``min_lr_ratio`` of each group that makes its floor ``min_lr``; nothing when that is not given."""
     if min_lr is None:
-        return [{}] * len(optimizer.param_groups)
-    floor = float(number("min_lr", min_lr))
-    if "min_lr_ratio" not in find_plan(name).parameters:
-        raise StrategyError(f"min_lr={min_lr!r} with {name!r}, which has no floor: leave min_lr out")
-    if "min_lr_ratio" in parameters:
-        raise StrategyError(
-            f"min_lr={min_lr!r} with min_lr_ratio={parameters['min_lr_ratio']!r}: give one of the two"
-        )
-    peaks = [float(group.get("initial_lr", group["lr"])) for group in optimizer.param_groups]
+        return [{}] * len(peaks)
+    floor, given = float(number("min_lr", min_lr)), planned.parameters
+    if "min_lr_ratio" not in find_plan(planned.name).parameters:
+        raise StrategyError(f"min_lr={min_lr!r} with {planned.name!r}, which has no floor: leave min_lr out")
+    if "min_lr_ratio" in given:
+        raise StrategyError(f"min_lr={min_lr!r} with min_lr_ratio={given['min_lr_ratio']!r}: give one of the two")
     if not 0 <= floor <= min(peaks):
         raise StrategyError(
             f"min_lr={min_lr!r} is out of range: give a learning rate from 0 to the lowest peak, {min(peaks):g}"
@@ -162,7 +168,7 @@ def _floors(
     return [{"min_lr_ratio": floor / peak if peak else 0.0} for peak in peaks]
 
 
-def _jump(old: Planned, new: Planned, step: int, before: float, after: float) -> str:
+def _words_of_jump(old: Planned, new: Planned, step: int, before: float, after: float) -> str:
     return (
         f"resumed with {new.horizon} training steps where {old.horizon} were planned: the learning rate would jump"
         f" from {before:.4g} to {after:.4g} at step {step}. Set on_extend in lr_scheduler_kwargs: 'keep' the old plan"

@@ -6,7 +6,6 @@ from typing import Any
 
 from torch.optim.lr_scheduler import LambdaLR
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
-from transformers.trainer_utils import IntervalStrategy
 
 import hf_strategies.auto  # noqa: F401  importing the callback is the one line that registers the schedules
 from hf_strategies.checks import number
@@ -16,6 +15,7 @@ from hf_strategies.stopping.criteria import read_min_delta, read_patience
 from hf_strategies.stopping.history import log_key
 from hf_strategies.stopping.plateau import plateaus
 from hf_strategies.trainer.ranks import from_rank_zero
+from hf_strategies.trainer.watch import MetricWatch
 
 __all__ = ["ReduceOnPlateau"]
 
@@ -38,7 +38,8 @@ class ReduceOnPlateau(TrainerCallback):
         min_delta: smallest change that is an improvement, in the metric's unit.
         mode: ``"min"`` or ``"max"``; None when ``monitor`` is a metric whose direction is known.
         cooldown: evaluations after a stall that are not counted.
-        min_lr_ratio: floor of the reductions, as a ratio of each group's own peak, in [0, 1].
+        min_lr_ratio: floor of the reductions, as a ratio of each group's own peak, in [0, 1]; the schedule's own
+            floor, if it is higher, holds too.
 
     Raises `StrategyError` for a bad argument, without an `eval_strategy`, and for a scheduler that is none of
     LambdaLR's kind.
@@ -64,16 +65,13 @@ class ReduceOnPlateau(TrainerCallback):
             raise StrategyError(f"cooldown={cooldown!r} is no number of evaluations: give 0 or more")
         self.cooldown = cooldown
         self._stalls = 0
+        self._watch: MetricWatch | None = None  # while training
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Put the reductions over the schedule, those of a resumed run's history included."""
-        if args.eval_strategy == IntervalStrategy.NO:
-            raise StrategyError(
-                f"ReduceOnPlateau(monitor={self.monitor!r}) with eval_strategy='no' has nothing to watch: set"
-                " eval_strategy='epoch', or 'steps' with eval_steps"
-            )
+        self._watch = MetricWatch("ReduceOnPlateau", self.monitor, args)
         scheduler = kwargs["lr_scheduler"]
         if not isinstance(scheduler, LambdaLR):
             raise StrategyError(
@@ -81,13 +79,18 @@ class ReduceOnPlateau(TrainerCallback):
                 " the step, such as lr_scheduler_type='linear_warmup_constant_decay'"
             )
         self._stalls = self._count(state)
-        scheduler.lr_lambdas = [self._reduced(base) for base in scheduler.lr_lambdas]
+        floors = self._floors(scheduler)
+        scheduler.lr_lambdas = [
+            ratio if self._reduces(ratio) else self._reduced(ratio, floor)
+            for ratio, floor in zip(scheduler.lr_lambdas, floors, strict=True)
+        ]
+        _set_rates(scheduler)
 
     def on_evaluate(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Count the stalls; at a new one, set the rate of the very next update."""
-        if self.monitor not in kwargs["metrics"]:
+        if self._watch is None or not self._watch.finds(kwargs["metrics"]):
             return
         stalls = self._count(state)
         if stalls == self._stalls:
@@ -100,6 +103,19 @@ class ReduceOnPlateau(TrainerCallback):
                 f" learning rate is multiplied by {self.factor:g}, to {rate:.4g}."
             )
 
+    def on_step_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Fail if the evaluations since the last step, of whatever sets, had no such metric."""
+        if self._watch:
+            self._watch.refuse_unknown()
+
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Reduce no more: a scheduler of the user's own lives on."""
+        self._watch, self._stalls = None, 0
+
     def _count(self, state: TrainerState) -> int:
         values = [evaluation.value for evaluation in evaluations(state.log_history, self.monitor)]
         found = plateaus(
@@ -107,15 +123,27 @@ class ReduceOnPlateau(TrainerCallback):
         )
         return from_rank_zero(len(found))
 
-    def _reduced(self, base: Callable[[int], float]) -> Callable[[int], float]:
+    def _floors(self, scheduler: LambdaLR) -> list[float]:
+        # The schedule's own floor holds for the reductions too.
+        own = [each.parameters.get("min_lr_ratio", 0.0) for each in getattr(scheduler, "schedules", ())]
+        return [max(self.min_lr_ratio, floor) for floor in own or [0.0] * len(scheduler.lr_lambdas)]
+
+    def _reduced(self, base: Callable[[int], float], floor: float) -> Callable[[int], float]:
         # A plain function, of which LambdaLR saves nothing: the count comes from the history.
         def reduced(step: int) -> float:
             whole = base(step)
-            return (
-                whole if not self._stalls else max(min(whole, self.min_lr_ratio), whole * self.factor**self._stalls)
-            )
+            return whole if not self._stalls else max(min(whole, floor), whole * self.factor**self._stalls)
 
+        reduced.base, reduced.owner = base, self  # type: ignore[attr-defined]
         return reduced
+
+    def _reduces(self, ratio: Any) -> bool:
+        """Whether an earlier training has put this callback over the function already."""
+        while ratio is not None:
+            if getattr(ratio, "owner", None) is self:
+                return True
+            ratio = getattr(ratio, "base", None)
+        return False
 
 
 def _set_rates(scheduler: LambdaLR) -> float:

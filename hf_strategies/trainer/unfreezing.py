@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from accelerate.state import AcceleratorState
-from accelerate.utils import DistributedType
 from torch import nn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_utils import has_length
@@ -15,14 +14,13 @@ import hf_strategies.auto  # noqa: F401  as for EarlyStopping: importing a callb
 from hf_strategies.errors import StrategyError
 from hf_strategies.schedules.units import to_steps
 from hf_strategies.trainer.depth import parameter_depths
+from hf_strategies.trainer.watch import SHARDED
 
 __all__ = ["GradualUnfreezing"]
 
 logger = logging.getLogger(__name__)
 
 # Some of them flatten parameters together: one that is frozen would get zeros for its missing gradient, and move.
-_SHARDED = {DistributedType.FSDP, DistributedType.DEEPSPEED, DistributedType.MEGATRON_LM}
-
 _MANY = 1_000_000
 
 
@@ -129,7 +127,7 @@ def _turns(model: nn.Module) -> list[list[nn.Parameter]]:
 
 def _check_settings(args: TrainingArguments) -> None:
     kind = AcceleratorState().distributed_type
-    if kind in _SHARDED:
+    if kind in SHARDED:
         raise StrategyError(
             f"GradualUnfreezing cannot keep single weights still that {kind.value} shards: leave it out, or train"
             " with DDP"

@@ -335,3 +335,69 @@ def test_transformers_forgets_its_patience_on_resume_and_ours_does_not(make_trai
         resumed.train(resume_from_checkpoint=True)
         steps[name] = resumed.state.global_step
     assert steps == {"theirs": 6, "ours": 5}
+
+
+def test_best_weights_of_another_run_are_not_taken_for_this_one_s(
+    make_trainer: Callable[..., Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    make_trainer(SCORES, callbacks=[stopping()], folder="mine", **SAVING).train()
+    other = make_trainer(SCORES, callbacks=[stopping()], folder="other", **(SAVING | {"learning_rate": 0.2}))
+    other.train()
+    mine = str(Path(other.args.output_dir).parent / "mine" / "checkpoint-4")
+    with caplog.at_level(logging.WARNING, logger="hf_strategies"):
+        resumed = make_trainer(SCORES[4:], callbacks=[stopping()], folder="other", **SAVING)
+        resumed.train(resume_from_checkpoint=mine)
+    assert "are lost" in caplog.text
+    assert record(resumed)["restored_best_weights"] is False
+    assert not torch.equal(flat(resumed.model), other.weights_at[3])
+
+
+def test_best_weights_are_found_in_the_checkpoint_that_the_arguments_name(make_trainer: Callable[..., Any]) -> None:
+    whole = make_trainer(SCORES, callbacks=[stopping()], folder="old", **SAVING)
+    whole.train()
+    checkpoint = str(Path(whole.args.output_dir) / "checkpoint-4")
+    options = SAVING | {"resume_from_checkpoint": checkpoint}
+    resumed = make_trainer(SCORES[4:], callbacks=[stopping()], folder="new", **options)
+    resumed.train(resume_from_checkpoint=checkpoint)
+    assert torch.equal(flat(resumed.model), whole.weights_at[3])
+
+
+def test_a_trainer_that_saves_elsewhere_as_in_a_search_is_not_hindered(make_trainer: Callable[..., Any]) -> None:
+    class Elsewhere(Trainer):
+        def _get_output_dir(self, trial: Any) -> str:
+            return f"{self.args.output_dir}/run-0"
+
+    trainer = make_trainer(SCORES, callbacks=[stopping()], trainer_class=Elsewhere, **SAVING)
+    trainer.train()
+    assert torch.equal(flat(trainer.model), trainer.weights_at[3])
+
+
+def test_a_metric_with_a_slash_in_its_name_can_be_saved(make_trainer: Callable[..., Any]) -> None:
+    trainer = make_trainer(SCORES, callbacks=[stopping(monitor="ner/f1")], **SAVING)
+    scores = list(SCORES)
+    trainer.compute_metrics = lambda _: {"ner/f1": scores.pop(0)}
+    trainer.train()
+    assert trainer.state.global_step == 5
+    assert torch.equal(flat(trainer.model), trainer.weights_at[3])
+
+
+def test_the_record_of_an_earlier_patience_does_not_stay(make_trainer: Callable[..., Any]) -> None:
+    whole = make_trainer(SCORES, callbacks=[stopping()], **SAVING)
+    whole.train()
+    again = make_trainer([0.7] * 7, callbacks=[stopping(patience=4)], **SAVING)
+    again.train(resume_from_checkpoint=str(Path(whole.args.output_dir) / "checkpoint-5"))
+    assert (record(again)["patience"], record(again)["stop_step"]) == (4, 7)
+
+
+def test_the_step_after_a_stop_is_neither_saved_nor_evaluated(make_trainer: Callable[..., Any]) -> None:
+    whole = make_trainer(SCORES, callbacks=[stopping()], **SAVING)
+    whole.train()
+    resumed = resume(make_trainer, 5, [], **SAVING)
+    assert not (Path(str(resumed.args.output_dir)) / "checkpoint-6").exists()
+    assert record(resumed) == record(whole)
+
+
+@pytest.mark.parametrize("monitor", [None, 3, ""])
+def test_a_monitor_that_is_no_name_is_told(monitor: Any) -> None:
+    with pytest.raises(StrategyError, match="is no metric's name"):
+        EarlyStopping(monitor=monitor)

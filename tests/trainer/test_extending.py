@@ -170,3 +170,24 @@ def test_transformers_own_floor_is_wrong_for_a_group_with_twice_the_rate() -> No
 def test_a_mistake_is_told(name: str, options: dict[str, Any], words: str) -> None:
     with pytest.raises(StrategyError, match=words):
         ScheduleLR(optimizer(1.0, 0.5), name, total_steps=4, **options)
+
+
+def test_an_absolute_floor_fits_the_peaks_that_a_checkpoint_brings() -> None:
+    first = ScheduleLR(optimizer(1.0), "cosine_decay", total_steps=4, min_lr=0.1)
+    last_rates(first, 2)
+    resumed = ScheduleLR(optimizer(0.2), "cosine_decay", total_steps=4, min_lr=0.1)
+    resumed.load_state_dict(first.state_dict())
+    assert last_rates(resumed, 2) == pytest.approx([0.1])
+
+
+@pytest.mark.parametrize(("how", "expected"), [("keep", [1, 1, 1, 1, 0, 0, 0]), ("replan", [1, 1, 1, 1, 1, 1, 0.5])])
+def test_keep_and_replan_hold_also_where_both_plans_have_the_same_rate_now(how: str, expected: list[float]) -> None:
+    # held to step 8 of 10, then down in two steps; resumed at 4 with 20 steps
+    options = {"cooldown": 2, "cooldown_shape": "linear"}
+    first = ScheduleLR(optimizer(1.0), "stable_decay", total_steps=10, **options)
+    last_rates(first, 4)
+    resumed = ScheduleLR(optimizer(1.0), "stable_decay", total_steps=20, on_extend=how, **options)
+    resumed.load_state_dict(first.state_dict())
+    # replanned, the cooldown is at 4 + (8 - 4) * 16 / 6 = 14.67 to 20
+    values = [resumed.schedule(step) for step in (4, 5, 6, 8, 10, 14, 20 - 8 / 3)]
+    assert values == pytest.approx(expected, abs=1e-9)

@@ -182,5 +182,39 @@ def test_a_file_of_another_model_is_refused(tmp_path: Path) -> None:
     best = BestWeights(one)
     best.keep()
     best.save(tmp_path / "best.safetensors")
-    with pytest.raises(StrategyError, match="is of another model: weight has shape"):
+    with pytest.raises(StrategyError, match=r"is of another model: weight is \(2, 2\) there and \(2, 3\) here"):
         BestWeights(other).load(tmp_path / "best.safetensors")
+
+
+def test_a_file_of_a_model_with_other_names_is_refused(tmp_path: Path) -> None:
+    best = BestWeights(torch.nn.Linear(2, 2))
+    best.keep()
+    best.save(tmp_path / "best.safetensors")
+    with pytest.raises(StrategyError, match=r"is of another model: 0.bias is missing there"):
+        BestWeights(torch.nn.Sequential(torch.nn.Linear(2, 2))).load(tmp_path / "best.safetensors")
+
+
+def test_weights_that_are_not_contiguous_are_saved_all_the_same(tmp_path: Path) -> None:
+    model = torch.nn.Linear(3, 2)
+    model.weight = torch.nn.Parameter(torch.arange(6.0).reshape(3, 2).T)
+    best = BestWeights(model)
+    best.keep()
+    best.save(tmp_path / "best.safetensors", {"who": "me"})
+    assert BestWeights.note_of(tmp_path / "best.safetensors") == {"who": "me"}
+    with torch.no_grad():
+        model.weight.zero_()
+    best.load(tmp_path / "best.safetensors")
+    best.restore()
+    assert model.weight.tolist() == [[0.0, 2.0, 4.0], [1.0, 3.0, 5.0]]
+
+
+def test_a_buffer_that_has_grown_is_kept_as_it_is() -> None:
+    model = torch.nn.Module()
+    model.register_buffer("seen", torch.zeros(1))
+    best = BestWeights(model)
+    best.keep()
+    model.seen = torch.ones(3)
+    best.keep()
+    model.seen.zero_()
+    best.restore()
+    assert model.seen.tolist() == [1.0, 1.0, 1.0]

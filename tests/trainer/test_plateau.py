@@ -108,3 +108,46 @@ def test_what_it_cannot_work_with_is_refused_when_training_starts(make_trainer: 
     options = OPTIONS | {"lr_scheduler_type": "reduce_lr_on_plateau", "metric_for_best_model": "score"}
     with pytest.raises(StrategyError, match="cannot reduce a ReduceLROnPlateau: take a schedule"):
         make_trainer(SCORES, callbacks=[reduce()], **options).train()
+
+
+def test_on_a_scheduler_of_the_user_s_own_it_does_not_compound_over_trainings(
+    make_trainer: Callable[..., Any],
+) -> None:
+    import torch
+
+    callback = reduce()
+    trainer = make_trainer(SCORES + SCORES, callbacks=[callback], **OPTIONS)
+    trainer.create_optimizer()
+    trainer.lr_scheduler = torch.optim.lr_scheduler.LambdaLR(trainer.optimizer, lambda step: 1.0)
+    trainer.train()
+    trainer.train()
+    assert learning_rates(trainer) == pytest.approx([PEAK] * 5 + [PEAK / 2] * 2 + [PEAK / 4] * 3)
+
+
+def test_added_on_resume_it_reduces_from_the_first_update(make_trainer: Callable[..., Any]) -> None:
+    options = OPTIONS | {"save_strategy": "steps", "save_steps": 1}
+    before = make_trainer(SCORES, **options)
+    before.train()
+    resumed = make_trainer(SCORES[7:], callbacks=[reduce()], **options)
+    resumed.train(resume_from_checkpoint=str(Path(before.args.output_dir) / "checkpoint-7"))
+    assert learning_rates(resumed)[7:] == pytest.approx([PEAK / 4] * 3)
+
+
+def test_a_mistyped_metric_is_told(make_trainer: Callable[..., Any]) -> None:
+    with pytest.raises(StrategyError, match=r"monitor='eval_scor' is not among .*did you mean 'eval_score'"):
+        make_trainer(SCORES, callbacks=[reduce(monitor="scor")], **OPTIONS).train()
+
+
+def test_the_schedule_s_own_floor_holds(make_trainer: Callable[..., Any]) -> None:
+    options = OPTIONS | {"lr_scheduler_type": "linear_warmup_cosine_decay"}
+    options |= {"lr_scheduler_kwargs": {"min_lr": 0.4 * PEAK}}
+    trainer = make_trainer(SCORES, callbacks=[reduce(factor=0.01)], **options)
+    trainer.train()
+    assert learning_rates(trainer)[5:] == pytest.approx([0.4 * PEAK] * 5)
+
+
+def test_an_evaluation_of_a_trainer_that_does_not_train_is_let_be(make_trainer: Callable[..., Any]) -> None:
+    callback = reduce()
+    make_trainer(SCORES, callbacks=[callback], **OPTIONS).train()
+    other = make_trainer([0.1] * 4, callbacks=[callback], folder="other", **OPTIONS)
+    assert other.evaluate()["eval_score"] == 0.1
