@@ -1,6 +1,7 @@
 """Reading of values that users give as text or number."""
 
 import math
+from numbers import Integral, Real
 
 from hf_strategies.errors import StrategyError
 
@@ -10,23 +11,36 @@ __all__ = ["number"]
 def number(name: str, value: object) -> int | float:
     """Read a number that may have come as text, because flags and YAML leave ``1e-5`` a string.
 
-    ``name`` is the argument's name, for the message. Raises `StrategyError` for what is no finite number.
+    ``name`` is the argument's name, for the message. Numbers of other kinds, such as numpy's, become plain ones.
+    Raises `StrategyError` for what is no finite number, or too large for a float.
 
     >>> number("gamma", "1e-1")
     0.1
     >>> number("step_size", "30")
     30
     """
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
+    if isinstance(value, bool) or not isinstance(value, int | float | Integral | Real | str):
         raise StrategyError(f"{name}={value!r} is not a number: give one, such as {name}=0.1")
-    if isinstance(value, str):
-        try:
-            return int(value)
-        except ValueError:
-            value = _float(name, value)
-    if not math.isfinite(value):
+    try:
+        read = _of_text(name, value) if isinstance(value, str) else _plain(value)
+        finite = math.isfinite(read)
+    except OverflowError:
+        # Its digits are not shown: there are hundreds, or more than Python is willing to print.
+        raise StrategyError(f"{name} is a number of over 300 digits: give an ordinary number") from None
+    if not finite:
         raise StrategyError(f"{name}={value!r} is not finite: give an ordinary number")
-    return value
+    return read
+
+
+def _plain(value: int | float | Integral | Real) -> int | float:
+    return int(value) if isinstance(value, int | Integral) else float(value)
+
+
+def _of_text(name: str, text: str) -> int | float:
+    try:
+        return int(text)
+    except ValueError:
+        return _float(name, text)
 
 
 def _float(name: str, text: str) -> float:

@@ -19,7 +19,9 @@ card README.md and, with --figure, training.png.
 """
 
 from collections.abc import Sequence
+from typing import cast
 
+from datasets import DatasetDict
 from transformers import DataCollatorWithPadding, Trainer, set_seed
 
 from hf_strategies import StrategyArguments
@@ -27,10 +29,12 @@ from hf_strategies.recipe.arguments import ModelArguments, RecipeArguments
 from hf_strategies.recipe.baselines import baseline_metrics
 from hf_strategies.recipe.classification_data import (
     ClassificationArguments,
+    ClassificationData,
     choose_labels,
     encode,
     load_classification,
 )
+from hf_strategies.recipe.flag_checks import check_flags
 from hf_strategies.recipe.metrics import CLASSIFICATION_METRICS, classification_metrics
 from hf_strategies.recipe.model import classifier, load_config, longest_input, make_tokenizer, trained_labels
 from hf_strategies.recipe.parsing import parse, run_command
@@ -48,7 +52,9 @@ def main(argv: Sequence[str] | None = None) -> Trainer:
     """Run the recipe with the flags in ``argv``; return its Trainer."""
     kinds = (ClassificationArguments, ModelArguments, StrategyArguments, RecipeArguments)
     data_args, model_args, strategy, args = parse(kinds, argv, description=__doc__)
-    check_strategy(args, strategy, ["loss", *CLASSIFICATION_METRICS])
+    metric_names = ["loss", *CLASSIFICATION_METRICS]
+    check_flags(args, model_args, metric_names)
+    check_strategy(args, strategy, metric_names)
     with args.main_process_first():
         data = load_classification(data_args)
     config = load_config(model_args)
@@ -76,16 +82,25 @@ def main(argv: Sequence[str] | None = None) -> Trainer:
         suggest_learning_rate(trainer)
         return trainer
     train_and_evaluate(trainer, encoded)
-    results = {}
-    if args.do_predict and "test" in encoded:
-        outputs, metrics = predict_in_order(trainer, encoded["test"])
-        save_predictions(trainer, data.splits["test"], outputs, labels)
-        if "label" in data.splits["test"].column_names:
-            results["this model"] = {name: metrics[f"test_{name}"] for name in CLASSIFICATION_METRICS}
-    if args.baselines and results and args.process_index == 0:
-        results |= baseline_metrics(data.splits["train"], data.splits["test"], labels)
-    report_run(trainer, results, data.name)
+    report_run(trainer, compare_on_test_set(trainer, data, encoded, labels), data.name)
     return trainer
+
+
+def compare_on_test_set(
+    trainer: Trainer, data: ClassificationData, encoded: DatasetDict, labels: tuple[str, ...]
+) -> dict[str, dict[str, float]]:
+    """Predict the test set, if there is one; return the metrics of this model and, if asked for, of the baselines."""
+    args = cast(RecipeArguments, trainer.args)
+    if not args.do_predict or "test" not in encoded:
+        return {}
+    outputs, metrics = predict_in_order(trainer, encoded["test"])
+    save_predictions(trainer, data.splits["test"], outputs, labels)
+    if "label" not in data.splits["test"].column_names:
+        return {}
+    results = {"this model": {name: metrics[f"test_{name}"] for name in CLASSIFICATION_METRICS}}
+    if args.baselines and args.process_index == 0:
+        results |= baseline_metrics(data.splits["train"], data.splits["test"], labels)
+    return results
 
 
 if __name__ == "__main__":

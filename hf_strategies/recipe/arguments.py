@@ -73,7 +73,7 @@ class RecipeArguments(TrainingArguments):
     output_dir: str | None = field(default="runs/recipe", metadata={"help": "Where everything is written."})
     overwrite_output_dir: bool = field(
         default=False,
-        metadata={"help": "Train anew in an output_dir that holds checkpoints of an earlier run."},
+        metadata={"help": "Write over what an earlier run left in output_dir."},
     )
     do_train: bool = field(default=True, metadata={"help": "Train."})
     do_eval: bool = field(default=True, metadata={"help": "Evaluate on the validation set at the end."})
@@ -127,13 +127,10 @@ class RecipeArguments(TrainingArguments):
 
     def __post_init__(self) -> None:
         """Fill in what depends on other arguments."""
+        self.warmup_is_default = self.warmup_steps is None
         if self.warmup_steps is None:
             self.warmup_steps = _usual_warmup(str(SchedulerType(self.lr_scheduler_type).value))
-        for name in ("per_device_train_batch_size", "per_device_eval_batch_size", "gradient_accumulation_steps"):
-            if getattr(self, name) < 1:
-                raise StrategyError(f"{name}={getattr(self, name)} leaves nothing to do: give at least 1")
-        if self.seed < 0:
-            raise StrategyError(f"seed={self.seed} is negative: give 0 or more")
+        self._check_numbers()
         if not math.isfinite(self.warmup_steps) or 1 <= self.warmup_steps != int(self.warmup_steps):
             raise StrategyError(f"warmup_steps={self.warmup_steps}: give whole steps, or a fraction in [0, 1)")
         try:
@@ -143,6 +140,19 @@ class RecipeArguments(TrainingArguments):
             raise StrategyError(f"{name}={mistake.doc!r} is no JSON: {mistake}") from mistake
         if self.device.type == "cpu":
             self.dataloader_pin_memory = False
+
+    def _check_numbers(self) -> None:
+        for name in ("per_device_train_batch_size", "per_device_eval_batch_size", "gradient_accumulation_steps"):
+            if getattr(self, name) < 1:
+                raise StrategyError(f"{name}={getattr(self, name)} leaves nothing to do: give at least 1")
+        if self.seed < 0:
+            raise StrategyError(f"seed={self.seed} is negative: give 0 or more")
+        if self.seed >= 2**32:  # NumPy takes no larger one
+            raise StrategyError(f"seed={self.seed} is too large: give at most {2**32 - 1}")
+        if not math.isfinite(self.num_train_epochs):
+            raise StrategyError(f"num_train_epochs={self.num_train_epochs} is not finite: give a number such as 3")
+        if not 0 <= self.weight_decay < math.inf:
+            raise StrategyError(f"weight_decay={self.weight_decay} is out of range: give 0 or a little more")
 
     def set_learning_rate(self, *, pretrained: bool) -> None:
         """Choose the peak learning rate, unless one was given."""

@@ -1,5 +1,6 @@
 """What a classifier must beat: the majority class, and TF-IDF with logistic regression."""
 
+import logging
 from collections.abc import Sequence
 
 from datasets import Dataset
@@ -12,11 +13,14 @@ from hf_strategies.recipe.metrics import CLASSIFICATION_METRICS
 
 __all__ = ["baseline_metrics"]
 
+logger = logging.getLogger(__name__)
+
 
 def baseline_metrics(train: Dataset, test: Dataset, labels: Sequence[str]) -> dict[str, dict[str, float]]:
     """Fit the baselines on ``train`` and measure them on ``test`` with the recipe's own metrics.
 
     Both sets have the columns ``text``, ``label`` and, for pairs, ``text_pair``, which is appended to the text.
+    A baseline that cannot be fitted, such as to one label alone, is left out with a warning.
     """
     models = {
         "majority class": DummyClassifier(strategy="most_frequent"),
@@ -28,7 +32,11 @@ def baseline_metrics(train: Dataset, test: Dataset, labels: Sequence[str]) -> di
     truth = [labels.index(label) for label in test["label"]]
     results = {}
     for name, model in models.items():
-        predictions = model.fit(texts, ids).predict(_texts(test))
+        try:
+            predictions = model.fit(texts, ids).predict(_texts(test))
+        except ValueError as mistake:  # the report of a long training must not be lost to it
+            logger.warning(f"no baseline {name!r}: {' '.join(str(mistake).split())}")
+            continue
         scores = [
             metric().compute(predictions=predictions, references=truth) for metric in CLASSIFICATION_METRICS.values()
         ]

@@ -1,7 +1,6 @@
 """The model and its tokenizer: a pretrained one, or a small BERT that needs no network."""
 
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Any, cast
 
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
@@ -39,6 +38,8 @@ SMALL_BERT: dict[str, Any] = {
 
 VOCABULARY = 8000
 
+_FEWEST_TOKENS = 10
+
 _SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 
@@ -49,11 +50,7 @@ def load_config(args: ModelArguments) -> PreTrainedConfig | None:
     try:
         config: PreTrainedConfig = AutoConfig.from_pretrained(args.model_name_or_path, **_where(args))
     except (OSError, ValueError) as mistake:
-        reason = str(mistake).strip().splitlines()[0]
-        raise StrategyError(
-            f"model_name_or_path={args.model_name_or_path!r} cannot be loaded: {reason} Give the name of a model on"
-            " the Hub, or a folder with a config.json"
-        ) from mistake
+        raise _cannot_load("model_name_or_path", args.model_name_or_path, mistake, "a config.json") from mistake
     return config
 
 
@@ -66,16 +63,14 @@ def trained_labels(config: PreTrainedConfig | None) -> tuple[str, ...]:
 def make_tokenizer(args: ModelArguments, texts: Sequence[str], run: RecipeArguments) -> PreTrainedTokenizerBase:
     """Load the model's tokenizer, or train a WordPiece one on ``texts`` when no model is named.
 
-    Training happens in the main process alone, into ``output_dir``/tokenizer, from where all processes load it;
-    a resumed run takes the one that lies there.
+    A resumed run takes the one in its checkpoint. Nothing is written: the same texts give each process the same
+    tokenizer, and the Trainer saves it with the model.
     """
     if args.model_name_or_path is not None:
-        return _load_tokenizer(args.model_name_or_path, **_where(args))
-    folder = Path(run.output_dir or ".") / "tokenizer"
-    with run.main_process_first():
-        if run.process_index == 0 and not (run.resume_from_checkpoint and folder.is_dir()):
-            train_wordpiece(texts).save_pretrained(str(folder))
-    return _load_tokenizer(str(folder))
+        return _load_tokenizer("model_name_or_path", args.model_name_or_path, **_where(args))
+    if run.resume_from_checkpoint and not run.find_lr:
+        return _load_tokenizer("resume_from_checkpoint", run.resume_from_checkpoint)
+    return train_wordpiece(texts)
 
 
 def train_wordpiece(texts: Iterable[str], vocabulary: int = VOCABULARY) -> PreTrainedTokenizerFast:
@@ -117,12 +112,13 @@ def classifier(
     if config is None:
         small = BertConfig(vocab_size=len(tokenizer), pad_token_id=tokenizer.pad_token_id, **SMALL_BERT, **names)
         return cast(PreTrainedModel, AutoModelForSequenceClassification.from_config(small))
-    return cast(
-        PreTrainedModel,
-        AutoModelForSequenceClassification.from_pretrained(
+    try:
+        model = AutoModelForSequenceClassification.from_pretrained(
             str(args.model_name_or_path), ignore_mismatched_sizes=True, **names, **_where(args)
-        ),
-    )
+        )
+    except (OSError, ValueError) as mistake:
+        raise _cannot_load("model_name_or_path", args.model_name_or_path, mistake, "its weights") from mistake
+    return cast(PreTrainedModel, model)
 
 
 def longest_input(args: ModelArguments, config: PreTrainedConfig | None, tokenizer: PreTrainedTokenizerBase) -> int:
@@ -157,8 +153,23 @@ def _word_pieces(texts: Sequence[str], vocabulary: int) -> dict[str, int]:
     return scratch.get_vocab()
 
 
-def _load_tokenizer(name: str, **where: Any) -> PreTrainedTokenizerBase:
-    return cast(PreTrainedTokenizerBase, AutoTokenizer.from_pretrained(name, **where))
+def _load_tokenizer(flag: str, name: str, **where: Any) -> PreTrainedTokenizerBase:
+    try:
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(name, **where)
+    except (OSError, ValueError) as mistake:
+        raise _cannot_load(flag, name, mistake, "tokenizer files") from mistake
+    # From a folder without its files transformers makes a tokenizer that knows special tokens only.
+    if len(tokenizer) - len(tokenizer.all_special_tokens) < _FEWEST_TOKENS:
+        raise StrategyError(
+            f"{flag}={name!r} has no tokenizer files, or empty ones: save the model's tokenizer to that folder too"
+        )
+    return tokenizer
+
+
+def _cannot_load(flag: str, name: str | None, mistake: Exception, needed: str) -> StrategyError:
+    reason = (str(mistake).strip() or type(mistake).__name__).splitlines()[0]
+    hub = "" if flag == "resume_from_checkpoint" else "the name of a model on the Hub, or "
+    return StrategyError(f"{flag}={name!r} cannot be loaded: {reason} Give {hub}a folder with {needed}")
 
 
 def _where(args: ModelArguments) -> dict[str, Any]:

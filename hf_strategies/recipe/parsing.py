@@ -71,7 +71,10 @@ def parse(kinds: Sequence[Any], argv: Sequence[str] | None = None, *, descriptio
         )
     except StrategyError:
         raise
-    except ValueError as mistake:
+    except ImportError as mistake:
+        reason = _one_line(mistake).removeprefix("No package metadata was found for ").rstrip(".")
+        raise StrategyError(f"{reason}: install it, or leave out the flag that needs it") from mistake
+    except (ValueError, OSError, RuntimeError) as mistake:
         raise StrategyError(_one_line(mistake)) from mistake
     _refuse_unknown(unknown, known)
     return tuple(filled)

@@ -5,15 +5,14 @@ import logging
 import math
 import re
 from collections.abc import Mapping, Sequence
-from importlib.util import find_spec
-from pathlib import Path
 
 import torch
 from transformers import TrainingArguments
-from transformers.trainer_utils import IntervalStrategy, get_last_checkpoint
+from transformers.trainer_utils import IntervalStrategy
 
 from hf_strategies.errors import StrategyError, did_you_mean
 from hf_strategies.recipe.arguments import RecipeArguments
+from hf_strategies.recipe.output import prepare_output
 from hf_strategies.schedules import SCHEDULES
 from hf_strategies.trainer.arguments import StrategyArguments
 from hf_strategies.trainer.registration import check_scheduler_arguments
@@ -59,17 +58,24 @@ def check_strategy(args: RecipeArguments, strategy: StrategyArguments, metrics: 
 
 def prepare_run(args: RecipeArguments, splits: Mapping[str, Sequence[object]]) -> None:
     """Check everything that can be known before a model is loaded, and find the checkpoint to resume from."""
-    if args.figure and find_spec("matplotlib") is None:
-        raise StrategyError("figure=True needs matplotlib: pip install 'hf-strategies[plots]'")
-    if not args.do_train:
-        args.eval_strategy = IntervalStrategy.NO  # the Trainer wants a validation set for any other
-        return
-    if "train" not in splits:
+    if args.do_train and "train" not in splits:
         raise StrategyError("train_file is missing: give it, or --do_train false to evaluate a trained model")
-    steps = planned_steps(args, len(splits["train"]))
+    if args.baselines and "train" not in splits:
+        raise StrategyError("baselines=True without train_file has nothing to learn from: give it, or no --baselines")
+    if args.do_train:
+        _prepare_training(args, len(splits["train"]))
+    else:
+        args.eval_strategy = IntervalStrategy.NO  # the Trainer wants a validation set for any other
+    prepare_output(args)
+
+
+def _prepare_training(args: RecipeArguments, examples: int) -> None:
+    steps = planned_steps(args, examples)
     if steps < 1:
         raise StrategyError(f"num_train_epochs={args.num_train_epochs} gives no step: give more")
-    _tell_epochs(args, steps_per_epoch(args, len(splits["train"])))
+    if args.warmup_is_default and args.get_warmup_steps(steps) >= steps:
+        args.warmup_steps = steps - 1  # nobody asked for a warmup that takes all of a very short run
+    _tell_epochs(args, steps_per_epoch(args, examples))
     check_scheduler_arguments(
         args.lr_scheduler_type,
         args.lr_scheduler_kwargs,
@@ -81,8 +87,6 @@ def prepare_run(args: RecipeArguments, splits: Mapping[str, Sequence[object]]) -
         raise StrategyError(
             f"warmup_steps={args.warmup_steps:g} leaves nothing of the {steps} training steps: lower it"
         )
-    if not args.find_lr:
-        _choose_checkpoint(args)
     _warn_of_slow_bf16(args)
 
 
@@ -91,25 +95,6 @@ def _tell_epochs(args: RecipeArguments, steps: int) -> None:
     given = args.lr_scheduler_kwargs
     if args.lr_scheduler_type in SCHEDULES and isinstance(given, dict) and _EPOCHS.search(json.dumps(given)):
         given.setdefault("steps_per_epoch", steps)
-
-
-def _choose_checkpoint(args: RecipeArguments) -> None:
-    folder = Path(args.output_dir or ".")
-    if folder.is_file():
-        raise StrategyError(f"output_dir={str(folder)!r} is a file: give a folder")
-    last = get_last_checkpoint(str(folder)) if folder.is_dir() else None
-    wanted = args.resume_from_checkpoint
-    if wanted in ("last", "true", "True"):
-        if last is None:
-            raise StrategyError(f"resume_from_checkpoint={wanted!r}: there is no checkpoint in {str(folder)!r}")
-        args.resume_from_checkpoint = last
-    elif wanted and not Path(wanted, "trainer_state.json").is_file():
-        raise StrategyError(f"resume_from_checkpoint={wanted!r} is no checkpoint: give its folder, or 'last'")
-    elif not wanted and last and not args.overwrite_output_dir:
-        raise StrategyError(
-            f"output_dir={str(folder)!r} holds a checkpoint of an earlier run: give another folder, or"
-            " --resume_from_checkpoint last, or --overwrite_output_dir to train anew"
-        )
 
 
 def _warn_of_slow_bf16(args: RecipeArguments) -> None:

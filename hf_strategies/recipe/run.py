@@ -75,7 +75,7 @@ def _no_grouping(args: TrainingArguments) -> Iterator[None]:
 
 
 def save_predictions(trainer: Trainer, rows: Dataset, outputs: np.ndarray, labels: Sequence[str]) -> None:
-    """Write ``predictions.jsonl``: for each example its columns, the predicted label and its probability."""
+    """Write ``predictions.jsonl``: text, text_pair, label, the predicted label, its probability."""
     if not trainer.is_world_process_zero():
         return
     shifted = np.exp(outputs - outputs.max(axis=-1, keepdims=True))
@@ -94,7 +94,7 @@ def report_run(trainer: Trainer, test: Mapping[str, Mapping[str, float]], data: 
     args = cast(RecipeArguments, trainer.args)
     report = RunReport.of_state(asdict(trainer.state))
     print_run(report, test)
-    if args.figure and report.log_history:
+    if args.figure and report.trained:
         draw_run(report, Path(args.output_dir or ".") / "training.png", title=_schedule(args))
     write_card(trainer, report, test, data)
 
@@ -111,12 +111,10 @@ def write_card(trainer: Trainer, report: RunReport, test: Mapping[str, Mapping[s
     if not config.name_or_path:
         config.name_or_path = str(args.output_dir)  # a model from no other: else the card would link to nothing
     trainer.create_model_card(dataset=data, tasks="text-classification", tags=["hf-strategies"])
-    lines = [
-        "## Training strategy",
-        "",
-        f"- learning rate: {_schedule(args)}, {args.lr_scheduler_kwargs or 'default parameters'}",
-        f"- end of training: {report.ending}",
-    ]
+    lines = ["## Training strategy", ""]
+    if report.trained:
+        lines.append(f"- learning rate: {_schedule(args)}, {args.lr_scheduler_kwargs or 'default parameters'}")
+    lines.append(f"- end of training: {report.ending}")
     for name, values in test.items():
         lines.append(f"- test set, {name}: " + ", ".join(f"{key} {value:.4f}" for key, value in values.items()))
     with Path(args.output_dir or ".", "README.md").open("a", encoding="utf-8") as card:

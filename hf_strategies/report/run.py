@@ -58,5 +58,15 @@ class RunReport:
         """Why training ended, in one sentence."""
         if self.record and self.record["stopped"]:
             return str(self.record["reason"])
-        last = max((int(entry["step"]) for entry in self.log_history), default=0)
-        return f"Trained to the end of the budget, at step {last}."
+        if not self.trained:
+            return "Not trained."
+        return f"Trained to the end of the budget, at step {self._last_step}."
+
+    @property
+    def trained(self) -> bool:
+        """Whether any step was taken; a model that is only evaluated is logged at step 0."""
+        return self._last_step > 0
+
+    @property
+    def _last_step(self) -> int:
+        return max((int(entry["step"]) for entry in self.log_history), default=0)

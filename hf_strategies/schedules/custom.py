@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
+from keyword import iskeyword
 from typing import Any
 
 from hf_strategies.errors import StrategyError
@@ -9,6 +10,7 @@ from hf_strategies.schedules.laws import check_laws
 from hf_strategies.schedules.parameters import Choice, Length, Milestones, Parameter, Real
 from hf_strategies.schedules.plans import Curve, Plan
 from hf_strategies.schedules.registry import add_plans, new_pairs
+from hf_strategies.schedules.reserved import RESERVED_PARAMETERS
 from hf_strategies.schedules.shapes import Shape
 
 __all__ = ["register_decay", "register_schedule", "register_warmup"]
@@ -37,7 +39,7 @@ def register_warmup(
         register_warmup("quintic", lambda t, start: start + (1 - start) * t**5, {"start": 0.0})
         schedule("quintic_warmup_constant_decay", total_steps=10, warmup_steps=2)(1)  # 0.03125
     """
-    row = Shape(_checked(name), function, _rows(parameters), summary or f"rises as {name}", "", source)
+    row = Shape(_checked(name), function, _warmup_rows(parameters), summary or f"rises as {name}", "", source)
     _check_and_add(new_pairs(warmup=row), warmup=row)
 
 
@@ -61,7 +63,7 @@ def register_decay(
         register_decay("half", lambda step, steps: 1.0 if step < steps / 2 else 0.5, summary="halves midway")
         schedule("half_decay", total_steps=10)(7)  # 0.5
     """
-    row = Shape(_checked(name), function, _rows(parameters), summary or f"falls as {name}", "", source)
+    row = Shape(_checked(name), function, _decay_rows(parameters), summary or f"falls as {name}", "", source)
     _check_and_add(new_pairs(decay=row), decay=row)
 
 
@@ -98,11 +100,29 @@ def _checked(name: str) -> str:
     return name
 
 
+def _warmup_rows(parameters: Parameters | None) -> dict[str, Parameter]:
+    if "steps" in (parameters or {}):
+        raise StrategyError("parameters['steps'] of a warmup would be given as warmup_steps: choose another name")
+    return _rows(parameters)
+
+
+def _decay_rows(parameters: Parameters | None) -> dict[str, Parameter]:
+    rows = _rows(parameters)
+    for key in rows:
+        if key.startswith("warmup_"):
+            raise StrategyError(f"parameters[{key!r}] of a decay begins as a warmup's do: choose another name")
+    return rows
+
+
 def _rows(parameters: Parameters | None) -> dict[str, Parameter]:
     return {key: _row(key, value) for key, value in (parameters or {}).items()}
 
 
 def _row(key: str, value: Any) -> Parameter:
+    if not isinstance(key, str) or not key.isidentifier() or iskeyword(key):
+        raise StrategyError(f"parameters[{key!r}] is no name for a parameter: give letters, digits and _")
+    if key in RESERVED_PARAMETERS:
+        raise StrategyError(f"parameters[{key!r}] has the name of another argument: choose another name")
     if isinstance(value, Real | Length | Choice | Milestones):
         return value
     if isinstance(value, bool) or not isinstance(value, int | float):

@@ -46,7 +46,7 @@ BUILT_IN_DECAYS: tuple[Shape, ...] = (
         decays.cosine_restarts,
         {
             "cycle_length": Length(1 / 4, "length of the first cycle", "1/4 of the training"),
-            "cycle_mult": Real(1.0, 1.0, math.inf, "factor from the length of each cycle to the next, at least 1"),
+            "cycle_mult": Real(1.0, 1.0, 1000.0, "factor from the length of each cycle to the next, in [1, 1000]"),
             "peak_decay": _PEAK_DECAY,
             "min_lr_ratio": _FLOOR,
         },
@@ -151,5 +151,6 @@ BUILT_IN_DECAYS: tuple[Shape, ...] = (
         "1, then cooldown_shape over the last cooldown steps",
         "Hu et al. 2024, arXiv:2404.06395; Hagele et al. 2024, arXiv:2405.18392",
         ((90, 100), {"cooldown": 20, "cooldown_shape": "linear", "min_lr_ratio": 0.2}, 0.6),
+        decays.check_cooldown,
     ),
 )

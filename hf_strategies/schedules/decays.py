@@ -2,11 +2,15 @@
 
 import math
 from bisect import bisect_right
+from collections.abc import Mapping
+from typing import Any
 
+from hf_strategies.errors import StrategyError
 from hf_strategies.schedules.shapes import lift
 
 __all__ = [
     "COOLDOWNS",
+    "check_cooldown",
     "constant",
     "cosine",
     "cosine_restarts",
@@ -109,12 +113,15 @@ def cosine_restarts(
     """Fall on half a cosine wave, again and again: ``floor + (1 - floor) * d ** n * (1 + cos(pi * p)) / 2``.
 
     Cycle n (from 0) is ``cycle_length * cycle_mult ** n`` steps long, p the fraction of it that is done, d is
-    ``peak_decay``. The last cycle is cut off where training ends.
+    ``peak_decay``. The last cycle is cut off where training ends; one that ends just there ends at the floor, not
+    at the peak of a next one, so that what stays at the last value stays low.
 
     >>> [cosine_restarts(s, 99, cycle_length=10, cycle_mult=2, peak_decay=0.5, min_lr_ratio=0) for s in (5, 10, 20)]
     [0.5, 0.5, 0.25]
     """
     cycle, done = _cycle(step, cycle_length, cycle_mult)
+    if done == 0.0 and step == steps:
+        return min_lr_ratio
     height = math.pow(peak_decay, cycle)
     return lift(height * 0.5 * (1.0 + math.cos(math.pi * done)), min_lr_ratio)
 
@@ -123,7 +130,8 @@ def triangular(step: float, steps: int, *, cycle_length: int, peak_decay: float,
     """Fall to the floor and rise again on straight lines: ``floor + (1 - floor) * d ** n * abs(1 - 2 p)``.
 
     p is the fraction done of a cycle of ``cycle_length`` steps, which begins at a peak; n counts the peaks from
-    0 (it changes at the floor, in the middle of a cycle), d is ``peak_decay``.
+    0 (it changes at the floor, in the middle of a cycle), d is ``peak_decay``. A training that ends with a whole
+    cycle ends at a peak: the curve has risen to it without a jump, so it is the last value.
 
     >>> [triangular(s, 99, cycle_length=10, peak_decay=0.5, min_lr_ratio=0) for s in (0, 5, 10, 15, 20)]
     [1.0, 0.0, 0.5, 0.0, 0.25]
@@ -145,6 +153,15 @@ def stable(step: float, steps: int, *, cooldown: int, cooldown_shape: str, min_l
     return COOLDOWNS[cooldown_shape](step - held, cooldown, min_lr_ratio=min_lr_ratio)
 
 
+def check_cooldown(values: Mapping[str, Any]) -> None:
+    """Refuse an exponential cooldown to 0, which it would never reach."""
+    if values["cooldown_shape"] == "exponential" and not values["min_lr_ratio"]:
+        raise StrategyError(
+            "cooldown_shape='exponential' with min_lr_ratio=0, which it never reaches: give min_lr_ratio above 0,"
+            " such as 0.01, or another cooldown_shape"
+        )
+
+
 COOLDOWNS = {
     "linear": linear,
     "polynomial": polynomial,
@@ -152,7 +169,7 @@ COOLDOWNS = {
     "sqrt": sqrt,
     "exponential": exponential,
 }
-"""The curves that reach the floor at the end, whatever their other parameters."""
+"""The curves that end at the floor with no other parameter given; exponential only at a floor above 0."""
 
 
 def _cycle(step: float, length: int, mult: float) -> tuple[int, float]:

@@ -1,8 +1,9 @@
 """Plans that outlive a process, and what becomes of them when a training is made longer or shorter."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from numbers import Integral, Real
 from typing import Any
 
 from hf_strategies.errors import StrategyError
@@ -53,6 +54,12 @@ class Planned:
     horizon: int
     stretches: tuple[tuple[int, int], ...] = ()
 
+    def __post_init__(self) -> None:
+        # Here, before the first step: a value that JSON does not know would fail at the first checkpoint.
+        for name in ("total_steps", "warmup_steps", "horizon"):
+            object.__setattr__(self, name, _plain(name, getattr(self, name)))
+        object.__setattr__(self, "parameters", {key: _plain(key, value) for key, value in self.parameters.items()})
+
     @classmethod
     def of_json(cls, text: str) -> "Planned":
         """Read what `to_json` wrote."""
@@ -83,3 +90,20 @@ class Planned:
     def replanned(self, at: int, horizon: int) -> "Planned":
         """Return the plan with what is left at step ``at`` spread over a training of another length."""
         return replace(self, horizon=horizon, stretches=(*self.stretches, (at, horizon)))
+
+
+def _plain(name: str, value: object) -> Any:
+    """Turn a value into those that JSON knows: sequences into lists, mappings into dicts, numbers into plain ones."""
+    if value is None or isinstance(value, str | int | float):
+        return value
+    if isinstance(value, Integral):
+        return int(value)
+    if isinstance(value, Real):
+        return float(value)
+    if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
+        return {key: _plain(f"{name}.{key}", entry) for key, entry in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray | memoryview):
+        return [_plain(f"{name}[{index}]", entry) for index, entry in enumerate(value)]
+    raise StrategyError(
+        f"{name}={value!r} cannot be kept in a checkpoint: give numbers, text, lists or mappings with names in text"
+    )

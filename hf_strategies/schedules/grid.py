@@ -3,14 +3,16 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from numbers import Integral
 from types import MappingProxyType
 from typing import Any
 
+from hf_strategies.checks import number
 from hf_strategies.errors import StrategyError, did_you_mean
 from hf_strategies.schedules.parameters import Clock
 from hf_strategies.schedules.plans import Multiplier, Plan
 from hf_strategies.schedules.registry import find_plan
-from hf_strategies.schedules.units import to_steps
+from hf_strategies.schedules.units import steps_in_epoch, to_steps
 
 __all__ = ["Schedule", "build", "schedule"]
 
@@ -84,8 +86,9 @@ def build(
 ) -> Schedule:
     """Build a schedule from its plan, as `schedule` does from its name."""
     total = _positive("total_steps", total_steps)
-    warmup = _warmup_length(plan, warmup_steps, total, steps_per_epoch)
-    clock = Clock(total, warmup, steps_per_epoch)
+    epoch = None if steps_per_epoch is None else steps_in_epoch(steps_per_epoch)
+    warmup = _warmup_length(plan, warmup_steps, total, epoch)
+    clock = Clock(total, warmup, epoch)
     values = _read_parameters(plan, parameters, clock)
     return Schedule(
         plan.name, total, warmup, MappingProxyType(values), _clamped(plan.multiplier(clock, values), total)
@@ -93,9 +96,9 @@ def build(
 
 
 def _positive(name: str, value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+    if isinstance(value, bool) or not isinstance(value, int | Integral) or (steps := int(number(name, value))) < 1:
         raise StrategyError(f"{name}={value!r} is no number of steps: give an integer of at least 1")
-    return value
+    return steps
 
 
 def _warmup_length(plan: Plan, given: int | float | str, total: int, steps_per_epoch: float | None) -> int:

@@ -180,6 +180,10 @@ class Milestones:
                 f"{name}={value!r} begins at step {steps[0]}, within the warmup of {clock.warmup_steps} steps: give"
                 " positions after it"
             )
+        if steps[-1] > (end := clock.warmup_steps + clock.decay_steps):
+            raise StrategyError(
+                f"{name}={value!r} goes on to step {steps[-1]}, past the end at step {end}: give positions before it"
+            )
         return tuple(step - clock.warmup_steps for step in steps)
 
     def read_default(self, name: str, clock: Clock) -> tuple[int, ...]:

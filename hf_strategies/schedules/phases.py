@@ -108,7 +108,15 @@ def _entries(name: str, value: object) -> Sequence[Mapping[str, Any]]:
     good = isinstance(value, Sequence) and value and all(isinstance(entry, Mapping) for entry in value)
     if not good:
         raise StrategyError(f"{name}={value!r} is no list of phases: give one such as {_EXAMPLE}")
+    _check_keys(name, value)  # type: ignore[arg-type]
     return value  # type: ignore[return-value]
+
+
+def _check_keys(name: str, entries: Sequence[Mapping[Any, Any]]) -> None:
+    for index, entry in enumerate(entries):
+        for key in entry:
+            if not isinstance(key, str):
+                raise StrategyError(f"{name}[{index}] has the key {key!r}: give names in text, such as 'shape'")
 
 
 def _stops(name: str, entries: Sequence[Mapping[str, Any]], clock: Clock) -> list[int]:
@@ -161,6 +169,8 @@ def _read_phase(name: str, entry: Mapping[str, Any], clock: Clock, level: float)
     }
     if end > start:
         table[shape].parameters["start"].read(f"{name}.start", start, clock)
+    elif end == 0.0 < start:
+        _check_reaches_zero(name, shape, values)
     return Phase(shape, clock.warmup_steps, clock.warmup_steps + clock.decay_steps, start, end, values)
 
 
@@ -169,6 +179,16 @@ def _level(name: str, value: object) -> float:
     if not 0.0 <= level <= 1.0:
         raise StrategyError(f"{name}={value!r} is out of range: give a ratio of the peak in [0, 1]")
     return level
+
+
+def _check_reaches_zero(name: str, shape: str, values: Mapping[str, Any]) -> None:
+    """Refuse a phase that would end above the 0 it is to reach, as an exponential without gamma does."""
+    endless = shape == "exponential" and values["gamma"] is None
+    if endless or values.get("cooldown_shape") == "exponential":
+        raise StrategyError(
+            f"{name}.end=0 with an exponential fall, which never reaches 0: give {name}.end above 0, such as 0.01, or"
+            " another curve"
+        )
 
 
 def _with_floor(phase: Phase) -> dict[str, Any]:

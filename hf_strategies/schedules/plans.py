@@ -102,6 +102,8 @@ class GridPlan:
 
     def multiplier(self, clock: Clock, values: Mapping[str, Any]) -> Multiplier:
         """Join the two curves at the end of the warmup."""
+        if self.decay.check is not None:
+            self.decay.check(values)
         rise = partial(self.warmup.function, **{key: values[_prefixed(key)] for key in self.warmup.parameters})
         fall = partial(self.decay.function, **{key: values[key] for key in self.decay.parameters})
         warmup, decay_steps = clock.warmup_steps, clock.decay_steps

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib import metadata
 from types import MappingProxyType
 
@@ -9,6 +10,7 @@ from hf_strategies.errors import StrategyError, did_you_mean
 from hf_strategies.schedules.parameters import Real
 from hf_strategies.schedules.phases import PHASES
 from hf_strategies.schedules.plans import GridPlan, Plan
+from hf_strategies.schedules.reserved import TRANSFORMERS_NAMES
 from hf_strategies.schedules.shapes import Shape
 from hf_strategies.schedules.tables import DECAY_ROWS, WARMUP_ROWS
 
@@ -19,7 +21,7 @@ ENTRY_POINTS = "hf_strategies.schedules"
 
 _plans: dict[str, Plan] = {}
 _listeners: list[Callable[[], None]] = []
-_loaded: set[str] = set()
+_loaded: set[tuple[str, str, str]] = set()
 
 SCHEDULES: Mapping[str, Plan] = MappingProxyType(_plans)
 
@@ -30,6 +32,8 @@ def find_plan(name: str) -> Plan:
     >>> find_plan("exponential_warmup_step_decay").source.split(";")[0]
     "log-linear annealing, as fastai's SchedExp"
     """
+    if not isinstance(name, str):
+        raise StrategyError(f"schedule name {name!r} is no text: give a name such as 'cosine_decay'")
     if name not in _plans:
         load_entry_points()
     if name not in _plans:
@@ -58,18 +62,42 @@ def add_plans(plans: list[Plan], *, warmup: Shape | None = None, decay: Shape | 
     for plan in plans:
         if plan.name in _plans:
             raise StrategyError(f"schedule name {plan.name!r} is taken: choose another name")
+        if plan.name in TRANSFORMERS_NAMES:
+            raise StrategyError(f"schedule name {plan.name!r} belongs to transformers: choose another name")
+    with _all_or_none():
+        _plans.update({plan.name: plan for plan in plans})
+        WARMUP_ROWS.update({warmup.name: warmup} if warmup else {})
+        DECAY_ROWS.update({decay.name: decay} if decay else {})
+        _tell()
+
+
+def _tell() -> None:
+    for listener in _listeners:
+        listener()
+
+
+@contextmanager
+def _all_or_none() -> Iterator[None]:
+    """Put the tables back as they were if anything fails."""
     before = [(table, dict(table)) for table in (_plans, WARMUP_ROWS, DECAY_ROWS)]
-    _plans.update({plan.name: plan for plan in plans})
-    WARMUP_ROWS.update({warmup.name: warmup} if warmup else {})
-    DECAY_ROWS.update({decay.name: decay} if decay else {})
     try:
-        for listener in _listeners:
-            listener()
-    except StrategyError:
+        yield
+    except BaseException:
         for table, entries in before:
             table.clear()
             table.update(entries)  # type: ignore[arg-type]
         raise
+
+
+@contextmanager
+def _untold() -> Iterator[None]:
+    """Tell nobody of new names in between: transformers cannot be made to forget a name."""
+    waiting = _listeners[:]
+    _listeners.clear()
+    try:
+        yield
+    finally:
+        _listeners[:0] = waiting
 
 
 def on_new(listener: Callable[[], None]) -> None:
@@ -80,14 +108,19 @@ def on_new(listener: Callable[[], None]) -> None:
 def load_entry_points() -> None:
     """Let installed packages contribute, once each: every entry point of the group is loaded and called."""
     for entry in metadata.entry_points(group=ENTRY_POINTS):
-        if entry.name not in _loaded:
-            _loaded.add(entry.name)
+        # Two packages may give their entry points the same name.
+        key = (entry.dist.name if entry.dist else "", entry.name, entry.value)
+        if key not in _loaded:
+            _loaded.add(key)
             _contribute(entry)
 
 
 def _contribute(entry: metadata.EntryPoint) -> None:
     try:
-        entry.load()()
+        with _all_or_none():
+            with _untold():
+                entry.load()()
+            _tell()
     except Exception as mistake:
         # Only a warning: a broken package must not keep everybody from training.
         warnings.warn(

@@ -16,7 +16,8 @@ class Shape:
     A warmup's ``function`` takes ``t``, the fraction of the warmup that is done (0 at the first update, 1 at its
     end); a decay's takes ``step``, the optimizer steps since the warmup ended, and ``steps``, the length of the
     decay (0 <= step <= steps). Both take the parameters by name and give the ratio of the peak learning rate.
-    ``golden`` holds arguments, parameters and the value that they must give.
+    ``golden`` holds arguments, parameters and the value that they must give. ``check`` raises `StrategyError` for
+    parameters that are good one by one and do not go together.
     """
 
     name: str
@@ -26,6 +27,7 @@ class Shape:
     formula: str
     source: str
     golden: tuple[tuple[float, ...], Mapping[str, Any], float] | None = None
+    check: Callable[[Mapping[str, Any]], None] | None = None
 
 
 def lift(shape: float, floor: float) -> float:

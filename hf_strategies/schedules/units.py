@@ -6,7 +6,7 @@ import re
 from hf_strategies.checks import number
 from hf_strategies.errors import StrategyError
 
-__all__ = ["to_steps"]
+__all__ = ["steps_in_epoch", "to_steps"]
 
 _EPOCHS = re.compile(r"(\d+(?:\.\d*)?|\.\d+)\s*ep")
 
@@ -47,4 +47,13 @@ def _epochs_to_steps(name: str, value: str, epochs: float, steps_per_epoch: floa
             f"{name}={value!r} counts epochs, and the number of steps in an epoch is not known here: give"
             " steps_per_epoch, or the length in steps or as a fraction of training"
         )
-    return round(epochs * steps_per_epoch)
+    per_epoch = steps_in_epoch(steps_per_epoch)
+    return round(number(name, epochs * per_epoch))
+
+
+def steps_in_epoch(value: object) -> int | float:
+    """Read ``steps_per_epoch``, a number above 0."""
+    steps = number("steps_per_epoch", value)
+    if steps <= 0:
+        raise StrategyError(f"steps_per_epoch={value!r} is out of range: give a number above 0")
+    return steps

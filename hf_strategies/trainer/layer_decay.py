@@ -7,6 +7,7 @@ from torch import nn
 from torch.optim import Optimizer
 from transformers import PreTrainedModel, Trainer, TrainingArguments
 
+import hf_strategies.auto  # noqa: F401  as for EarlyStopping: importing this registers the schedules
 from hf_strategies.checks import number
 from hf_strategies.errors import StrategyError
 from hf_strategies.trainer.depth import parameter_depths

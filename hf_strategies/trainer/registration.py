@@ -6,6 +6,7 @@ a row of the table; nothing else is touched, and transformers' own names keep th
 """
 
 from collections.abc import Callable, Iterable
+from inspect import signature
 from typing import Any
 
 from torch import zeros
@@ -15,8 +16,8 @@ from transformers import optimization
 from transformers.trainer_utils import SchedulerType
 from transformers.utils import logging
 
-from hf_strategies.errors import StrategyError
-from hf_strategies.schedules import SCHEDULES, find_plan
+from hf_strategies.errors import StrategyError, did_you_mean
+from hf_strategies.schedules import SCHEDULES, find_plan, load_entry_points
 from hf_strategies.schedules.registry import on_new
 from hf_strategies.trainer.enum_members import add_members, member_name
 from hf_strategies.trainer.lr_scheduler import ScheduleLR
@@ -60,6 +61,7 @@ def registered_names() -> tuple[str, ...]:
 
 def scheduler_type(name: str) -> SchedulerType:
     """Return the member of `SchedulerType` for a name; pickled members come back through this function."""
+    load_entry_points()  # in a process that loads a pickle this may be the first that it sees of us
     register_schedules()
     return SchedulerType(name)
 
@@ -69,15 +71,36 @@ def check_scheduler_arguments(
 ) -> None:
     """Raise `StrategyError` for what would fail when the Trainer creates the scheduler, before it does.
 
-    ``kwargs`` is `lr_scheduler_kwargs` after parsing. For transformers' own names only its type is checked.
+    ``kwargs`` is `lr_scheduler_kwargs` after parsing. A scheduler of transformers' own is made as the Trainer would.
     """
     if kwargs is not None and not isinstance(kwargs, dict):
         raise StrategyError(
             f"lr_scheduler_kwargs={kwargs!r} is no mapping: give JSON such as '{{\"min_lr_ratio\": 0.1}}'"
         )
+    optimizer = SGD([Parameter(zeros(1))], lr=learning_rate)
     if name in _REGISTERED:
-        optimizer = SGD([Parameter(zeros(1))], lr=learning_rate)
         _create(name, optimizer, warmup_steps, total_steps, **(kwargs or {}))
+    else:
+        _try_foreign(name, optimizer, warmup_steps, total_steps, kwargs or {})
+
+
+def _try_foreign(name: str, optimizer: Optimizer, warmup: int, total: int, kwargs: dict[str, Any]) -> None:
+    kind = SchedulerType(name)
+    _refuse_misplaced(kwargs)
+    create: Callable[..., Any] = optimization.TYPE_TO_SCHEDULER_FUNCTION[kind]  # type: ignore[assignment]
+    parameters = signature(create).parameters
+    known = set(parameters) - {*_ELSEWHERE, "last_epoch"}
+    is_open = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+    for key in kwargs:
+        if key not in known and not is_open:
+            raise StrategyError(
+                f"lr_scheduler_type={kind.value!r} takes no parameter {key!r}: {did_you_mean(key, known)}"
+            )
+    try:
+        optimization.get_scheduler(kind, optimizer, warmup, total, kwargs)
+    except (TypeError, ValueError, ArithmeticError) as mistake:
+        reason = " ".join(str(mistake).split())
+        raise StrategyError(f"lr_scheduler_kwargs={kwargs!r} does not fit {kind.value!r}: {reason}") from mistake
 
 
 def _refuse_misplaced(kwargs: dict[str, Any]) -> None:

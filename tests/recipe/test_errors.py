@@ -11,6 +11,10 @@ from typing import Any, NoReturn
 import pytest
 
 from hf_strategies import StrategyError
+from hf_strategies.recipe import flag_checks
+from hf_strategies.recipe.arguments import RecipeArguments
+from hf_strategies.recipe.model import train_wordpiece
+from hf_strategies.recipe.prepare import prepare_run
 from hf_strategies.recipes import text_classification
 
 GOOD = "text,label\n" + "".join(f"{word} number {index},{'ab'[index % 2]}\n" for index, word in enumerate(["x"] * 24))
@@ -107,6 +111,21 @@ def test_flags_without_a_mistake_load_the_model() -> None:
         (["--max_steps", "-1", "--num_train_epochs", "0"], r"num_train_epochs=0.0 gives no step: give more"),
         (["--learning_rate", "0"], r"learning_rate=0.0 does not learn: give a number above 0"),
         (["--learning_rate", "nan"], r"learning_rate=nan does not learn"),
+        (["--num_train_epochs", "nan"], r"num_train_epochs=nan is not finite: give a number"),
+        (["--num_train_epochs", "inf"], r"num_train_epochs=inf is not finite: give a number"),
+        (["--weight_decay", "-1"], r"weight_decay=-1.0 is out of range: give 0"),
+        (["--seed", "99999999999999"], r"seed=99999999999999 is too large: give at most 4294967295"),
+        (
+            ["--lr_scheduler_type", "cosine_with_restarts", KWARGS, '{"num_cycle": 2}'],
+            r"'cosine_with_restarts' takes no parameter 'num_cycle': did you mean 'num_cycles'\?",
+        ),
+        (["--lr_scheduler_type", "linear", KWARGS, '{"gamma": 2}'], r"'linear' takes no parameter 'gamma': none"),
+        (["--lr_scheduler_type", "cosine_with_min_lr"], r"does not fit 'cosine_with_min_lr': .*min_lr"),
+        (
+            ["--lr_scheduler_type", "reduce_lr_on_plateau", KWARGS, '{"patiense": 2}'],
+            r"does not fit 'reduce_lr_on_plateau': .*'patiense'",
+        ),
+        (["--lr_scheduler_type", "linear", KWARGS, '{"warmup_steps": 3}'], r"lr_scheduler_kwargs has warmup_steps=3"),
     ],
 )
 def test_a_schedule_that_cannot_be_is_told_before_a_model_is_loaded(
@@ -145,6 +164,51 @@ def test_a_stopping_rule_that_cannot_be_is_told_before_a_model_is_loaded(
     flags: Sequence[str], words: str, tell: Tell
 ) -> None:
     assert re.search(words, tell(*flags))
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--do_train", "false"], r"do_train=False without model_name_or_path would evaluate random weights: name a"),
+        (["--find_lr", "--do_train", "false"], r"find_lr=True with do_train=False: it trains, so leave out"),
+        (["--metric_for_best_model", "eval_acuracy"], r"metric_for_best_model='acuracy' .*did you mean 'accuracy'"),
+        (["--report_to", "wandbb"], r"report_to='wandbb': did you mean 'wandb'"),
+        (
+            ["--deepspeed", "missing.json"],
+            r"^The 'deepspeed.* required.*: install it, or leave out the flag that needs it$",
+        ),
+    ],
+)
+def test_flags_that_cannot_be_are_told_before_data_is_loaded(
+    flags: Sequence[str], words: str, tell: Tell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(text_classification, "load_classification")
+    assert re.search(words, tell(*flags))
+
+
+def test_a_report_to_what_is_not_installed_is_told(tell: Tell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(flag_checks, "get_available_reporting_integrations", list)
+    assert tell("--report_to", "wandb") == "report_to='wandb' is not installed: install it, or give --report_to none"
+
+
+@pytest.mark.usefixtures("tell")
+@pytest.mark.parametrize("best", ["loss", "eval_loss", "accuracy", "eval_macro_f1"])
+def test_each_metric_of_the_recipe_can_be_the_one_for_the_best_model(best: str) -> None:
+    with pytest.raises(_LoadedError):
+        text_classification.main([*good_flags(), "--metric_for_best_model", best])
+
+
+@pytest.mark.usefixtures("tell")
+@pytest.mark.parametrize("name", ["linear", "linear_warmup_cosine_decay", "cosine_decay", "constant"])
+def test_one_step_is_enough_for_the_warmup_that_nobody_asked_for(name: str) -> None:
+    with pytest.raises(_LoadedError):
+        text_classification.main([*good_flags(), "--max_steps", "1", "--lr_scheduler_type", name])
+
+
+def test_baselines_with_nothing_to_learn_from_are_told() -> None:
+    args = RecipeArguments(do_train=False, baselines=True, use_cpu=True)
+    with pytest.raises(StrategyError, match="baselines=True without train_file has nothing to learn from"):
+        prepare_run(args, {"test": [1]})
 
 
 @pytest.mark.parametrize(
@@ -208,6 +272,7 @@ class TestOutputFolder:
         checkpoint = folder / "out" / "checkpoint-4"
         checkpoint.mkdir(parents=True)
         (checkpoint / "trainer_state.json").write_text("{}", encoding="utf-8")
+        train_wordpiece(["some words of a tokenizer"]).save_pretrained(checkpoint)
         return checkpoint
 
     def test_a_checkpoint_there_is_told_with_the_ways_out(self, checkpoint: Path, tell: Tell) -> None:
@@ -228,6 +293,34 @@ class TestOutputFolder:
     def test_resuming_from_what_is_no_checkpoint_is_told(self, folder: Path, tell: Tell) -> None:
         words = tell("--resume_from_checkpoint", str(folder))
         assert re.search(r"resume_from_checkpoint='.*' is no checkpoint: give its folder, or 'last'", words)
+
+    @pytest.mark.parametrize(
+        "name", ["model.safetensors", "predictions.jsonl", "all_results.json", "trainer_state.json"]
+    )
+    def test_results_without_a_checkpoint_are_told_too(self, name: str, folder: Path, tell: Tell) -> None:
+        (folder / "out").mkdir()
+        (folder / "out" / name).touch()
+        words = f"output_dir='out' holds {name} of an earlier run: give another folder, or --overwrite_output_dir"
+        assert tell().startswith(words)
+        with pytest.raises(_LoadedError):
+            text_classification.main([*good_flags(), "--overwrite_output_dir"])
+
+    @pytest.mark.parametrize("name", ["predictions.jsonl", "all_results.json"])
+    def test_results_are_not_lost_to_an_evaluation_either(self, name: str, tmp_path: Path) -> None:
+        (tmp_path / name).touch()
+        options: dict[str, Any] = {"output_dir": str(tmp_path), "do_train": False, "use_cpu": True}
+        with pytest.raises(StrategyError, match=f"holds {name} of an earlier run"):
+            prepare_run(RecipeArguments(**options, resume_from_checkpoint="last"), {"test": [1]})
+        prepare_run(RecipeArguments(**options, overwrite_output_dir=True), {"test": [1]})
+
+    def test_a_model_can_be_evaluated_into_its_own_folder(self, tmp_path: Path) -> None:
+        (tmp_path / "model.safetensors").touch()
+        prepare_run(RecipeArguments(output_dir=str(tmp_path), do_train=False, use_cpu=True), {"test": [1]})
+
+    @pytest.mark.parametrize("place", ["/dev/null/out", "train.csv/out", "out" * 100])
+    def test_a_place_that_cannot_be_written_is_told(self, place: str, tell: Tell) -> None:
+        words = tell("--output_dir", place)
+        assert re.fullmatch(r"output_dir='.*' cannot be written \(.+\): give a folder that can", words)
 
     def test_a_file_in_its_place_is_told(self, tell: Tell) -> None:
         assert tell("--output_dir", "train.csv") == "output_dir='train.csv' is a file: give a folder"

@@ -84,15 +84,23 @@ class TestTokenizer:
         )
         assert here == [json.loads(there.stdout)] * 3
 
-    def test_a_resumed_run_takes_the_tokenizer_of_the_run_and_a_new_one_its_own(self, tmp_path: Path) -> None:
-        def make(texts: list[str], **options: Any) -> dict[str, int]:
-            run = RecipeArguments(output_dir=str(tmp_path), use_cpu=True, **options)
-            return make_tokenizer(ModelArguments(), texts, run).get_vocab()
+    def test_a_resumed_run_takes_the_tokenizer_of_its_checkpoint_and_a_new_one_its_own(self, tmp_path: Path) -> None:
+        def make(**options: Any) -> dict[str, int]:
+            run = RecipeArguments(output_dir=str(tmp_path / "out"), use_cpu=True, **options)
+            return make_tokenizer(ModelArguments(), others, run).get_vocab()
 
-        first = make(TEXTS)
-        others = ["quite other texts", "quite other words"]
-        assert make(others, resume_from_checkpoint="anywhere") == first
-        assert make(others) == train_wordpiece(others).get_vocab() != first
+        others, checkpoint = ["quite other texts", "quite other words"], tmp_path / "checkpoint"
+        train_wordpiece(TEXTS).save_pretrained(checkpoint)
+        assert make(resume_from_checkpoint=str(checkpoint)) == train_wordpiece(TEXTS).get_vocab()
+        assert make() == train_wordpiece(others).get_vocab() != train_wordpiece(TEXTS).get_vocab()
+        assert make(resume_from_checkpoint=str(checkpoint), find_lr=True) == make()
+        assert not (tmp_path / "out").exists()
+
+    def test_a_folder_with_a_model_and_no_tokenizer_is_told(self, tmp_path: Path) -> None:
+        classifier(ModelArguments(), None, train_wordpiece(TEXTS), ("a", "b")).save_pretrained(tmp_path)
+        run = RecipeArguments(output_dir=str(tmp_path / "out"), use_cpu=True)
+        with pytest.raises(StrategyError, match=r"model_name_or_path='.*' has no tokenizer files"):
+            make_tokenizer(ModelArguments(model_name_or_path=str(tmp_path)), TEXTS, run)
 
 
 class TestModel:
@@ -128,6 +136,13 @@ class TestModel:
         assert other.config.id2label == {0: "x", 1: "y", 2: "z"}
         body, new_body = model.base_model.state_dict(), other.base_model.state_dict()
         assert all(torch.equal(body[name], new_body[name]) for name in body)
+
+    def test_a_folder_with_a_configuration_and_no_weights_is_told(self, tmp_path: Path) -> None:
+        BertConfig().save_pretrained(tmp_path)
+        named = ModelArguments(model_name_or_path=str(tmp_path))
+        with pytest.raises(StrategyError, match=r"model_name_or_path='.*' cannot be loaded: .*its weights") as raised:
+            classifier(named, load_config(named), train_wordpiece(TEXTS), ("a", "b"))
+        assert "\n" not in str(raised.value)
 
     @pytest.mark.parametrize("config", ["", "{}", '{"model_type": "no such model"}'])
     def test_a_folder_without_a_model_is_told(self, config: str, tmp_path: Path) -> None:

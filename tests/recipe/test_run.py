@@ -168,6 +168,31 @@ class TestResults:
         assert printed.index("Test set") < printed.index("this model")
 
 
+def test_finding_a_learning_rate_changes_nothing_in_the_folder_of_a_run(
+    plain: Path, files: list[str], tmp_path: Path
+) -> None:
+    def contents() -> dict[str, bytes]:
+        return {str(path): path.read_bytes() for path in out.rglob("*") if path.is_file()}
+
+    out = tmp_path / "out"
+    shutil.copytree(plain, out)
+    before = contents()
+    run(out, "--train_file", files[5], "--validation_file", files[3], *STEPS, "--max_steps", "20", "--find_lr")
+    assert contents() == before
+
+
+def test_a_baseline_that_cannot_be_fitted_costs_neither_report_nor_card(
+    files: list[str], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = sorted(reviews(30, 7), key=lambda row: row["label"])
+    train = write_csv(tmp_path / "sorted.csv", rows)
+    run(tmp_path / "out", *files[2:], *STEPS, "--baselines", "--train_file", train, "--max_train_samples", "8")
+    assert "no baseline 'TF-IDF + logistic regression': " in caplog.text
+    card = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
+    assert "- test set, majority class: accuracy" in card
+    assert "logistic regression" not in card
+
+
 class TestPredictions:
     """``predictions.jsonl``, with a model that tells the labels apart."""
 
@@ -268,6 +293,8 @@ class TestEvaluationOnly:
         assert [row["prediction"] for row in predictions(out)] == [row["prediction"] for row in predictions(full)]
         assert trainer.state.global_step == 0
         assert not [key for key in after if key.startswith(("train_", "eval_"))]
+        section = (out / "README.md").read_text(encoding="utf-8").partition("## Training strategy\n")[2]
+        assert section.startswith("\n- end of training: Not trained.\n")
 
     def test_it_measures_the_validation_set_that_is_given(self, full: Path, files: list[str], tmp_path: Path) -> None:
         run(tmp_path / "out", "--do_train", "false", "--model_name_or_path", str(full), *files[2:4])
@@ -312,8 +339,7 @@ class TestResume:
     def broken(self, plain: Path, tmp_path: Path) -> Path:
         """What is left of the run after its first checkpoint."""
         out = tmp_path / "broken"
-        for name in ("checkpoint-2", "tokenizer"):
-            shutil.copytree(plain / name, out / name)
+        shutil.copytree(plain / "checkpoint-2", out / "checkpoint-2")
         return out
 
     def test_it_goes_on_as_if_it_had_not_been(self, broken: Path, plain: Path, files: list[str]) -> None:
@@ -324,6 +350,5 @@ class TestResume:
         assert predictions(broken) == predictions(plain)
 
     def test_a_checkpoint_can_be_named(self, plain: Path, files: list[str], tmp_path: Path) -> None:
-        shutil.copytree(plain / "tokenizer", tmp_path / "out" / "tokenizer")
         run(tmp_path / "out", *files, *STEPS, "--resume_from_checkpoint", str(plain / "checkpoint-4"))
         assert logged(tmp_path / "out", "learning_rate") == logged(plain, "learning_rate")

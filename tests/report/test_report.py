@@ -136,6 +136,13 @@ def test_a_metric_that_never_was_finite_has_no_best() -> None:
     assert "Best:" not in text
 
 
+def test_a_model_that_was_only_evaluated_was_not_trained() -> None:
+    report = RunReport.of_state({"log_history": [evaluation(0, 0.5, 0.75)]})
+    assert not report.trained
+    assert report.ending == "Not trained."
+    assert RunReport.of_state(state()).trained
+
+
 def test_a_run_without_training_prints_the_test_metrics_alone() -> None:
     text = shown(RunReport.of_state({"log_history": []}), {"this model": {"accuracy": 0.7}})
     assert "0.7000" in text

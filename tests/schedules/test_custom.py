@@ -100,8 +100,26 @@ for name in ("My Decay", "UPPER", "", 3):
 refused(lambda: register_decay("cosine", one), "schedule name 'cosine_decay' is taken: choose another name")
 refused(lambda: register_schedule("one_cycle", lambda step, **rest: 1.0), "'one_cycle' is taken")
 refused(lambda: register_decay("a", one, {"power": "two"}), "parameters['power']='two' is no default")
-import hf_strategies.auto
-refused(lambda: register_schedule("cosine", lambda step, **rest: 1.0), "'cosine' belongs to transformers")
+for name in ("cosine", "reduce_on_plateau", "reduce_lr_on_plateau"):
+    refused(lambda: register_schedule(name, lambda step, **rest: 1.0), f"{name!r} belongs to transformers")
+from hf_strategies import EarlyStopping
+""",
+        tmp_path,
+    )
+
+
+def test_a_parameter_s_name_that_could_not_be_given_is_refused(tmp_path: Path) -> None:
+    run(
+        """
+one = lambda *given, **rest: 1.0
+for key in ("my power", "class", "", 3):
+    refused(lambda: register_decay("a", one, {key: 1.0}), f"parameters[{key!r}] is no name for a parameter")
+reserved = ["total_steps", "warmup_steps", "steps_per_epoch", "min_lr", "on_extend", "last_epoch", "name"]
+for register in (register_decay, register_schedule, register_warmup):
+    for key in reserved:
+        refused(lambda: register("a", one, {key: 1.0}), f"parameters[{key!r}] has the name of another argument")
+refused(lambda: register_decay("a", one, {"warmup_start": 1.0}), "parameters['warmup_start'] of a decay begins as")
+refused(lambda: register_warmup("a", one, {"steps": 1.0}), "would be given as warmup_steps: choose another name")
 """,
         tmp_path,
     )
@@ -128,13 +146,13 @@ def contribute():
 """
 
 
-def install(folder: Path, target: str) -> None:
+def install(folder: Path, target: str, package: str = "their_package", code: str = PACKAGE) -> None:
     """Lay a package with an entry point where Python finds it, as an installer would."""
-    (folder / "their_package.py").write_text(PACKAGE)
-    information = folder / "their_package-1.0.dist-info"
+    (folder / f"{package}.py").write_text(code)
+    information = folder / f"{package}-1.0.dist-info"
     information.mkdir()
-    (information / "METADATA").write_text("Metadata-Version: 2.1\nName: their-package\nVersion: 1.0\n")
-    (information / "entry_points.txt").write_text(f"[hf_strategies.schedules]\ntheirs = their_package:{target}\n")
+    (information / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n")
+    (information / "entry_points.txt").write_text(f"[hf_strategies.schedules]\ntheirs = {package}:{target}\n")
 
 
 def test_an_installed_package_contributes_by_an_entry_point(tmp_path: Path) -> None:
@@ -156,3 +174,43 @@ assert "entry point 'theirs'" in str(caught[0].message) and "Mend or uninstall" 
 assert schedule("cosine_decay", total_steps=2)(1) == 0.5
 """
     run(code, tmp_path)
+
+
+def test_two_packages_may_give_their_entry_points_the_same_name(tmp_path: Path) -> None:
+    install(tmp_path, "contribute")
+    install(tmp_path, "contribute", "other_package", PACKAGE.replace('"contributed"', '"other"'))
+    code = "print([schedule(f'{name}_decay', total_steps=4)(2) for name in ('contributed', 'other')])"
+    assert run(code, tmp_path).strip() == "[0.75, 0.75]"
+
+
+@pytest.mark.parametrize("room", ["schedules", "trainer.registration"])
+def test_an_entry_point_that_fails_half_way_adds_nothing(tmp_path: Path, room: str) -> None:
+    """Whether or not transformers listens already when the package is found."""
+    install(tmp_path, "contribute", code=PACKAGE + "    raise RuntimeError('half way')\n")
+    code = """
+import warnings
+from hf_strategies.schedules import load_entry_points
+before = dict(SCHEDULES), dict(DECAYS)
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    load_entry_points()
+assert len(caught) == 1 and "fails and adds no schedule" in str(caught[0].message)
+import hf_strategies.auto
+from transformers.trainer_utils import SchedulerType
+assert (dict(SCHEDULES), dict(DECAYS)) == before
+assert "contributed_decay" not in list(SchedulerType)
+register_decay("contributed", lambda step, steps: 1.0)
+assert "contributed_decay" in list(SchedulerType)
+"""
+    run(f"import hf_strategies.{room}\n" + code, tmp_path)
+
+
+def test_pickled_arguments_with_a_contributed_name_load_in_a_fresh_process(tmp_path: Path) -> None:
+    install(tmp_path, "contribute")
+    save = "import hf_strategies.auto, torch; from transformers import TrainingArguments as T;"
+    save += "torch.save(T('x', use_cpu=True, lr_scheduler_type='contributed_decay'), 'training_args.bin')"
+    load = "import torch; print(torch.load('training_args.bin', weights_only=False).lr_scheduler_type.value)"
+    for code in (save, load):
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "contributed_decay"

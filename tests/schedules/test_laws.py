@@ -2,7 +2,9 @@
 
 import pytest
 
+from hf_strategies import StrategyError
 from hf_strategies.schedules import DECAYS, SCHEDULES, WARMUPS, Schedule, Shape, schedule
+from hf_strategies.schedules.decays import COOLDOWNS
 
 LENGTHS = [(1, 0), (2, 0), (2, 1), (10, 0), (10, 1), (10, 5), (10, 9), (100, 10), (100, 99), (137, 41), (1000, 1)]
 PHASES = [{"shape": "linear", "length": 0.5, "start": 0, "end": 1}, {"shape": "cosine"}]
@@ -132,3 +134,35 @@ def test_gives_python_floats_the_same_each_time(name: str) -> None:
         values = [case(step) for step in range(case.total_steps + 1)]
         assert {type(value) for value in values} == {float}
         assert values == [case(step) for step in range(case.total_steps + 1)]
+
+
+@pytest.mark.parametrize("shape", COOLDOWNS)
+@pytest.mark.parametrize("floor", [0.0, 0.01, 0.3])
+def test_every_cooldown_ends_at_the_floor_or_is_refused(shape: str, floor: float) -> None:
+    options = {"cooldown": 20, "cooldown_shape": shape, "min_lr_ratio": floor}
+    if shape == "exponential" and floor == 0.0:
+        with pytest.raises(StrategyError, match="give min_lr_ratio above 0, such as"):
+            schedule("stable_decay", total_steps=100, **options)
+    else:
+        case = schedule("stable_decay", total_steps=100, **options)
+        assert (case(80), case(100)) == (1.0, pytest.approx(floor, abs=1e-15))
+
+
+@pytest.mark.parametrize(("total", "length"), [(1, 1), (8, 2), (8, 8), (100, 25)])
+@pytest.mark.parametrize("floor", [0.0, 0.2])
+def test_restarts_that_end_with_a_whole_cycle_end_at_the_floor(total: int, length: int, floor: float) -> None:
+    case = schedule("cosine_restarts_decay", total_steps=total, cycle_length=length, min_lr_ratio=floor)
+    assert [case(total), case(total + 1), case(total - 1e-6)] == pytest.approx([floor] * 3, abs=1e-9)
+    assert case(total - length) == 1.0
+
+
+def test_restarts_with_longer_cycles_end_at_the_floor_too() -> None:
+    # cycles of 10, 20 and 40 steps
+    case = schedule("cosine_restarts_decay", total_steps=70, cycle_length=10, cycle_mult=2, peak_decay=0.5)
+    assert [case(0), case(10), case(30), case(70)] == [1.0, 0.5, 0.25, 0.0]
+
+
+def test_triangles_that_end_with_a_whole_cycle_end_at_the_peak_they_have_risen_to() -> None:
+    case = schedule("triangular_decay", total_steps=20, cycle_length=10)
+    assert [case(step) for step in (15, 20, 21)] == [0.0, 1.0, 1.0]
+    assert case(20 - 1e-9) == pytest.approx(1.0)

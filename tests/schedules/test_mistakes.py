@@ -3,9 +3,11 @@
 import re
 from typing import Any
 
+import numpy as np
 import pytest
 
 from hf_strategies import StrategyError, schedule
+from hf_strategies.schedules.extend import Planned
 
 
 @pytest.mark.parametrize(
@@ -44,8 +46,22 @@ from hf_strategies import StrategyError, schedule
         (
             "cosine_restarts_decay",
             {"cycle_mult": 0.5},
-            r"cycle_mult=0.5 is out of range: give a number of at least 1",
+            r"cycle_mult=0.5 is out of range: give a number in \[1, 1000\]",
         ),
+        ("cosine_restarts_decay", {"cycle_mult": 1e200}, r"cycle_mult=1e\+200 is out of range"),
+        ("polynomial_decay", {"power": 10**400}, r"power is a number of over 300 digits: give an ordinary number"),
+        ("polynomial_decay", {"power": "9" * 400}, r"power is a number of over 300 digits"),
+        ("cosine_decay", {"total_steps": 10**5000}, r"total_steps is a number of over 300 digits"),
+        ("multi_step_decay", {"milestones": [50, 101]}, r"goes on to step 101, past the end at step 100: give"),
+        (
+            "linear_warmup_cosine_decay",
+            {"warmup_steps": "9" * 400 + "ep", "steps_per_epoch": 5},
+            "=inf is not finite",
+        ),
+        ("cosine_decay", {"steps_per_epoch": "five"}, r"steps_per_epoch='five' is not a number"),
+        ("cosine_decay", {"steps_per_epoch": float("nan")}, r"steps_per_epoch=nan is not finite"),
+        ("linear_warmup_cosine_decay", {"steps_per_epoch": -5, "warmup_steps": "2ep"}, r"epoch=-5 is out .* above 0"),
+        ("cosine_decay", {"steps_per_epoch": 0}, r"steps_per_epoch=0 is out of range: give a number above 0"),
         ("polynomial_decay", {"power": 0}, r"power=0 is out of range: give a number above 0"),
         ("phases", {}, r"phases is missing: give a list such as"),
         ("phases", {"warmup_steps": 5}, r"'phases', which has no warmup: set warmup_steps=0, or take a schedule"),
@@ -65,3 +81,44 @@ def test_numbers_may_come_as_text_as_flags_and_yaml_give_them() -> None:
     same = schedule("exponential_warmup_step_decay", total_steps=50, warmup_steps=5, gamma=0.5, step_size=10)
     assert text.learning_rates(1.0) == same.learning_rates(1.0)
     assert dict(text.parameters) == {"warmup_start": 0.01, "gamma": 0.5, "step_size": 10, "min_lr_ratio": 0.0}
+
+
+def test_steps_per_epoch_may_come_as_text() -> None:
+    assert schedule("linear_warmup_cosine_decay", total_steps=50, warmup_steps="2ep", steps_per_epoch="5")(5) == 0.5
+
+
+@pytest.mark.parametrize("name", [["cosine_decay"], None, 3, {"a": 1}])
+def test_a_name_that_is_no_text_is_refused(name: Any) -> None:
+    with pytest.raises(StrategyError, match=r"is no text: give a name such as 'cosine_decay'"):
+        schedule(name, total_steps=10)
+
+
+def test_a_milestone_may_be_the_very_end() -> None:
+    case = schedule("multi_step_decay", total_steps=10, milestones=[5, 10], gamma=0.5)
+    assert [case(step) for step in (4, 5, 9, 10)] == [1.0, 0.5, 0.5, 0.25]
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    case = schedule(
+        "linear_warmup_step_decay",
+        total_steps=np.int64(50),
+        warmup_steps=np.int32(5),
+        gamma=np.float32(0.5),
+        step_size=np.int64(10),
+    )
+    assert (case.total_steps, case.warmup_steps, case(15), case(25)) == (50, 5, 0.5, 0.25)
+    kinds = [type(value) for value in (case.total_steps, case.warmup_steps, *case.parameters.values())]
+    assert kinds == [int, int, float, float, int, float]  # start, gamma, step_size, floor
+
+
+def test_a_plan_is_kept_as_plain_values_so_that_every_checkpoint_can_hold_it() -> None:
+    given = {"milestones": range(10, 50, 10), "gamma": np.float32(0.5), "phases": ({"length": (1, np.int64(2))},)}
+    plan = Planned("multi_step_decay", np.int64(100), 0, given, horizon=np.int64(100))
+    assert plan.parameters == {"milestones": [10, 20, 30, 40], "gamma": 0.5, "phases": [{"length": [1, 2]}]}
+    assert Planned.of_json(plan.to_json()) == plan
+
+
+@pytest.mark.parametrize("value", [{1, 2}, [object], b"12", {1: 2}, [{"a": 1j}]])
+def test_a_value_that_no_checkpoint_can_hold_is_refused_when_the_plan_is_made(value: Any) -> None:
+    with pytest.raises(StrategyError, match=r"^milestones.* cannot be kept in a checkpoint: give numbers, text"):
+        Planned("multi_step_decay", 100, 0, {"milestones": value}, horizon=100)

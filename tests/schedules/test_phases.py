@@ -83,6 +83,9 @@ def test_json_text_is_the_list_that_it_spells() -> None:
         ([{"shape": "linear", "length": 130}], r"phases cover 130 of 100 steps"),
         ([{"shape": "linear", "length": 0}, {"shape": "linear"}], r"phases\[0\] has no step"),
         ([{"shape": "exponential", "start": 0, "end": 1}], r"phases\[0\].start=0.0 is out of range.*\(0, 1\]"),
+        ([{"shape": "linear", 3: 1}], r"phases\[0\] has the key 3: give names in text"),
+        ([{"shape": "exponential"}], r"phases\[0\].end=0 with an exponential fall.*give phases\[0\].end above 0"),
+        ([{"shape": "stable", "cooldown_shape": "exponential"}], r"phases\[0\].end=0 with an exponential fall"),
         ([{"shape": "step", "gamma": 3}], r"phases\[0\].gamma=3 is out of range"),
     ],
 )
@@ -90,3 +93,8 @@ def test_a_mistake_names_the_phase(entries: Any, words: str) -> None:
     with pytest.raises(StrategyError) as raised:
         schedule("phases", total_steps=100, phases=entries)
     assert re.search(words, str(raised.value)), str(raised.value)
+
+
+def test_an_exponential_phase_reaches_an_end_above_zero() -> None:
+    case = phases({"shape": "exponential", "end": 0.01})
+    assert [case(step) for step in (0, 50, 100)] == pytest.approx([1, 0.1, 0.01])

@@ -158,6 +158,22 @@ def test_transformers_own_names_keep_their_place_and_their_functions() -> None:
     assert int(done.stdout) == len(SCHEDULES)
 
 
+def test_the_names_that_are_refused_without_loading_transformers_are_its_own() -> None:
+    code = (
+        "from transformers.trainer_utils import SchedulerType as S; from hf_strategies.schedules import reserved;"
+        "theirs = {m.value for m in S} | {name.lower() for name in S.__members__};"
+        "assert set(reserved.TRANSFORMERS_NAMES) == theirs, theirs"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("name", ["EarlyStopping", "layer_decay_optimizer", "GradualUnfreezing", "find_lr"])
+def test_importing_what_works_with_the_trainer_registers_the_names(name: str) -> None:
+    code = f"from hf_strategies import {name}; from transformers import TrainingArguments as T;"
+    code += f"T('x', lr_scheduler_type={NAME!r}, use_cpu=True)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_an_unknown_name_is_still_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="not a valid SchedulerType"):
         TrainingArguments(str(tmp_path), lr_scheduler_type="cosine_decy", use_cpu=True)

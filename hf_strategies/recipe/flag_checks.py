@@ -1,0 +1,41 @@
+"""Flags that contradict each other, or name what is not there."""
+
+from collections.abc import Sequence
+from importlib.util import find_spec
+
+from transformers.integrations.integration_utils import (
+    INTEGRATION_TO_CALLBACK,
+    get_available_reporting_integrations,
+)
+
+from hf_strategies.errors import StrategyError, did_you_mean
+from hf_strategies.recipe.arguments import ModelArguments, RecipeArguments
+
+__all__ = ["check_flags"]
+
+# transformers' list of what is installed leaves these out even where they work.
+_NOT_LISTED = {"azure_ml", "flyte"}
+
+
+def check_flags(args: RecipeArguments, model: ModelArguments, metrics: Sequence[str]) -> None:
+    """Raise `StrategyError` for what the flags alone show to be a mistake; ``metrics`` are those of the recipe."""
+    if args.find_lr and not args.do_train:
+        raise StrategyError("find_lr=True with do_train=False: it trains, so leave out --do_train false")
+    if not args.do_train and model.model_name_or_path is None:
+        raise StrategyError(
+            "do_train=False without model_name_or_path would evaluate random weights: name a trained model"
+        )
+    best = (args.metric_for_best_model or "loss").removeprefix("eval_")
+    if best not in metrics:
+        raise StrategyError(f"metric_for_best_model={best!r} is no metric here: {did_you_mean(best, metrics)}")
+    if args.figure and find_spec("matplotlib") is None:
+        raise StrategyError("figure=True needs matplotlib: pip install 'hf-strategies[plots]'")
+    for name in args.report_to or ():
+        _check_reporting(name)
+
+
+def _check_reporting(name: str) -> None:
+    if name not in INTEGRATION_TO_CALLBACK:
+        raise StrategyError(f"report_to={name!r}: {did_you_mean(name, ['none', *INTEGRATION_TO_CALLBACK])}")
+    if name not in {*get_available_reporting_integrations(), *_NOT_LISTED}:
+        raise StrategyError(f"report_to={name!r} is not installed: install it, or give --report_to none")
