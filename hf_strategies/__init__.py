@@ -17,11 +17,12 @@ from hf_strategies.schedules import (
     register_warmup,
     schedule,
 )
-from hf_strategies.stopping import Verdict, patience
+from hf_strategies.stopping import Verdict, register_criterion, standard_error, verdict
 
 if TYPE_CHECKING:
     from hf_strategies.trainer.arguments import StrategyArguments
     from hf_strategies.trainer.best_weights import BestWeights
+    from hf_strategies.trainer.cooldown import PlateauCooldown
     from hf_strategies.trainer.early_stopping import EarlyStopping
     from hf_strategies.trainer.layer_decay import LayerDecayArguments, layer_decay_optimizer, parameter_groups
     from hf_strategies.trainer.lr_finder import LRFinder, find_lr
@@ -36,6 +37,7 @@ __all__ = [
     "GradualUnfreezing",
     "LRFinder",
     "LayerDecayArguments",
+    "PlateauCooldown",
     "ReduceOnPlateau",
     "Schedule",
     "ScheduleLR",
@@ -45,11 +47,13 @@ __all__ = [
     "find_lr",
     "layer_decay_optimizer",
     "parameter_groups",
-    "patience",
+    "register_criterion",
     "register_decay",
     "register_schedule",
     "register_warmup",
     "schedule",
+    "standard_error",
+    "verdict",
 ]
 
 __version__ = "0.1.0"
@@ -63,6 +67,7 @@ _LAZY = {
     "find_lr": "hf_strategies.trainer.lr_finder",
     "GradualUnfreezing": "hf_strategies.trainer.unfreezing",
     "LayerDecayArguments": "hf_strategies.trainer.layer_decay",
+    "PlateauCooldown": "hf_strategies.trainer.cooldown",
     "ReduceOnPlateau": "hf_strategies.trainer.plateau",
     "StrategyArguments": "hf_strategies.trainer.arguments",
     "layer_decay_optimizer": "hf_strategies.trainer.layer_decay",

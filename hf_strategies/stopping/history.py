@@ -1,97 +1,172 @@
-"""Metric histories: which way a metric gets better, and its evaluations out of a Trainer's log."""
+"""Metric histories: the evaluations of a training, out of the Trainer's log."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal, cast
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
 
-from hf_strategies.errors import StrategyError, did_you_mean
+from hf_strategies.stopping.directions import Direction
+from hf_strategies.stopping.metric import Metric
 
-__all__ = ["Direction", "Evaluation", "direction", "evaluations", "log_key"]
+__all__ = ["Evaluation", "LogRow", "Meters", "Series", "evaluations", "read_log", "series_of"]
 
-Direction = Literal["min", "max"]
-
-_LOWER_IS_BETTER = (
-    "loss nll perplexity ppl bits_per_byte bits_per_character bpb bpc wer cer ter error error_rate"
-    " mse rmse mae mape smape msle mean_squared_error mean_absolute_error root_mean_squared_error"
-    " brier_score calibration_error ece hamming_loss log_loss cross_entropy hinge_loss kl_divergence fid eer"
-)
-_HIGHER_IS_BETTER = (
-    "accuracy acc balanced_accuracy f1 precision recall specificity sensitivity roc_auc auc auroc auprc"
-    " average_precision map mrr ndcg matthews_correlation mcc cohen_kappa kappa jaccard iou mean_iou"
-    " pearson pearsonr spearman spearmanr r2 explained_variance bleu sacrebleu chrf meteor rouge rouge1"
-    " rouge2 rougel rougelsum bertscore exact_match em pass_at_1 hit_rate"
-)
-_AVERAGED = "f1 precision recall roc_auc jaccard average_precision"
-
-
-def _known_directions() -> dict[str, Direction]:
-    known: dict[str, Direction] = dict.fromkeys(_LOWER_IS_BETTER.split(), "min")
-    known |= dict.fromkeys(_HIGHER_IS_BETTER.split(), "max")
-    for metric in _AVERAGED.split():
-        for average in ("macro", "micro", "weighted", "samples", "overall"):
-            known[f"{average}_{metric}"] = known[f"{metric}_{average}"] = known[metric]
-    return known
-
-
-_DIRECTIONS = _known_directions()
+Meters = Mapping[str, Mapping[str, float]]
+"""What training had used up at a step: ``{"seconds": {"100": 12.5}, "flos": {...}, "tokens": {...}}``."""
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """One evaluation of the monitored metric: the optimizer step and epoch it was made at, and its value."""
+    """One evaluation of the monitored metric.
+
+    ``step`` and ``epoch`` are of training, ``value`` is the metric's. ``train_loss`` is the mean training loss
+    logged since the evaluation before, ``stderr`` the metric's standard error if ``compute_metrics`` gives it as
+    ``<metric>_stderr``; ``seconds``, ``flos``, ``tokens`` is what training had used up. None: not known.
+    """
 
     step: int
     epoch: float
     value: float
+    train_loss: float | None = None
+    stderr: float | None = None
+    seconds: float | None = None
+    flos: float | None = None
+    tokens: float | None = None
 
 
-def log_key(monitor: str) -> str:
-    """Return the metric's name in the Trainer's log, which begins with ``eval_``.
+@dataclass(frozen=True)
+class Series:
+    """The evaluations of one metric in their order, and what is needed to judge them.
 
-    >>> log_key("accuracy"), log_key("eval_loss")
-    ('eval_accuracy', 'eval_loss')
+    ``mode`` is the metric's direction, ``name`` what it is called; ``total_steps`` the planned optimizer steps,
+    which lengths given as a fraction of training are measured against (None: not known). ``from_step`` and
+    ``from_epoch`` are where it begins: at the last evaluation that is not looked at, or with training.
     """
-    if not isinstance(monitor, str) or not monitor:
-        raise StrategyError(f"monitor={monitor!r} is no metric's name: give one of evaluate()'s, such as 'loss'")
-    return monitor if monitor.startswith("eval_") else f"eval_{monitor}"
+
+    evaluations: tuple[Evaluation, ...]
+    mode: Direction
+    name: str = "the metric"
+    total_steps: int | None = None
+    from_step: int = 0
+    from_epoch: float = 0.0
+
+    @classmethod
+    def of_values(cls, values: Sequence[float], mode: Direction = "min", **columns: Sequence[float]) -> "Series":
+        """Make a series of bare values: evaluation k is at step and epoch k, counted from 1; for tests and trials.
+
+        >>> Series.of_values([0.5, 0.4]).costs
+        (0.5, 0.4)
+        """
+        rows = [Evaluation(index + 1, float(index + 1), float(value)) for index, value in enumerate(values)]
+        for name, column in columns.items():
+            given: list[dict[str, Any]] = [{name: value} for value in column]
+            rows = [replace(row, **each) for row, each in zip(rows, given, strict=True)]
+        return cls(tuple(rows), mode, total_steps=len(rows))
+
+    @cached_property
+    def sign(self) -> float:
+        """1.0 where lower is better, -1.0 where higher is."""
+        return 1.0 if self.mode == "min" else -1.0
+
+    @cached_property
+    def values(self) -> tuple[float, ...]:
+        """The metric's values."""
+        return tuple(each.value for each in self.evaluations)
+
+    @cached_property
+    def costs(self) -> tuple[float, ...]:
+        """The values with their sign turned where higher is better: less is better."""
+        return tuple(self.sign * value for value in self.values)
+
+    def __len__(self) -> int:
+        return len(self.evaluations)
 
 
-def direction(monitor: str, mode: str | None = None) -> Direction:
-    """Tell whether a metric gets better as it falls (``"min"``) or as it rises (``"max"``).
+@dataclass(frozen=True)
+class LogRow:
+    """One evaluation with all the metrics of its step."""
 
-    ``mode`` decides if given. Otherwise the whole name, without a leading ``eval_``, must be that of a known
-    metric: nothing is inferred from a part of it. Raises `StrategyError` for an unknown name and an unknown mode.
+    step: int
+    epoch: float
+    metrics: Mapping[str, float]
+    train_loss: float | None
 
-    >>> direction("eval_loss"), direction("macro_f1"), direction("my_score", "max")
-    ('min', 'max', 'max')
+
+def read_log(log_history: Iterable[Mapping[str, Any]], names: Iterable[str]) -> list[LogRow]:
+    """Read the evaluations that have all of ``names`` out of ``log_history`` as `trainer_state.json` keeps it.
+
+    With several evaluation sets the Trainer logs one entry for each: those of one step are one evaluation, which
+    is complete when all the names have come. Several evaluations at one step count once (the Trainer makes two
+    when the end of an epoch falls on an evaluation step): the first stands. An `evaluate()` on another set that
+    lacks a name is no evaluation.
+
+    >>> log = [{"loss": 2.0, "step": 5}, {"eval_loss": 1.5, "epoch": 1.0, "step": 10}]
+    >>> read_log(log, ["eval_loss"])
+    [LogRow(step=10, epoch=1.0, metrics={'eval_loss': 1.5}, train_loss=2.0)]
     """
-    if mode in ("min", "max"):
-        return cast(Direction, mode)
-    if mode is not None:
-        raise StrategyError(f"mode={mode!r} is no direction: give 'min' (lower is better) or 'max'")
-    name = monitor.removeprefix("eval_").lower()
-    if name not in _DIRECTIONS:
-        near = did_you_mean(name, _DIRECTIONS)
-        hint = f" ({near})" if near.startswith("did") else ""
-        raise StrategyError(
-            f"monitor={monitor!r}: no telling whether lower or higher is better{hint}: give mode='min' or mode='max'"
+    wanted = set(names)
+    open_rows: dict[int, dict[str, float]] = {}
+    rows: dict[int, LogRow] = {}
+    losses: list[tuple[int, float]] = []  # logged since the last evaluation
+    logged = 0
+    for entry in log_history:
+        step = int(entry.get("step") or 0)
+        if isinstance(entry.get("loss"), int | float):
+            losses.append((step - logged, float(entry["loss"])))
+            logged = step
+        found = {key: float(value) for key, value in entry.items() if _is_metric(key, value)}
+        if not found or step in rows:
+            continue
+        metrics = open_rows.setdefault(step, {})
+        metrics |= {key: value for key, value in found.items() if key not in metrics}
+        if wanted <= metrics.keys():
+            rows[step] = LogRow(step, float(entry.get("epoch") or 0.0), metrics, _mean(losses))
+            losses = []
+    return list(rows.values())
+
+
+def series_of(
+    rows: Sequence[LogRow],
+    metric: Metric,
+    mode: Direction,
+    *,
+    meters: Meters | None = None,
+    total_steps: int | None = None,
+    first: int = 0,
+) -> Series:
+    """Take one metric's series, from the evaluation ``first`` on, out of rows that have all its names."""
+    used = meters or {}
+    found = tuple(
+        Evaluation(
+            row.step,
+            row.epoch,
+            metric.value(row.metrics),
+            row.train_loss,
+            row.metrics.get(f"{metric.text}_stderr"),
+            **{name: used.get(name, {}).get(str(row.step)) for name in ("seconds", "flos", "tokens")},
         )
-    return _DIRECTIONS[name]
+        for row in rows[first:]
+    )
+    before = rows[first - 1] if first else LogRow(0, 0.0, {}, None)
+    return Series(found, mode, metric.text, total_steps, before.step, before.epoch)
 
 
 def evaluations(log_history: Iterable[Mapping[str, Any]], monitor: str) -> list[Evaluation]:
-    """Read the evaluations of a metric out of ``log_history`` as `trainer_state.json` keeps it.
+    """Read the evaluations of a metric, or of an expression of metrics; see `read_log`.
 
-    Two evaluations at one step count once (the Trainer makes two when the end of an epoch falls on an
-    evaluation step): the first stands.
-
-    >>> evaluations([{"loss": 2.0, "step": 5}, {"eval_loss": 1.5, "epoch": 1.0, "step": 10}], "loss")
-    [Evaluation(step=10, epoch=1.0, value=1.5)]
+    >>> evaluations([{"eval_loss": 1.5, "epoch": 1.0, "step": 10}], "loss")[0].value
+    1.5
     """
-    key = log_key(monitor)
-    found: dict[int, Evaluation] = {}
-    for entry in log_history:
-        if key in entry:
-            step = int(entry.get("step", 0))
-            found.setdefault(step, Evaluation(step, float(entry.get("epoch") or 0.0), float(entry[key])))
-    return list(found.values())
+    metric = Metric.read(monitor)
+    return list(series_of(read_log(log_history, metric.names), metric, "min").evaluations)
+
+
+def _is_metric(key: str, value: object) -> bool:
+    return key.startswith("eval_") and isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _mean(losses: Sequence[tuple[int, float]]) -> float | None:
+    # Each logged loss is a mean over the steps since the one before; at a step logged twice it has no weight.
+    weight = sum(max(steps, 0) for steps, _ in losses)
+    if not losses or weight == 0:
+        return losses[-1][1] if losses else None
+    return sum(max(steps, 0) * loss for steps, loss in losses) / weight

@@ -3,10 +3,13 @@
 import math
 from collections.abc import Sequence
 
-from hf_strategies.stopping.criteria import read_min_delta, read_patience, read_sign
-from hf_strategies.stopping.history import Direction
+from hf_strategies.stopping.directions import Direction, read_mode
+from hf_strategies.stopping.parameters import Count, Real
 
-__all__ = ["plateaus"]
+__all__ = ["MIN_DELTA", "PATIENCE", "plateaus"]
+
+PATIENCE = Count(2, "evaluations without improvement that make a stall")
+MIN_DELTA = Real(0.0, "smallest change that is an improvement, in the metric's unit", low=0)
 
 
 def plateaus(
@@ -31,8 +34,8 @@ def plateaus(
     >>> plateaus([1.0, 0.9, 0.9, 0.9, 0.9, 0.9], patience=2, cooldown=1)
     (3,)
     """
-    allowed, delta = read_patience("patience", patience), read_min_delta("min_delta", min_delta)
-    sign = read_sign(mode)
+    allowed, delta = PATIENCE.read("patience", patience), MIN_DELTA.read("min_delta", min_delta) or 0.0
+    sign = 1.0 if read_mode(mode) == "min" else -1.0
     best, waited, resting = math.inf, 0, 0
     found = []
     for index, value in enumerate(values):

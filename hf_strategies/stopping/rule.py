@@ -1,100 +1,196 @@
-"""A stopping rule: a criterion bound to a metric, and its words about what happened."""
+"""A stopping rule: what is watched, when to stop, what is best; and its words about what happened."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hf_strategies.stopping.criteria import Verdict, patience, read_min_delta, read_patience
-from hf_strategies.stopping.history import Direction, Evaluation, direction, evaluations, log_key
+from hf_strategies.errors import StrategyError, did_you_mean
+from hf_strategies.stopping.budgets import BUDGETS
+from hf_strategies.stopping.criteria import waits
+from hf_strategies.stopping.expression import Node, calls, parse
+from hf_strategies.stopping.history import Evaluation, Meters, Series, read_log
+from hf_strategies.stopping.improvement import IMPROVEMENT_PARAMETERS, Improvement, best_so_far
+from hf_strategies.stopping.judging import Seen, View, names_of, reasons, view_of
+from hf_strategies.stopping.metric import Metric
+from hf_strategies.stopping.parameters import Span, Spans
+from hf_strategies.stopping.smoothing import Smoothing
 
-__all__ = ["Judgement", "PatienceRule"]
+__all__ = ["Judgement", "StoppingRule"]
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """A verdict together with the evaluations that it is about."""
+    """What a rule says of a history.
+
+    ``history`` are the evaluations of the watched metric; ``stop_index`` is that of the one at which training stops
+    (None: go on), ``best_index`` that of the best up to there (None: none is finite yet), ``waited`` how many came
+    since the best, ``why`` the reason to stop; ``judged`` the index of the first that could stop it.
+    """
 
     history: tuple[Evaluation, ...]
-    verdict: Verdict
+    stop_index: int | None
+    best_index: int | None
+    waited: int
+    why: str | None = None
+    judged: int = 0
 
     @property
     def stop(self) -> Evaluation | None:
         """The evaluation at which training stops."""
-        return None if self.verdict.stop_index is None else self.history[self.verdict.stop_index]
+        return None if self.stop_index is None else self.history[self.stop_index]
 
     @property
     def best(self) -> Evaluation | None:
         """The best evaluation up to there."""
-        return None if self.verdict.best_index is None else self.history[self.verdict.best_index]
+        return None if self.best_index is None else self.history[self.best_index]
 
     @property
     def last_is_best(self) -> bool:
         """Whether the newest evaluation is the best one."""
-        return self.verdict.best_index == len(self.history) - 1
+        return bool(self.history) and self.best_index == len(self.history) - 1
 
 
 @dataclass(frozen=True)
-class PatienceRule:
-    """Stop when ``monitor`` has not improved for ``patience`` evaluations; see `stopping.patience`."""
+class StoppingRule:
+    """Stop when a condition on the evaluations holds; see `read` for what it is made of."""
 
-    monitor: str
-    patience: int
-    min_delta: float
-    mode: Direction
+    watched: View
+    condition: Node
+    start_from: Span
 
     @classmethod
-    def read(cls, monitor: str, patience: object, min_delta: object, mode: str | None) -> "PatienceRule":
+    def read(
+        cls,
+        monitor: object = "loss",
+        stop_when: object = "patience(3)",
+        mode: str | None = None,
+        *,
+        smoothing: object = None,
+        start_from: object = 0,
+        **improvement: object,
+    ) -> "StoppingRule":
         """Check the settings as a user gives them; raises `StrategyError` for a bad one.
 
-        >>> PatienceRule.read("accuracy", "3", 0, None)
-        PatienceRule(monitor='eval_accuracy', patience=3, min_delta=0.0, mode='max')
-        """
-        return cls(
-            log_key(monitor),
-            read_patience("patience", patience),
-            read_min_delta("min_delta", min_delta),
-            direction(monitor, mode),
-        )
+        ``monitor`` is a metric or an expression (`Metric`), ``stop_when`` criteria as `expression.parse` reads them,
+        ``mode`` the metric's direction if its name does not tell it. ``smoothing`` as `Smoothing.read` reads it is
+        applied to the metric before it is judged and the best is found. Evaluations before ``start_from`` (as a
+        `Span`: a number of them, "500 steps", "2ep", a fraction of training) are not looked at, neither for a stop
+        nor for the best. ``min_delta``, ``relative_delta``, ``z``, ``samples``: see `Improvement`.
 
-    def judge(self, log_history: Iterable[Mapping[str, Any]]) -> Judgement:
-        """Judge a Trainer's log.
+        >>> print(StoppingRule.read("accuracy", "patience(3) or target(0.95)", min_delta=0.01))
+        eval_accuracy, patience(3) or target(0.95), min_delta=0.01
+        """
+        metric = Metric.read(monitor)
+        for name in sorted(improvement.keys() - IMPROVEMENT_PARAMETERS.keys()):
+            near = did_you_mean(name, ["smoothing", "start_from", *IMPROVEMENT_PARAMETERS])
+            raise StrategyError(f"{name}={improvement[name]!r} is no setting of a stopping rule: {near}")
+        settings = {name: IMPROVEMENT_PARAMETERS[name].read(name, value) for name, value in improvement.items()}
+        watched = View(
+            metric,
+            metric.direction(mode),
+            None if smoothing is None else Smoothing.read(smoothing),
+            Improvement(**settings),
+        )
+        rule = cls(watched, parse(stop_when), Spans(0, "", low=0).read("start_from", start_from))
+        rule._check()
+        return rule
+
+    def judge(
+        self,
+        log_history: Iterable[Mapping[str, Any]],
+        *,
+        meters: Meters | None = None,
+        total_steps: int | None = None,
+        after_step: int = 0,
+    ) -> Judgement:
+        """Judge a Trainer's log, as `trainer_state.json` keeps it.
+
+        ``meters`` is what training had used up, for budgets; ``total_steps`` the planned optimizer steps, for
+        fractions of training. Evaluations up to ``after_step`` cannot stop training, and the waiting starts anew
+        there, as for a run that goes on after a stop; they may be the best.
 
         >>> log = [{"eval_loss": value, "step": step} for step, value in ((10, 0.5), (20, 0.7), (30, 0.6))]
-        >>> PatienceRule.read("loss", 2, 0, None).judge(log).stop.step
+        >>> StoppingRule.read("loss", "patience(2)").judge(log).stop.step
         30
         """
-        history = evaluations(log_history, self.monitor)
-        values = [evaluation.value for evaluation in history]
-        verdict = patience(values, patience=self.patience, min_delta=self.min_delta, mode=self.mode)
-        return Judgement(tuple(history), verdict)
+        seen = Seen(read_log(log_history, self.names), meters, total_steps)
+        first = self._first(seen)
+        judged = max(first, sum(row.step <= after_step for row in seen.rows) if after_step else 0)
+        why = [None] * judged + reasons(self.condition, self.watched, seen, judged)
+        stop = next((index for index, said in enumerate(why) if said), None)
+        end = len(why) if stop is None else stop + 1
+        found = best_so_far(self.watched.series(seen, first), self.watched.improvement)[: max(0, end - first)]
+        best = first + found[-1] if found and found[-1] is not None else None
+        waited = len(found) if best is None else end - 1 - best
+        history = View(self.watched.metric, self.watched.mode).series(seen).evaluations
+        return Judgement(history, stop, best, waited, None if stop is None else why[stop], judged)
 
-    def reason(self, judgement: Judgement) -> str:
-        """Say in one sentence why and where training stopped, or that it has not."""
-        stop, best, waited = judgement.stop, judgement.best, judgement.verdict.waited
-        if stop is None:
-            return f"Not stopped early: {waited} of {self.patience} evaluations without improvement."
-        said = f"Stopped early at step {stop.step} (epoch {stop.epoch:.2f}): {self.monitor} has not improved"
-        said += f" by more than {self.min_delta:g}" if self.min_delta else ""
-        said += f" for {self.patience} evaluation{'s' if self.patience > 1 else ''}"
-        if best is None:
-            return f"{said}; it never was finite."
-        return f"{said}; best {best.value:.6g} at step {best.step} (epoch {best.epoch:.2f})."
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The metrics, by their names in the log, that an evaluation needs to be judged."""
+        return names_of(self.condition, self.watched)
 
-    def record(self, judgement: Judgement) -> dict[str, Any]:
-        """Put what happened into plain JSON values: the settings, the stop, the best, the reason."""
-        stop, best = judgement.stop, judgement.best
-        return {
-            "monitor": self.monitor,
-            "mode": self.mode,
-            "patience": self.patience,
-            "min_delta": self.min_delta,
-            "stopped": stop is not None,
-            "reason": self.reason(judgement),
-            "stop_step": stop and stop.step,
-            "stop_epoch": stop and stop.epoch,
-            "best_step": best and best.step,
-            "best_epoch": best and best.epoch,
-            "best_value": best and best.value,
-            "evaluations": len(judgement.history),
-            "evaluations_since_best": judgement.verdict.waited,
+    @property
+    def monitor(self) -> str:
+        """What is watched, for messages."""
+        return self.watched.metric.text
+
+    @property
+    def meters(self) -> tuple[str, ...]:
+        """The meters that it needs: of "seconds", "flos", "tokens"."""
+        used = [BUDGETS[call.criterion.name] for call in calls(self.condition) if call.criterion.name in BUDGETS]
+        return tuple(dict.fromkeys(used))
+
+    def limit(self, meter: str) -> float:
+        """The least budget of a meter."""
+        found = [call for call in calls(self.condition) if BUDGETS.get(call.criterion.name) == meter]
+        return min(float(call.parameters["limit"]) for call in found)
+
+    def progress(self, judgement: Judgement) -> str:
+        """Say in a few words how far the first criterion with a patience has come.
+
+        >>> rule = StoppingRule.read("loss", "patience(3)")
+        >>> rule.progress(rule.judge([{"eval_loss": 1.0, "step": 1}, {"eval_loss": 2.0, "step": 2}]))
+        'no improvement 1/3'
+        """
+        for call in calls(self.condition):
+            span, view = call.parameters.get("patience"), view_of(call, self.watched)
+            if isinstance(span, Span) and span.unit == "evaluations" and view.metric == self.watched.metric:
+                waited = _waited(judgement, view, call.parameters.get("baseline"))
+                return f"no improvement {waited:g}/{span.amount:g}"
+        return f"no improvement for {judgement.waited}"
+
+    def __str__(self) -> str:
+        watched = self.watched
+        parts = [f"{watched.smoothing}[{self.monitor}]" if watched.smoothing else self.monitor, str(self.condition)]
+        parts += [str(watched.improvement)] if str(watched.improvement) else []
+        parts += [f"start_from={self.start_from!r}"] if self.start_from.amount else []
+        return ", ".join(parts)
+
+    def _first(self, seen: Seen) -> int:
+        """The number of the first evaluation that is looked at."""
+        span = self.start_from
+        if span.unit == "of training" and not seen.total_steps:
+            raise StrategyError(
+                f"start_from={span!r} is a fraction of training, whose planned steps are not known here: give it in"
+                " evaluations, steps ('500 steps') or epochs ('2ep')"
+            )
+        at: dict[str, Sequence[float]] = {
+            "evaluations": range(len(seen.rows)),
+            "steps": [row.step for row in seen.rows],
+            "epochs": [row.epoch + 1e-9 for row in seen.rows],
+            "of training": [row.step / (seen.total_steps or 1) for row in seen.rows],
         }
+        return sum(position < span.amount for position in at[span.unit])
+
+    def _check(self) -> None:
+        """Refuse what would else show at the first evaluation only, by judging an empty history."""
+        reasons(self.condition, self.watched, Seen([], total_steps=1))
+
+
+def _waited(judgement: Judgement, view: View, baseline: float | None) -> float:
+    """For how many evaluations a patience has waited, up to the stop if there is one."""
+    end = None if judgement.stop_index is None else judgement.stop_index + 1
+    series = Series(judgement.history[judgement.judged : end], view.mode, view.metric.text)
+    series = view.smoothing.of(series) if view.smoothing else series
+    return (waits(series, view.improvement, "evaluations", baseline) or [0.0])[-1]

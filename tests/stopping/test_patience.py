@@ -1,111 +1,57 @@
-"""Score lists with the stop and the best worked out by hand, and laws over random series."""
+"""Patience over score lists with the stop and the best worked out by hand, and the direction of metrics."""
 
 import math
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from hf_strategies import StrategyError, patience
+from hf_strategies import StrategyError, verdict
 from hf_strategies.stopping import Verdict, direction, evaluations
 
 NAN, INF = math.nan, math.inf
 
-# scores, settings, index of the stop (None: goes on), index of the best
-TABLE: list[tuple[list[float], dict[str, Any], int | None, int | None]] = [
-    ([], {"patience": 1}, None, None),
-    ([1.0], {"patience": 1}, None, 0),
-    ([1.0, 0.9, 0.8], {"patience": 1}, None, 2),
-    ([1.0, 1.0], {"patience": 1}, 1, 0),  # an equal value is no improvement
-    ([1.0, 1.1], {"patience": 1}, 1, 0),
-    ([1.0, 1.1, 0.9, 1.0, 1.0], {"patience": 2}, 4, 2),  # an improvement resets the count
-    ([1.0, 1.1, 1.2, 0.1], {"patience": 2}, 2, 0),  # what comes after the stop does not count
-    ([0.5, 0.6, 0.7, 0.6, 0.65], {"patience": 2, "mode": "max"}, 4, 2),
-    ([0.5, 0.6, 0.7], {"patience": 1, "mode": "max"}, None, 2),
+# scores, criterion, settings, index of the stop (None: goes on), index of the best
+TABLE: list[tuple[list[float], str, dict[str, Any], int | None, int | None]] = [
+    ([], "patience(1)", {}, None, None),
+    ([1.0], "patience(1)", {}, None, 0),
+    ([1.0, 0.9, 0.8], "patience(1)", {}, None, 2),
+    ([1.0, 1.0], "patience(1)", {}, 1, 0),  # an equal value is no improvement
+    ([1.0, 1.1], "patience(1)", {}, 1, 0),
+    ([1.0, 1.1, 0.9, 1.0, 1.0], "patience(2)", {}, 4, 2),  # an improvement resets the count
+    ([1.0, 1.1, 1.2, 0.1], "patience(2)", {}, 2, 0),  # what comes after the stop does not count
+    ([0.5, 0.6, 0.7, 0.6, 0.65], "patience(2)", {"mode": "max"}, 4, 2),
+    ([0.5, 0.6, 0.7], "patience(1)", {"mode": "max"}, None, 2),
     # min_delta: must be beaten, not just reached
-    ([1.0, 0.75, 0.5], {"patience": 1, "min_delta": 0.25}, 1, 0),
-    ([1.0, 0.74, 0.48], {"patience": 1, "min_delta": 0.25}, None, 2),
+    ([1.0, 0.75, 0.5], "patience(1)", {"min_delta": 0.25}, 1, 0),
+    ([1.0, 0.74, 0.48], "patience(1)", {"min_delta": 0.25}, None, 2),
     # steady small gains add up against the best that stands still: +0.004 at threshold 0.005
-    ([0.500, 0.504, 0.508, 0.512, 0.516], {"patience": 3, "min_delta": 0.005, "mode": "max"}, None, 4),
-    ([0.500, 0.504, 0.508, 0.512], {"patience": 3, "min_delta": 0.02, "mode": "max"}, 3, 0),
+    ([0.500, 0.504, 0.508, 0.512, 0.516], "patience(3)", {"min_delta": 0.005, "mode": "max"}, None, 4),
+    ([0.500, 0.504, 0.508, 0.512], "patience(3)", {"min_delta": 0.02, "mode": "max"}, 3, 0),
     # NaN and infinities never improve, not even the good infinity
-    ([1.0, NAN, 0.9], {"patience": 2}, None, 2),
-    ([1.0, NAN, NAN], {"patience": 2}, 2, 0),
-    ([NAN, NAN, NAN], {"patience": 3}, 2, None),
-    ([NAN, 1.0, 0.9], {"patience": 2}, None, 2),
-    ([1.0, -INF, 0.9, 0.95, 0.95], {"patience": 2}, 4, 2),
-    ([0.1, INF, 0.2], {"patience": 2, "mode": "max"}, None, 2),
+    ([1.0, NAN, 0.9], "patience(2)", {}, None, 2),
+    ([1.0, NAN, NAN], "patience(2)", {}, 2, 0),
+    ([NAN, NAN, NAN], "patience(3)", {}, 2, None),
+    ([NAN, 1.0, 0.9], "patience(2)", {}, None, 2),
+    ([1.0, -INF, 0.9, 0.95, 0.95], "patience(2)", {}, 4, 2),
+    ([0.1, INF, 0.2], "patience(2)", {"mode": "max"}, None, 2),
 ]
 
 
-@pytest.mark.parametrize(("scores", "settings", "stop", "best"), TABLE)
+@pytest.mark.parametrize(("scores", "stop_when", "settings", "stop", "best"), TABLE)
 def test_stops_and_is_best_where_worked_out_by_hand(
-    scores: list[float], settings: dict[str, Any], stop: int | None, best: int | None
+    scores: list[float], stop_when: str, settings: dict[str, Any], stop: int | None, best: int | None
 ) -> None:
-    verdict = patience(scores, **settings)
-    assert (verdict.stop_index, verdict.best_index) == (stop, best)
+    found = verdict(scores, stop_when, **settings)
+    assert (found.stop_index, found.best_index) == (stop, best)
+    if stop is not None:
+        assert found == Verdict(stop, best, stop + 1 if best is None else stop - best)
+    assert found.should_stop == (stop is not None)
 
 
 def test_the_count_starts_again_at_each_improvement() -> None:
     scores = [3.0, 4.0, 2.0, 2.5, 2.4, 1.0, 1.5]
-    waited = [patience(scores[: index + 1], patience=9).waited for index in range(len(scores))]
+    waited = [verdict(scores[: index + 1], "patience(9)").waited for index in range(len(scores))]
     assert waited == [0, 1, 0, 1, 2, 0, 1]
-
-
-@pytest.mark.parametrize(
-    ("settings", "words"),
-    [
-        ({"patience": 0}, "patience=0 is no patience: give an integer of at least 1"),
-        ({"patience": -1}, "patience=-1 is no patience"),
-        ({"patience": 1.5}, "patience=1.5 is no patience"),
-        ({"patience": "many"}, "patience='many' is not a number"),
-        ({"patience": 1, "min_delta": -0.1}, "min_delta=-0.1 is negative"),
-        ({"patience": 1, "min_delta": NAN}, "min_delta=nan is not finite"),
-    ],
-)
-def test_a_bad_setting_is_told(settings: dict[str, Any], words: str) -> None:
-    with pytest.raises(StrategyError, match=words):
-        patience([1.0], **settings)
-
-
-series = st.lists(st.floats(-1e6, 1e6), max_size=40)
-patiences = st.integers(1, 8)
-
-
-@given(series, patiences)
-def test_maximising_a_series_is_minimising_its_negative(scores: list[float], allowed: int) -> None:
-    mirrored = [-score for score in scores]
-    assert patience(scores, patience=allowed) == patience(mirrored, patience=allowed, mode="max")
-
-
-@given(series, patiences, st.sampled_from([0.25, 2.0, 1024.0]))
-def test_scaling_values_and_min_delta_alike_changes_nothing(scores: list[float], allowed: int, by: float) -> None:
-    plain = patience(scores, patience=allowed, min_delta=0.5)
-    assert plain == patience([by * score for score in scores], patience=allowed, min_delta=by * 0.5)
-
-
-@given(st.integers(0, 60), patiences)
-def test_a_strictly_improving_series_never_stops(length: int, allowed: int) -> None:
-    assert patience([-float(index) for index in range(length)], patience=allowed) == Verdict(
-        None, length - 1 if length else None, 0
-    )
-
-
-@given(series, patiences)
-def test_the_verdict_of_each_prefix_is_that_of_the_whole_once_it_stops(scores: list[float], allowed: int) -> None:
-    verdicts = [patience(scores[:length], patience=allowed) for length in range(len(scores) + 1)]
-    stopped = [verdict for verdict in verdicts if verdict.should_stop]
-    assert all(verdict == stopped[0] for verdict in stopped)
-    if stopped:
-        assert stopped[0].stop_index == stopped[0].best_index + allowed  # type: ignore[operator]
-
-
-@given(series, patiences)
-def test_more_patience_never_stops_earlier(scores: list[float], allowed: int) -> None:
-    sooner = patience(scores, patience=allowed).stop_index
-    later = patience(scores, patience=allowed + 1).stop_index
-    assert later is None or (sooner is not None and sooner < later)
 
 
 @pytest.mark.parametrize("name", ["loss", "eval_loss", "perplexity", "wer", "rmse", "nll", "mae"])
@@ -120,7 +66,7 @@ def test_metrics_that_rise_are_known_to_rise(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["score", "neg_mean_squared_error", "eval_sst2_accuracy", "lossy", "my_loss"])
 def test_an_unknown_metric_s_direction_is_asked_for_not_guessed(name: str) -> None:
-    with pytest.raises(StrategyError, match=f"monitor='{name}'.*give mode='min' or mode='max'"):
+    with pytest.raises(StrategyError, match=f"monitor='{name.removeprefix('eval_')}'.*give mode='min' or mode='max'"):
         direction(name)
     assert direction(name, "max") == "max"
 

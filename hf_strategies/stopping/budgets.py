@@ -1,0 +1,40 @@
+"""Criteria that look at what training has used up."""
+
+from collections.abc import Callable
+
+from hf_strategies.errors import StrategyError
+from hf_strategies.stopping.criteria import Reasons
+from hf_strategies.stopping.history import Series
+
+__all__ = ["BUDGETS", "flop_budget", "time_budget", "token_budget"]
+
+BUDGETS = {"time_budget": "seconds", "flop_budget": "flos", "token_budget": "tokens"}
+"""Criterion -> the meter that it reads."""
+
+
+def time_budget(series: Series, *, limit: float) -> Reasons:
+    """Training has taken ``limit`` seconds of wall time, evaluations and earlier parts of a resumed run included."""
+    return _spent(series, "seconds", limit, lambda used: f"training has taken {used:.0f} of {limit:.0f} seconds")
+
+
+def flop_budget(series: Series, *, limit: float) -> Reasons:
+    """Training has made ``limit`` floating-point operations, as the Trainer estimates them (`total_flos`)."""
+    return _spent(series, "flos", limit, lambda used: f"training has made {used:.3g} of {limit:.3g} operations")
+
+
+def token_budget(series: Series, *, limit: float) -> Reasons:
+    """Training has seen ``limit`` tokens (`include_num_input_tokens_seen`)."""
+    return _spent(series, "tokens", limit, lambda used: f"training has seen {used:.0f} of {limit:.0f} tokens")
+
+
+def _spent(series: Series, meter: str, limit: float, say: Callable[[float], str]) -> Reasons:
+    found: Reasons = []
+    for evaluation in series.evaluations:
+        used = getattr(evaluation, meter)
+        if used is None:
+            raise StrategyError(
+                f"a budget of {limit:g} {meter} cannot be judged: what training had used up at step"
+                f" {evaluation.step} is not recorded; runs with EarlyStopping or PlateauCooldown record it"
+            )
+        found.append(say(used) if used >= limit else None)
+    return found
