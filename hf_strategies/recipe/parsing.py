@@ -14,6 +14,7 @@ import yaml
 from transformers import HfArgumentParser
 
 from hf_strategies.errors import StrategyError, did_you_mean
+from hf_strategies.trainer.leaving import leave_process_group
 
 __all__ = ["flags_of_yaml", "parse", "run_command"]
 
@@ -99,6 +100,7 @@ def run_command(main: Callable[[], object]) -> NoReturn:
         if os.environ.get("RANK", "0") == "0":
             print(f"error: {_one_line(mistake)}", file=sys.stderr)
         sys.exit(2)
+    leave_process_group()
     sys.exit(0)
 
 

@@ -15,12 +15,20 @@ from hf_strategies.recipe.arguments import RecipeArguments
 from hf_strategies.recipe.output import prepare_output
 from hf_strategies.schedules import SCHEDULES
 from hf_strategies.trainer.arguments import StrategyArguments
+from hf_strategies.trainer.cooldown import PlateauCooldown
+from hf_strategies.trainer.early_stopping import EarlyStopping
+from hf_strategies.trainer.plateau import ReduceOnPlateau
 from hf_strategies.trainer.registration import check_scheduler_arguments
 
 __all__ = ["check_strategy", "planned_steps", "prepare_run", "steps_per_epoch"]
 
 logger = logging.getLogger(__name__)
 
+_WATCHING = {
+    EarlyStopping: "early_stopping",
+    PlateauCooldown: "plateau_cooldown",
+    ReduceOnPlateau: "reduce_on_plateau",
+}
 _EPOCHS = re.compile(r'\d\s*ep"')
 
 
@@ -42,18 +50,18 @@ def steps_per_epoch(args: TrainingArguments, examples: int) -> int:
 
 def check_strategy(args: RecipeArguments, strategy: StrategyArguments, metrics: Sequence[str]) -> None:
     """Raise `StrategyError` when a strategy would find nothing to watch, or no such metric."""
-    for kind in ("early_stopping", "reduce_on_plateau"):
-        patience = getattr(strategy, f"{kind}_patience")
-        if patience is None:
-            continue
-        monitor = getattr(strategy, f"{kind}_monitor").removeprefix("eval_")
-        if monitor not in metrics:
-            raise StrategyError(f"{kind}_monitor={monitor!r} is no metric here: {did_you_mean(monitor, metrics)}")
-        if args.eval_strategy == IntervalStrategy.NO:
-            raise StrategyError(
-                f"{kind}_patience={patience} with eval_strategy='no' has nothing to watch: set"
-                " eval_strategy='epoch', or 'steps' with eval_steps"
-            )
+    for callback in strategy.callbacks():
+        for kind, flag in _WATCHING.items():
+            if not isinstance(callback, kind):
+                continue
+            for name in (given.removeprefix("eval_") for given in callback.names):  # type: ignore[attr-defined]
+                if name not in metrics:
+                    raise StrategyError(f"{flag}_monitor={name!r} is no metric here: {did_you_mean(name, metrics)}")
+            if args.eval_strategy == IntervalStrategy.NO:
+                raise StrategyError(
+                    f"{flag} with eval_strategy='no' has nothing to watch: set eval_strategy='epoch', or 'steps' with"
+                    " eval_steps"
+                )
 
 
 def prepare_run(args: RecipeArguments, splits: Mapping[str, Sequence[object]]) -> None:

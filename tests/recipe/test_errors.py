@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -145,11 +146,14 @@ def test_a_schedule_that_cannot_be_is_told_before_a_model_is_loaded(
         ([*EARLY, "--early_stopping_monitor", "f1"], r"early_stopping_monitor='f1' is no metric here: .*'macro_f1'"),
         (
             [*EARLY, "--eval_strategy", "no"],
-            r"early_stopping_patience=2 with eval_strategy='no' has nothing to watch: set eval_strategy='epoch'",
+            r"early_stopping with eval_strategy='no' has nothing to watch: set eval_strategy='epoch'",
         ),
-        (["--early_stopping_patience", "0"], r"patience=0 is no patience: give an integer of at least 1"),
-        (["--early_stopping_patience", "-1"], r"patience=-1 is no patience"),
-        ([*EARLY, "--early_stopping_min_delta", "-0.1"], r"min_delta=-0.1 is negative: give the smallest change"),
+        (["--early_stopping_patience", "0"], r"patience='0' is out of range: give a whole number of evaluations"),
+        (["--early_stopping_patience", "-1"], r"patience='-1' is out of range"),
+        (
+            [*EARLY, "--early_stopping_min_delta", "-0.1"],
+            r"min_delta=-0.1 is out of range: give a number of at least 0",
+        ),
         ([*EARLY, "--early_stopping_min_delta", "nan"], r"min_delta=nan is not finite"),
         ([*EARLY, "--early_stopping_mode", "up"], r"mode='up' is no direction: give 'min' .* or 'max'"),
         (
@@ -173,9 +177,10 @@ def test_a_stopping_rule_that_cannot_be_is_told_before_a_model_is_loaded(
         (["--find_lr", "--do_train", "false"], r"find_lr=True with do_train=False: it trains, so leave out"),
         (["--metric_for_best_model", "eval_acuracy"], r"metric_for_best_model='acuracy' .*did you mean 'accuracy'"),
         (["--report_to", "wandbb"], r"report_to='wandbb': did you mean 'wandb'"),
-        (
+        pytest.param(
             ["--deepspeed", "missing.json"],
             r"^The 'deepspeed.* required.*: install it, or leave out the flag that needs it$",
+            marks=pytest.mark.skipif(find_spec("deepspeed") is not None, reason="deepspeed is installed"),
         ),
     ],
 )
@@ -253,7 +258,7 @@ def test_a_length_that_the_model_does_not_take_is_told() -> None:
         ("lr_schedule_type: cosine", r"flags.yaml: unknown key 'lr_schedule_type': did you mean 'lr_scheduler_type'"),
         ("lr_scheduler_kwargs: {gama: 0.5}", r"takes no parameter 'gama'"),
         ("lr_scheduler_kwargs: {warmup_steps: 3}", r"lr_scheduler_kwargs has warmup_steps=3"),
-        ("early_stopping_patience: 0", r"patience=0 is no patience"),
+        ("early_stopping_patience: 0", r"patience='0' is out of range"),
     ],
 )
 def test_a_mistake_in_a_config_file_is_told_as_that_of_a_flag(
