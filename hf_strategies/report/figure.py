@@ -1,6 +1,7 @@
-"""The figure of a run: learning rate above, validation curve below, with the best step and the stop marked."""
+"""The figure of a run: learning rate above, validation curve below, with what happened marked in both."""
 
 import os
+from collections.abc import Iterator
 from typing import Any
 
 from hf_strategies.report.run import RunReport
@@ -26,9 +27,9 @@ def draw_run(report: RunReport, path: str | os.PathLike[str], *, title: str = ""
     for axes in (rate, curve):
         axes.grid(alpha=0.3)
         _mark(axes, report)
+        if axes.get_legend_handles_labels()[0]:
+            axes.legend(loc="best", fontsize="small")
     curve.set_xlabel("optimizer step")
-    if curve.get_legend_handles_labels()[0]:
-        curve.legend(loc="best")
     figure.savefig(path, dpi=120)
 
 
@@ -43,8 +44,17 @@ def _draw_validation(axes: Any, report: RunReport) -> None:
 
 
 def _mark(axes: Any, report: RunReport) -> None:
-    record = report.record or {}
+    for step, color, dashes, label in _events(report):
+        axes.axvline(step, color=color, linestyle=dashes, label=f"{label}: step {step}")
+
+
+def _events(report: RunReport) -> Iterator[tuple[int, str, str | tuple[int, tuple[int, ...]], str]]:
+    """Yield step, colour, dashes and name of what is marked."""
+    record, cooldown = report.record or {}, report.cooldown or {}
+    for number, step in enumerate(cooldown.get("drops", ()), start=1):
+        yield step, "tab:orange", (0, (1, 3)), f"plateau {number}, rate lowered"
+    if cooldown.get("phase", "hold") != "hold":
+        yield cooldown["cooldown_start"], "tab:orange", ":", f"{cooldown['trigger']}, cooldown starts"
     for what, color, dashes in (("best", "tab:green", "--"), ("stop", "tab:red", "-.")):
-        step = record.get(f"{what}_step")
-        if step is not None:
-            axes.axvline(step, color=color, linestyle=dashes, label=f"{what}: step {step}")
+        if record.get(f"{what}_step") is not None:
+            yield record[f"{what}_step"], color, dashes, what

@@ -11,13 +11,15 @@ _NOT_METRICS = ("_runtime", "_per_second", "_preparation_time")
 
 @dataclass(frozen=True)
 class RunReport:
-    """The log of a run with the record that `EarlyStopping` left, if it took part.
+    """The log of a run with the record of the callback that ended it, `EarlyStopping` or `PlateauCooldown`.
 
-    ``log_history`` and ``record`` are as in `trainer_state.json`.
+    ``log_history`` and ``record`` are as in `trainer_state.json`; ``cooldown`` is the record of `PlateauCooldown`,
+    whether or not it was that which ended the run.
     """
 
     log_history: Sequence[Mapping[str, Any]]
     record: Mapping[str, Any] | None
+    cooldown: Mapping[str, Any] | None = None
 
     @classmethod
     def of_state(cls, state: Mapping[str, Any]) -> "RunReport":
@@ -26,16 +28,13 @@ class RunReport:
         >>> RunReport.of_state({"log_history": [{"eval_loss": 0.5, "step": 3}]}).evaluations
         [{'eval_loss': 0.5, 'step': 3}]
         """
-        records = [
-            record
-            for name, record in (state.get("stateful_callbacks") or {}).items()
-            if name.startswith("EarlyStopping(")
-        ]
-        return cls(state["log_history"], records[0] if records else None)
+        stopping, cooldown = _record_of("EarlyStopping", state), _record_of("PlateauCooldown", state)
+        ended = stopping if stopping and (stopping["stopped"] or not cooldown) else cooldown
+        return cls(state["log_history"], ended, cooldown)
 
     @property
     def monitor(self) -> str:
-        """The metric that was watched; without early stopping the validation loss."""
+        """The metric that was watched; the validation loss if none was."""
         return str(self.record["monitor"]) if self.record else "eval_loss"
 
     @property
@@ -60,6 +59,8 @@ class RunReport:
             return str(self.record["reason"])
         if not self.trained:
             return "Not trained."
+        if self.cooldown:
+            return str(self.cooldown["reason"])
         return f"Trained to the end of the budget, at step {self._last_step}."
 
     @property
@@ -70,3 +71,8 @@ class RunReport:
     @property
     def _last_step(self) -> int:
         return max((int(entry["step"]) for entry in self.log_history), default=0)
+
+
+def _record_of(callback: str, state: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    records = (state.get("stateful_callbacks") or {}).items()
+    return next((record for name, record in records if name.startswith(f"{callback}(")), None)

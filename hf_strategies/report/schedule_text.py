@@ -42,18 +42,23 @@ _SYMBOLS_OF_PHASES = (
 
 def overview(width: int | None = None) -> str:
     """Return the tables of the warmups, the decays and the whole schedules, and how names are made of them."""
-    pairs = [plan for plan in SCHEDULES.values() if isinstance(plan, GridPlan) and not plan.told]
-    whole = [plan for plan in SCHEDULES.values() if plan not in pairs]
+    pairs = [plan for plan in SCHEDULES.values() if isinstance(plan, GridPlan) and plan.decay.name in DECAYS]
+    pairs = [plan for plan in pairs if not plan.told]
+    held = [plan for plan in SCHEDULES.values() if plan.name.endswith("plateau_cooldown")]
+    whole = [plan for plan in SCHEDULES.values() if plan not in pairs and plan not in held]
     warmups = [row for row in WARMUPS.values() if row.name != "none"]
     parts = [
         f"{len(SCHEDULES)} schedules: {len(warmups)} warmups x {len(DECAYS)} decays, {len(DECAYS)} decays without"
-        f" warmup, {len(whole)} whole schedules",
+        f" warmup, {len(held)} with the cooldown of PlateauCooldown, {len(whole)} whole schedules",
         "",
         f"Warmups: {{warmup}}_warmup_{{decay}}_decay ({len(pairs) - len(DECAYS)} pairs)",
         *_columns([(row.name, row.summary) for row in warmups], width),
         "",
         f"Decays: as above, or {{decay}}_decay without warmup ({len(DECAYS)})",
         *_columns([(row.name, row.summary) for row in DECAYS.values()], width),
+        "",
+        f"Ended by a plateau: {{warmup}}_warmup_plateau_cooldown, or plateau_cooldown ({len(held)})",
+        *_columns([(plan.name, plan.summary) for plan in held if not plan.has_warmup], width),
         "",
         f"Whole schedules ({len(whole)})",
         *_columns([(plan.name, plan.summary) for plan in whole], width),

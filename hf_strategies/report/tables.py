@@ -12,8 +12,8 @@ __all__ = ["comparison_table", "evaluation_table", "print_run"]
 
 
 def evaluation_table(report: RunReport) -> Table:
-    """Tabulate the evaluations of a run, marking the best and the one at which it stopped."""
-    record = report.record or {}
+    """Tabulate the evaluations of a run, marking the best, the one at which it stopped and where it cooled down."""
+    record, cooldown = report.record or {}, report.cooldown or {"phase": "hold"}
     table = Table(title="Evaluations on the validation set")
     rows = report.evaluations
     metrics = [key for key in (rows[0] if rows else ()) if key.startswith("eval_")]
@@ -22,6 +22,8 @@ def evaluation_table(report: RunReport) -> Table:
     table.add_column("")
     for row in rows:
         marks = [mark for mark in ("best", "stop") if row["step"] == record.get(f"{mark}_step")]
+        if cooldown["phase"] != "hold" and row["step"] >= cooldown["cooldown_start"]:
+            marks.append("cooldown starts" if row["step"] == cooldown["cooldown_start"] else "cooldown")
         values = (_number(row.get(key)) for key in metrics)
         table.add_row(str(row["step"]), f"{row.get('epoch', 0):.2f}", *values, ", ".join(marks))
     return table

@@ -119,7 +119,7 @@ def _warmup_length(plan: Plan, given: int | float | str, total: int, steps_per_e
 
 
 def _with_warmup(name: str) -> str:
-    return f", such as 'linear_warmup_{name}'" if name.endswith("_decay") else ""
+    return f", such as 'linear_warmup_{name}'" if name.endswith(("_decay", "_cooldown")) else ""
 
 
 def _read_parameters(plan: Plan, given: Mapping[str, Any], clock: Clock) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from importlib import metadata
 from types import MappingProxyType
 
 from hf_strategies.errors import StrategyError, did_you_mean
+from hf_strategies.schedules.cooldown import plateau_cooldown
 from hf_strategies.schedules.parameters import Real
 from hf_strategies.schedules.phases import PHASES
 from hf_strategies.schedules.plans import GridPlan, Plan
@@ -48,9 +49,9 @@ def crossed(warmup: Shape, decay: Shape) -> GridPlan:
 
 
 def new_pairs(warmup: Shape | None = None, decay: Shape | None = None) -> list[Plan]:
-    """Cross a new warmup with all decays, or a new decay with all warmups."""
+    """Cross a new warmup with all decays and the plateau's cooldown, or a new decay with all warmups."""
     if warmup is not None:
-        return [crossed(warmup, other) for other in DECAY_ROWS.values()]
+        return [*(crossed(warmup, other) for other in DECAY_ROWS.values()), plateau_cooldown(warmup)]
     return [crossed(other, decay) for other in WARMUP_ROWS.values() if decay is not None]
 
 
@@ -134,6 +135,8 @@ def _built_in() -> Iterator[Plan]:
     for warmup in WARMUP_ROWS.values():
         for decay in DECAY_ROWS.values():
             yield crossed(warmup, decay)
+    for warmup in WARMUP_ROWS.values():
+        yield plateau_cooldown(warmup)
     yield GridPlan(
         "one_cycle",
         WARMUP_ROWS["cosine"],

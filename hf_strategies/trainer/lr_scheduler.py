@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch.optim import Optimizer
@@ -88,6 +88,21 @@ class ScheduleLR(LambdaLR):
     def schedule(self) -> Schedule:
         """The schedule of the first parameter group; the others differ at most in the floor."""
         return self.schedules[0]
+
+    @property
+    def given(self) -> Mapping[str, Any]:
+        """The curves' parameters as they were given; of a schedule that came built, all as computed with."""
+        return self._planned.parameters if self._planned else self.schedule.parameters
+
+    @property
+    def is_stretched(self) -> bool:
+        """Whether it was replanned for another number of steps."""
+        return bool(self._planned and self._planned.stretches)
+
+    @property
+    def on_extend(self) -> str:
+        """What to do when resumed with another number of steps."""
+        return self._on_extend
 
     def state_dict(self) -> dict[str, Any]:
         """Return torch's state, and how the schedule was planned, for a resumed run to compare."""

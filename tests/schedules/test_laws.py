@@ -11,7 +11,16 @@ PHASES = [{"shape": "linear", "length": 0.5, "start": 0, "end": 1}, {"shape": "c
 NAMES = [name for name in SCHEDULES if name != "phases"]
 RISES_AGAIN = ("cosine_restarts", "triangular")
 JUMPS = ("step", "multi_step", "cosine_restarts")
-ENDS_AT_FLOOR = ("linear", "polynomial", "cosine", "sqrt", "stable", "one_cycle", "slanted_triangular")
+ENDS_AT_FLOOR = (
+    "linear",
+    "polynomial",
+    "cosine",
+    "sqrt",
+    "stable",
+    "plateau_cooldown",
+    "one_cycle",
+    "slanted_triangular",
+)
 
 
 def decay_of(name: str) -> str:
@@ -39,11 +48,11 @@ def test_a_row_s_golden_value_names_all_its_parameters(shape: Shape) -> None:
     assert set(shape.golden[1]) == set(shape.parameters)
 
 
-def test_the_grid_is_every_warmup_times_every_decay() -> None:
+def test_the_grid_is_every_warmup_times_every_decay_and_the_cooldown() -> None:
     whole = {"one_cycle", "slanted_triangular", "phases"}
-    assert len(SCHEDULES) == len(WARMUPS) * len(DECAYS) + len(whole)
+    assert len(SCHEDULES) == len(WARMUPS) * (len(DECAYS) + 1) + len(whole)
     assert whole < set(SCHEDULES)
-    assert {"exponential_warmup_step_decay", "linear_warmup_cosine_decay", "constant_decay"} <= set(SCHEDULES)
+    assert {"exponential_warmup_step_decay", "linear_warmup_plateau_cooldown", "constant_decay"} <= set(SCHEDULES)
 
 
 @every_name

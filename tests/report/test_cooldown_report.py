@@ -1,0 +1,91 @@
+"""What the report says and draws of a run with a cooldown."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from hf_strategies.report.run import RunReport
+from hf_strategies.report.tables import evaluation_table, print_run
+from tests.report.test_report import RECORD, printed, state
+
+KEY = "PlateauCooldown(eval_accuracy, patience(1), cooldown=0.5, cooldown_shape='sqrt')"
+REASON = "Cooled down from step 20 to 30: eval_accuracy has not improved for 1 evaluation; best 0.75 at step 10."
+COOLDOWN: dict[str, Any] = RECORD | {
+    "reason": REASON,
+    "phase": "over",
+    "trigger": "plateau",
+    "cooldown_start": 20,
+    "cooldown_end": 30,
+    "drops": [],
+}
+
+
+def cooled(stopping: dict[str, Any] | None = None, **changes: Any) -> RunReport:
+    found = state(stopping)
+    found["stateful_callbacks"][KEY] = COOLDOWN | changes
+    return RunReport.of_state(found)
+
+
+def test_its_reason_is_the_ending() -> None:
+    assert cooled().ending == REASON
+    assert cooled().monitor == "eval_accuracy"
+
+
+def test_when_the_budget_started_it_that_is_the_ending_too() -> None:
+    found = cooled(stopped=False, stop_step=None, trigger="budget", reason="Cooled down from step 20 to 30: ...")
+    assert found.ending == "Cooled down from step 20 to 30: ..."
+
+
+def test_early_stopping_that_ended_it_has_the_last_word() -> None:
+    assert cooled(RECORD).ending == RECORD["reason"]
+    assert cooled(RECORD | {"stopped": False}).ending == REASON
+
+
+def test_the_table_marks_where_it_starts_and_what_lies_in_it() -> None:
+    lines = [line[-1] for line in printed(evaluation_table(cooled())) if line[0] in ("10", "20", "30")]
+    assert lines == ["best", "cooldown starts", "stop, cooldown"]
+    held = [line[-1] for line in printed(evaluation_table(cooled(phase="hold"))) if line[0] in ("20", "30")]
+    assert held == ["", "stop"]
+
+
+def test_what_is_printed_names_the_steps() -> None:
+    console = Console(width=120, record=True)
+    with console.capture() as captured:
+        print_run(cooled(), {}, console)
+    assert REASON in captured.get()
+    assert "Best: eval_accuracy = 0.7500 at step 10 (epoch 1.00), restored." in captured.get()
+
+
+class TestFigure:
+    """The marks in the drawing; matplotlib is an extra."""
+
+    @pytest.fixture(autouse=True)
+    def _needs_matplotlib(self) -> None:
+        pytest.importorskip("matplotlib")
+
+    @staticmethod
+    def words(report: RunReport, file: Path) -> str:
+        # text that is kept as text
+        import matplotlib
+
+        from hf_strategies.report.figure import draw_run
+
+        with matplotlib.rc_context({"svg.fonttype": "none"}):
+            draw_run(report, file)
+        return file.read_text(encoding="utf-8")
+
+    def test_the_start_is_marked_in_both_panels_with_what_triggered_it(self, tmp_path: Path) -> None:
+        drawn = self.words(cooled(), tmp_path / "run.svg")
+        assert drawn.count("plateau, cooldown starts: step 20") == 2
+        assert drawn.count("stop: step 30") == 2
+        assert "budget, cooldown starts: step 20" in self.words(cooled(trigger="budget"), tmp_path / "run.svg")
+
+    def test_reductions_before_it_are_marked(self, tmp_path: Path) -> None:
+        drawn = self.words(cooled(drops=[10, 15]), tmp_path / "run.svg")
+        assert "plateau 1, rate lowered: step 10" in drawn
+        assert "plateau 2, rate lowered: step 15" in drawn
+
+    def test_a_cooldown_that_did_not_start_is_not_marked(self, tmp_path: Path) -> None:
+        assert "cooldown starts" not in self.words(cooled(phase="hold"), tmp_path / "run.svg")
