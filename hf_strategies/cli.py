@@ -1,4 +1,4 @@
-"""The command ``hf-strategies``: ``list``, ``show``, ``plot``, ``flags``, ``find-lr``.
+"""The command ``hf-strategies``: ``list``, ``show``, ``plot``, ``flags``, ``replay``, ``find-lr``.
 
 All but the last load neither torch nor transformers. A user's mistake is one line on stderr and exit code 2.
 """
@@ -11,11 +11,17 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from hf_strategies import __version__
+from hf_strategies.criteria_command import criteria_command
 from hf_strategies.errors import StrategyError, did_you_mean
 from hf_strategies.find_lr_command import find_lr_command
+from hf_strategies.replay_command import replay_command
+from hf_strategies.replay_options import REPLAY, REPLAY_EXAMPLES, add_replay_flags
 from hf_strategies.schedule_commands import flags_command, list_command, plot_command, show_command
 
 __all__ = ["main"]
+
+# Command -> where its list of names goes.
+_OPEN_ENDED = {"plot": "names", "replay": "runs"}
 
 
 class _Parser(ArgumentParser):
@@ -91,16 +97,18 @@ def _own_options(argv: list[str]) -> Namespace:
             raise StrategyError(f"unknown flag {flag} of {own.prog}: {did_you_mean(flag, known)}")
     if options.command is None:
         raise StrategyError(f"no command: give one of {', '.join(commands)}; see {parser.prog} --help")
-    if unknown and options.command != "plot":
+    if unknown and options.command not in _OPEN_ENDED:
         raise StrategyError(f"{own.prog} takes no further {unknown[0]!r}: see {own.prog} --help")
-    if options.command == "plot":
-        # Names may stand after flags as well.
-        options.names += unknown
+    if options.command in _OPEN_ENDED:
+        # They may stand after flags as well.
+        getattr(options, _OPEN_ENDED[options.command]).extend(unknown)
     return options
 
 
 def _parsers() -> tuple[_Parser, dict[str, _Parser]]:
-    parser = _Parser(prog="hf-strategies", description="Learning-rate schedules by name, for the Trainer.")
+    parser = _Parser(
+        prog="hf-strategies", description="Learning-rate schedules by name and early stopping, for the Trainer."
+    )
     parser.add_argument("--version", action="version", version=f"hf-strategies {__version__}")
     parsers = parser.add_subparsers(dest="command", metavar="COMMAND")
     commands = {
@@ -108,6 +116,12 @@ def _parsers() -> tuple[_Parser, dict[str, _Parser]]:
         "show": parsers.add_parser("show", help="formula, parameters, values", description="All about a schedule."),
         "plot": parsers.add_parser("plot", help="curves", description="Plot schedules.", epilog=_PLOT_EXAMPLES),
         "flags": parsers.add_parser("flags", help="TrainingArguments to paste", description="How to use a schedule."),
+        "replay": parsers.add_parser(
+            "replay", help="stop settings on past runs", description=REPLAY, epilog=REPLAY_EXAMPLES
+        ),
+        "criteria": parsers.add_parser(
+            "criteria", help="when to stop", description="Stop criteria, or all about one."
+        ),
         "find-lr": parsers.add_parser(
             "find-lr", help="range test of a recipe", description=_FIND_LR, epilog=_FIND_LR_EXAMPLE
         ),
@@ -116,6 +130,9 @@ def _parsers() -> tuple[_Parser, dict[str, _Parser]]:
     _add_show(commands["show"])
     _add_plot(commands["plot"])
     _add_flags(commands["flags"])
+    add_replay_flags(commands["replay"])
+    commands["replay"].set_defaults(run=replay_command)
+    _add_criteria(commands["criteria"])
     _add_find_lr(commands["find-lr"])
     return parser, commands
 
@@ -158,6 +175,11 @@ def _add_flags(parser: _Parser) -> None:
     forms.add_argument("--yaml", dest="form", action="store_const", const="yaml", help="YAML lines instead")
     forms.add_argument("--python", dest="form", action="store_const", const="python", help="a Python call instead")
     parser.set_defaults(run=flags_command)
+
+
+def _add_criteria(parser: _Parser) -> None:
+    parser.add_argument("name", nargs="?", metavar="NAME", help="name of a criterion")
+    parser.set_defaults(run=criteria_command)
 
 
 def _add_find_lr(parser: _Parser) -> None:

@@ -52,8 +52,10 @@ def test_list_has_every_curve_and_every_whole_schedule_with_its_summary(run: Run
     lines = [line.split(maxsplit=1) for line in run("list").splitlines() if line.startswith("  ")]
     warmups = [[row.name, row.summary] for row in WARMUPS.values() if row.name != "none"]
     decays = [[row.name, row.summary] for row in DECAYS.values()]
-    whole = [[name, plan.summary] for name, plan in SCHEDULES.items() if not name.endswith("_decay")]
-    assert lines == warmups + decays + whole
+    held = [["plateau_cooldown", SCHEDULES["plateau_cooldown"].summary]]
+    pairs = ("_decay", "_cooldown")
+    whole = [[name, plan.summary] for name, plan in SCHEDULES.items() if not name.endswith(pairs)]
+    assert lines == warmups + decays + held + whole
 
 
 def test_list_counts_the_pairs_and_stays_short(run: Run) -> None:
@@ -520,7 +522,7 @@ sys.exit(code)
 @pytest.mark.parametrize(
     ("argv", "words"),
     [
-        ("", "no command: give one of list, show, plot, flags, find-lr; see hf-strategies --help"),
+        ("", "no command: give one of list, show, plot, flags, replay, criteria, find-lr; see hf-strategies --help"),
         ("lst", "unknown command 'lst': did you mean 'list'?"),
         ("--hlp", "unknown flag --hlp of hf-strategies: did you mean '--help'?"),
         ("list --name", "unknown flag --name of hf-strategies list: did you mean '--names'?"),

@@ -1,0 +1,85 @@
+"""What ``hf-strategies criteria`` tells: the table of stop criteria, and all there is to know of one."""
+
+import inspect
+import textwrap
+from collections.abc import Sequence
+
+from hf_strategies.stopping.criteria_table import CRITERIA, Criterion
+from hf_strategies.stopping.expression import COMMON
+from hf_strategies.stopping.improvement import IMPROVEMENT_PARAMETERS
+from hf_strategies.stopping.parameters import Parameter
+
+__all__ = ["criteria_overview", "criterion_sheet", "signature"]
+
+_USE = """
+Join them with `or` and `and`:
+  --early_stopping_when "patience(5) or target(0.95) or divergence(factor=3)"
+  EarlyStopping(stop_when="patience(5) or generalisation_loss(10)")
+All take monitor= and mode=, to look at another metric, and smoothing=.
+`hf-strategies criteria NAME` tells the formula and the parameters of one.
+"""
+
+
+def criteria_overview() -> str:
+    """Return the table of the criteria, and how they are joined.
+
+    >>> print(criteria_overview().splitlines()[1].split()[0])
+    patience(patience=3,
+    """
+    width = max(len(signature(row)) for row in CRITERIA.values()) + 2
+    lines = [f"  {signature(row):<{width}}{row.summary}" for row in CRITERIA.values()]
+    return "\n".join([f"Stop criteria ({len(CRITERIA)})", *lines, _USE.rstrip()])
+
+
+def criterion_sheet(row: Criterion) -> str:
+    """Return the formula, the parameters and the source of a criterion, with a worked case."""
+    text = textwrap.dedent(inspect.getdoc(row.function) or row.summary)
+    improvement = IMPROVEMENT_PARAMETERS if row.improves else {}
+    parts = [
+        signature(row),
+        "",
+        text.partition(">>>")[0].rstrip().replace("``", ""),
+        "",
+        "Parameters",
+        *_lines([(name, each) for name, each in {**row.parameters, **improvement}.items()]),
+        f"  {', '.join(COMMON)}: another metric to look at; its direction; 'ema(0.3)' or the like",
+        "",
+        f"Source: {row.source}",
+    ]
+    return "\n".join([*parts, *_case(row)])
+
+
+def signature(row: Criterion) -> str:
+    """Write a criterion with its parameters and their defaults.
+
+    >>> signature(CRITERIA["target"]), signature(CRITERIA["successive_increases"])
+    ('target(value)', 'successive_increases(count=3, strip=5)')
+    """
+    shown = [key if each.default is ... else f"{key}={each.default!r}" for key, each in row.parameters.items()]
+    return f"{row.name}({', '.join(shown)})"
+
+
+def _lines(parameters: Sequence[tuple[str, Parameter]]) -> list[str]:
+    width = max(len(name) for name, _ in parameters) + 2
+    return [f"  {name:<{width}}{each.help} ({_default(each)})" for name, each in parameters]
+
+
+def _default(parameter: Parameter) -> str:
+    if parameter.default is ...:
+        return "needed"
+    return "unset" if parameter.default is None else f"{parameter.default}"
+
+
+def _case(row: Criterion) -> list[str]:
+    case = row.golden
+    if case is None:
+        return []
+    values = ", ".join(f"{value:g}" for value in case.values)
+    columns = [f"; {name} {', '.join(f'{value:g}' for value in each)}" for name, each in case.columns.items()]
+    extra = "".join(columns)
+    settings = ", ".join(f"{name}={value!r}" for name, value in case.settings.items())
+    stop = "goes on" if case.stop_index is None else f"stops at number {case.stop_index + 1}"
+    best = "none" if case.best_index is None else f"number {case.best_index + 1}"
+    word = "lower" if case.mode == "min" else "higher"
+    given = f"Example ({word} is better): {row.name}({settings})"
+    return ["", given, f"  values {values}{extra}", f"  {stop}; best: {best}"]

@@ -1,0 +1,63 @@
+"""A replay with all that its tables and figures show."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from hf_strategies.stopping.replay import Outcome, PastRun
+from hf_strategies.stopping.replay_grid import Setting, varying
+from hf_strategies.stopping.replay_summary import Suggestion, Summary
+
+__all__ = ["ReplayReport"]
+
+
+@dataclass(frozen=True)
+class ReplayReport:
+    """Runs, settings, what each setting would have done to each run, and means.
+
+    ``outcomes`` are those of the first run under each setting, then those of the second, as `replay` gives them;
+    ``summaries`` are in the order of the settings. ``secondary`` is the further metric that was asked for.
+    """
+
+    runs: Sequence[PastRun]
+    settings: Sequence[Setting]
+    outcomes: Sequence[Outcome]
+    summaries: Sequence[Summary]
+    suggestion: Suggestion | None
+    secondary: str | None = None
+
+    def of_run(self, run: PastRun) -> list[Outcome]:
+        """The outcomes of one run, in the order of the settings."""
+        return [outcome for outcome in self.outcomes if outcome.run is run]
+
+    @cached_property
+    def monitor(self) -> str:
+        """The metric that is watched."""
+        return self.settings[0].rule.monitor
+
+    @cached_property
+    def better(self) -> str:
+        """Which way it gets better."""
+        return "lower" if self.settings[0].rule.watched.mode == "min" else "higher"
+
+    @cached_property
+    def names(self) -> list[str]:
+        """The names of the values in which the settings differ."""
+        return varying(self.settings)
+
+    @cached_property
+    def shared(self) -> dict[str, str]:
+        """The values that all settings have in common."""
+        return {name: value for name, value in self.settings[0].values.items() if name not in self.names}
+
+    @cached_property
+    def labels(self) -> list[str]:
+        """A short name of each setting: its value where only one differs, else its number from 1."""
+        if len(self.names) == 1 and self.names != ["stop_when"]:
+            return [setting.values[self.names[0]] for setting in self.settings]
+        return [f"#{index}" for index in range(1, len(self.settings) + 1)]
+
+    @cached_property
+    def label_name(self) -> str:
+        """What the labels are."""
+        return "number" if self.labels[0].startswith("#") else self.names[0]
