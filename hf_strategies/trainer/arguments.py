@@ -1,20 +1,20 @@
 """The flags of this package, for `HfArgumentParser` beside `TrainingArguments`."""
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 
 from transformers import TrainerCallback
 
-from hf_strategies.errors import StrategyError
-from hf_strategies.trainer.early_stopping import EarlyStopping
+from hf_strategies.trainer.cooldown_arguments import PlateauCooldownArguments
 from hf_strategies.trainer.layer_decay import LayerDecayArguments
 from hf_strategies.trainer.plateau import ReduceOnPlateau
+from hf_strategies.trainer.stopping_arguments import EarlyStoppingArguments, refuse_idle
 from hf_strategies.trainer.unfreezing import GradualUnfreezing
 
 __all__ = ["StrategyArguments"]
 
 
 @dataclass
-class StrategyArguments(LayerDecayArguments):
+class StrategyArguments(EarlyStoppingArguments, PlateauCooldownArguments, LayerDecayArguments):
     """When training is done, and which parameters learn how fast; add it beside `TrainingArguments`.
 
     ``HfArgumentParser((TrainingArguments, StrategyArguments))`` gives the flags, ``callbacks()`` what goes into
@@ -27,23 +27,6 @@ class StrategyArguments(LayerDecayArguments):
     ['eval_loss']
     """
 
-    early_stopping_patience: int | None = field(
-        default=None,
-        metadata={"help": "Stop after this many evaluations without improvement (unset: no early stopping)."},
-    )
-    early_stopping_monitor: str = field(
-        default="loss", metadata={"help": "The metric to watch, with or without 'eval_' in front."}
-    )
-    early_stopping_min_delta: float = field(
-        default=0.0, metadata={"help": "The smallest change that is an improvement, in the metric's unit."}
-    )
-    early_stopping_mode: str | None = field(
-        default=None,
-        metadata={"help": "'min' or 'max'; needed when the metric's direction is not known from its name."},
-    )
-    restore_best_weights: bool = field(
-        default=True, metadata={"help": "Put the weights of the best evaluation back when training ends."}
-    )
     reduce_on_plateau_patience: int | None = field(
         default=None,
         metadata={"help": "Reduce the learning rate after this many evaluations without improvement (unset: never)."},
@@ -64,14 +47,8 @@ class StrategyArguments(LayerDecayArguments):
         """Refuse bad values now, and settings that nothing would read."""
         super().__post_init__()
         self.callbacks()
-        for switch, prefixes in (
-            ("early_stopping_patience", ("early_stopping_", "restore_best_weights")),
-            ("reduce_on_plateau_patience", ("reduce_on_plateau_",)),
-        ):
-            for row in fields(self):
-                given = getattr(self, row.name)
-                if getattr(self, switch) is None and row.name.startswith(prefixes) and given != row.default:
-                    raise StrategyError(f"{row.name}={given!r} has no effect without {switch}: set that too")
+        if self.reduce_on_plateau_patience is None:
+            refuse_idle(self, "reduce_on_plateau_patience", ("reduce_on_plateau_",))
 
     def callbacks(self) -> list[TrainerCallback]:
         """Return new callbacks for a Trainer."""
@@ -87,14 +64,7 @@ class StrategyArguments(LayerDecayArguments):
                     mode=self.reduce_on_plateau_mode,
                 )
             )
-        if self.early_stopping_patience is not None:
-            found.append(
-                EarlyStopping(
-                    monitor=self.early_stopping_monitor,
-                    patience=self.early_stopping_patience,
-                    min_delta=self.early_stopping_min_delta,
-                    mode=self.early_stopping_mode,
-                    restore_best_weights=self.restore_best_weights,
-                )
-            )
-        return found
+        keeping = [each for each in (self.plateau_cooldown(), self.early_stopping()) if each is not None]
+        if not keeping:
+            refuse_idle(self, "early_stopping_patience", ("restore_best_weights", "best_weights_in"))
+        return [*found, *keeping]

@@ -1,35 +1,33 @@
-"""Early stopping for the Trainer: the decision is `stopping.patience` over the Trainer's own log."""
+"""Early stopping for the Trainer: the decision is a `StoppingRule` over the Trainer's own log."""
 
-import hashlib
-import json
-import logging
 from pathlib import Path
 from typing import Any, cast
-from urllib.parse import quote
 
-from accelerate.state import AcceleratorState
+from torch import nn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer import TRAINER_STATE_NAME
-from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 import hf_strategies.auto  # noqa: F401  importing the callback is the one line that registers the schedules
-from hf_strategies.errors import StrategyError
-from hf_strategies.stopping import Evaluation, Judgement, PatienceRule
+from hf_strategies.stopping import Judgement, StoppingRule, reason, record
+from hf_strategies.trainer.best_keeper import BestKeeper
 from hf_strategies.trainer.best_weights import BestWeights
+from hf_strategies.trainer.host import Host, say
+from hf_strategies.trainer.meters import MeterBook
 from hf_strategies.trainer.ranks import from_rank_zero
-from hf_strategies.trainer.watch import SHARDED, MetricWatch
+from hf_strategies.trainer.rule_checks import budgets, check_logged, check_needs, keeper_name, read_place, read_rule
+from hf_strategies.trainer.watch import MetricWatch
 
 __all__ = ["EarlyStopping"]
 
-# Its lines go out at warning level: that is what a script shows which configures no logging.
-logger = logging.getLogger(__name__)
+_TRAINED_ON = "hf_strategies_trained_on"  # in the Trainer's state: record -> the step from which it trained on
 
 
 class EarlyStopping(TrainerCallback):
-    """Stop training when a validation metric has stopped improving, and keep the best weights.
+    """Stop training when validation says that it is done, and keep the best weights.
 
-    Training stops at the evaluation that is the ``patience``-th in a row without an improvement; a value v
-    improves on the best b when v < b - ``min_delta`` (``mode="min"``) or v > b + ``min_delta`` (``"max"``).
+    Training stops at the first evaluation at which ``stop_when`` holds. By default that is the ``patience``-th in a
+    row without an improvement; a value v improves on the best b when v < b - margin (``mode="min"``) or
+    v > b + margin (``"max"``), margin = max(``min_delta``, ``relative_delta`` * abs(b), ``z`` * standard error).
     NaN and infinities never improve. Several evaluations at one step count once.
 
     The decision is a pure function of the Trainer's `log_history`, which every checkpoint holds: a resumed run
@@ -37,20 +35,35 @@ class EarlyStopping(TrainerCallback):
     evaluations: on resume `eval_on_start` adds one, and a checkpoint that `save_strategy="steps"` writes at the
     very end of an epoch lacks the evaluation of that epoch.) It needs neither
     `load_best_model_at_end` nor `metric_for_best_model` nor any `save_strategy`. On several processes all follow
-    rank 0. What happened is in `trainer_state.json` under `stateful_callbacks`.
+    rank 0. What happened is in `trainer_state.json` under `stateful_callbacks`, on the console, with the trackers
+    of `report_to` and in the model card.
 
     Args:
-        monitor: a metric of `evaluate()`, with or without ``eval_`` in front.
-        patience: evaluations without improvement that are allowed, at least 1.
+        monitor: a metric of `evaluate()`, with or without ``eval_`` in front, or an expression of several, such as
+            ``"mean(books_loss, web_loss)"`` for evaluation sets named books and web; see `Metric`.
+        patience: what is allowed without an improvement: 3 (evaluations, at least 1), ``"500 steps"``, ``"2ep"``, or
+            0.1 (of the planned steps); 3 if neither this nor ``stop_when`` is given.
         min_delta: smallest change that is an improvement, in the metric's unit, at least 0.
         mode: ``"min"`` or ``"max"``; None when ``monitor`` is a metric whose direction is known.
-        restore_best_weights: keep the weights of the best evaluation in CPU memory (see `BestWeights`) and put
-            them back at the end of training, whether it was stopped or its budget ended (not on an exception).
-            Each checkpoint that is not itself the best then holds them too, in one more file of the size of the
-            weights, so that a resumed run has them.
+        restore_best_weights: keep the weights of the best evaluation and put them back at the end of training,
+            whether it was stopped or its budget ended (not on an exception).
+        stop_when: criteria joined by ``or`` and ``and`` in place of ``patience``, such as
+            ``"patience(5) or target(0.95) or divergence(factor=3)"``; `stopping.CRITERIA` has them all. Each takes
+            ``monitor=`` and ``mode=`` when it looks at another metric.
+        relative_delta: smallest change that is an improvement, as a share of the best value, in [0, 1].
+        z: smallest change that is an improvement, in standard errors of the metric, which ``compute_metrics``
+            returns as ``<metric>_stderr`` (see `standard_error`); a proportion such as accuracy needs only
+            ``samples``.
+        samples: the number of evaluation examples.
+        baseline: an improvement ends the wait only if it beats this value too, as in Keras; with ``patience``.
+        smoothing: judge the metric smoothed: ``"ema(0.3)"``, ``"median(3)"``, ``"mean(3)"``; see `Smoothing`.
+        start_from: evaluations before this are not looked at, neither for a stop nor for the best; a number of
+            them, ``"500 steps"``, ``"2ep"`` or a fraction of the planned steps.
+        weights_in: ``"memory"`` or ``"disk"``: where the best weights are kept; see `BestKeeper` for the cost.
+        train_on: let a run that has stopped train on when it is resumed; evaluations from there on are judged anew.
 
-    Raises `StrategyError` for a bad argument, when training starts without an `eval_strategy` or with sharded
-    weights to restore, and at the first evaluation that lacks the metric.
+    Raises `StrategyError` for a bad argument, when training starts without an `eval_strategy` or without what a
+    criterion needs, and at the first evaluation that lacks the metric.
 
     >>> from transformers import Trainer, TrainingArguments
     >>> args = TrainingArguments("out", eval_strategy="epoch", lr_scheduler_type="linear_warmup_cosine_decay")
@@ -60,16 +73,34 @@ class EarlyStopping(TrainerCallback):
     def __init__(
         self,
         monitor: str = "loss",
-        patience: int = 3,
+        patience: int | float | str | None = None,
         min_delta: float = 0.0,
         mode: str | None = None,
         restore_best_weights: bool = True,
+        *,
+        stop_when: str | None = None,
+        relative_delta: float = 0.0,
+        z: float = 0.0,
+        samples: float | None = None,
+        baseline: float | None = None,
+        smoothing: str | None = None,
+        start_from: int | float | str = 0,
+        weights_in: str = "memory",
+        train_on: bool = False,
     ) -> None:
-        self.rule = PatienceRule.read(monitor, patience, min_delta, mode)
-        self.restore_best_weights = restore_best_weights
-        self._weights: BestWeights | None = None
+        improvement = {"min_delta": min_delta, "relative_delta": relative_delta, "z": z, "samples": samples}
+        self.rule: StoppingRule = read_rule(
+            monitor, stop_when, patience, baseline, mode, smoothing=smoothing, start_from=start_from, **improvement
+        )
+        self.names = self.rule.names
+        self.restore_best_weights, self.train_on = restore_best_weights, train_on
+        self.weights_in = read_place("weights_in", weights_in)
+        self._keeper: BestKeeper | None = None
         self._watch: MetricWatch | None = None  # while training
         self._stopped_before = False
+        self._told = False
+        self._loaded: BestWeights | None = None  # of a run that had stopped
+        self._after = 0  # the step up to which a stop is past and gone
 
     # --- events ---------------------------------------------------------------------------------------------
 
@@ -77,29 +108,41 @@ class EarlyStopping(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Check the settings, and take up where a resumed run left off."""
-        self._watch = MetricWatch("EarlyStopping", self.rule.monitor, args)
-        self._refuse_sharded()
-        self._weights = BestWeights(kwargs["model"]) if self.restore_best_weights else None
-        self._stopped_before = False
+        self._watch = MetricWatch("EarlyStopping", self.rule.names, args)
+        check_needs(self.rule, args, state, kwargs["model"])
+        self._host, self._book = Host(self), MeterBook(state)
+        self._keeper = (
+            BestKeeper(kwargs["model"], args, keeper_name(self.rule), self.weights_in)
+            if self.restore_best_weights
+            else None
+        )
+        self._stopped_before, self._told, self._loaded = False, False, None
+        self._after = int(_records(state).get(_TRAINED_ON, {}).get(self._key, 0)) if state.global_step else 0
         # Those of this training are written again; an earlier one's, of other settings, would be out of date.
         for key in [key for key in _records(state) if key.startswith("EarlyStopping(")]:
             del _records(state)[key]
         if state.global_step > 0:
-            self._resume(args, state, control)
+            self._resume(state, control, kwargs["model"])
 
     def on_evaluate(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Decide, and keep the weights when they are the best so far."""
-        if self._watch is None or not self._watch.finds(kwargs["metrics"]) or self._stopped_before:
+        if self._watch is None or self._stopped_before:
             return
+        if not self._watch.completes(kwargs["metrics"], state.global_step):
+            return
+        seconds = self._book.stamp(state)
         judgement = self._judge(state)
-        if self._weights and judgement.last_is_best:
-            self._weights.keep()
-        self._record(state, judgement)
+        check_logged(judgement, state)
+        if self._keeper:
+            self._keeper.evaluated(state, control, judgement.last_is_best)
+        found = self._record(state, judgement, seconds)
+        self._host.show(self.rule.progress(judgement))
         if judgement.stop:
             control.should_training_stop = True
-            _say(state, self.rule.reason(judgement))
+            say(state, found["reason"])
+            self._tell(found)
 
     def on_step_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -108,36 +151,38 @@ class EarlyStopping(TrainerCallback):
         if self._watch:
             self._watch.refuse_unknown()
 
-    def on_pre_optimizer_step(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        """Take the force out of the one step that the Trainer's loop cannot be kept from making."""
-        if self._stopped_before:
-            for group in kwargs["optimizer"].param_groups:
-                group["lr"] = 0.0
-
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Neither save nor evaluate after that one step."""
-        if self._stopped_before:
+        """Ask for an evaluation when a budget is spent; undo the step that a stopped run cannot be kept from."""
+        if self._loaded:
+            self._loaded.restore()
             control.should_save = control.should_evaluate = False
+        elif self._watch:
+            self._book.on_step_end(state)
+            if self._book.spent(state, budgets(self.rule)):
+                control.should_evaluate = True
+            if self._keeper:
+                self._keeper.before_save(state, control)
 
     def on_epoch_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Neither save nor evaluate after that one step."""
-        self.on_step_end(args, state, control, **kwargs)
+        if self._stopped_before:
+            control.should_save = control.should_evaluate = False
+        elif self._keeper:
+            self._keeper.before_save(state, control)
+
+    def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """Tell the trackers how training ended: this is the last event before they are closed."""
+        if self._watch and not self._told and "train_runtime" in (kwargs.get("logs") or {}):
+            self._tell(self._record(state, self._judge(state), from_rank_zero(self._book.seconds)))
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        """Put the best weights beside a checkpoint that is not itself the best."""
-        best = self._judge(state).best
-        if not (best and self._weights and self._weights.is_kept and args.should_save):
-            return
-        folder = _checkpoint(args.output_dir, state)
-        # A hyperparameter search saves elsewhere, and its trials are not resumed.
-        if best.step != state.global_step and folder.is_dir() and not state.is_hyper_param_search:
-            self._weights.save(folder / self._weights_file, {"log": _fingerprint(state)})
+        """Make the best weights safe from a crash."""
+        if self._keeper:
+            self._keeper.on_save(state)
 
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -147,81 +192,59 @@ class EarlyStopping(TrainerCallback):
         if watch:
             watch.refuse_unknown()
         judgement = self._judge(state)
-        restored = False
-        if self._weights and judgement.best and self._weights.is_kept:
-            self._weights.restore()
-            restored = True
-            _say(state, f"Restored the best weights, of step {judgement.best.step}.")
-        self._record(state, judgement, restored)
+        restored = bool(self._keeper and self._keeper.restore())
+        if self._keeper and restored:
+            say(state, f"Restored the best weights, of step {self._keeper.step}.")
+        found = self._record(state, judgement, from_rank_zero(self._book.seconds), restored)
+        self._host.put_on_card(self._key, found["reason"])
         if args.should_save and not state.is_hyper_param_search:
             state.save_to_json(str(Path(str(args.output_dir)) / TRAINER_STATE_NAME))
 
     # --- parts ----------------------------------------------------------------------------------------------
 
-    def _refuse_sharded(self) -> None:
-        kind = AcceleratorState().distributed_type
-        if self.restore_best_weights and kind in SHARDED:
-            raise StrategyError(
-                f"restore_best_weights=True cannot keep weights that {kind.value} shards: set"
-                " restore_best_weights=False and use load_best_model_at_end=True"
-            )
-
     def _judge(self, state: TrainerState) -> Judgement:
-        return from_rank_zero(self.rule.judge(state.log_history))
-
-    def _resume(self, args: TrainingArguments, state: TrainerState, control: TrainerControl) -> None:
-        judgement = self._judge(state)
-        if self._weights and judgement.best:
-            self._find_weights(self._weights, args, state, judgement.best)
-        if judgement.stop:
-            self._stopped_before = control.should_training_stop = True
-            _say(state, f"This run has stopped already and does not train on. {self.rule.reason(judgement)}")
-
-    def _find_weights(
-        self, weights: BestWeights, args: TrainingArguments, state: TrainerState, best: Evaluation
-    ) -> None:
-        """Take the best weights so far from the model, when they are what was loaded, or from the checkpoint."""
-        if best.step == state.global_step:
-            weights.keep()
-            return
-        # The Trainer does not tell where it resumes from; another run's checkpoint may lie in the first place.
-        for folder in (_checkpoint(args.output_dir, state), Path(str(args.resume_from_checkpoint))):
-            file = folder / self._weights_file
-            if file.is_file() and BestWeights.note_of(file).get("log") == _fingerprint(state):
-                weights.load(file)
-                return
-        _say(
-            state,
-            f"The best weights so far ({self.rule.monitor}={best.value:.6g} at step {best.step}) are lost: no"
-            f" {self._weights_file!r} of this run lies in {str(_checkpoint(args.output_dir, state))!r}. What is"
-            " restored is the best from here on, if it is better than that.",
+        meters = self._book.meters(state)
+        judgement = self.rule.judge(
+            state.log_history, meters=meters, total_steps=state.max_steps, after_step=self._after
         )
+        return from_rank_zero(judgement)
+
+    def _resume(self, state: TrainerState, control: TrainerControl, model: nn.Module) -> None:
+        judgement = self._judge(state)
+        if self._keeper and judgement.best:
+            best = judgement.best
+            self._keeper.find(state, best.step, f"{self.rule.monitor}={best.value:.6g}")
+        if judgement.stop and self.train_on:
+            self._after = _records(state).setdefault(_TRAINED_ON, {})[self._key] = state.global_step
+            say(state, f"This run had stopped and trains on from step {state.global_step}, as train_on=True asks.")
+        elif judgement.stop:
+            self._stopped_before = control.should_training_stop = True
+            # The Trainer's loop makes one step before it looks.
+            self._loaded = BestWeights(model)
+            self._loaded.keep()
+            say(state, f"This run has stopped already and does not train on. {reason(self.rule, judgement)}")
 
     @property
-    def _weights_file(self) -> str:
-        rule = self.rule
-        return f"best_weights-{quote(rule.monitor, safe='')}-{rule.mode}-{rule.min_delta:g}.safetensors"
+    def _key(self) -> str:
+        return f"EarlyStopping({self.rule})"
 
-    def _record(self, state: TrainerState, judgement: Judgement, restored: bool = False) -> None:
+    def _record(
+        self, state: TrainerState, judgement: Judgement, seconds: float, restored: bool = False
+    ) -> dict[str, Any]:
         # Not through ExportableState: the Trainer raises KeyError for such a callback that is new on resume.
-        rule = self.rule
-        key = f"EarlyStopping({rule.monitor}, patience={rule.patience}, min_delta={rule.min_delta:g})"
-        _records(state)[key] = rule.record(judgement) | {"restored_best_weights": restored}
+        found = record(self.rule, judgement)
+        found |= {"wall_seconds": round(seconds, 3), "restored_best_weights": restored}
+        found |= {"trained_on_after": self._after} if self._after else {}
+        _records(state)[self._key] = found
+        return found
 
-
-def _say(state: TrainerState, line: str) -> None:
-    if state.is_world_process_zero:
-        logger.warning(line)
+    def _tell(self, found: dict[str, Any]) -> None:
+        self._told = True
+        numbers = ("stopped", "stop_step", "best_step", "best_value", "evaluations_since_best", "wall_seconds")
+        self._host.track(
+            {f"early_stopping_{name}": found[name] for name in numbers}, {"early_stopping_reason": found["reason"]}
+        )
 
 
 def _records(state: TrainerState) -> dict[str, Any]:
     return cast("dict[str, Any]", state.stateful_callbacks)
-
-
-def _checkpoint(output_dir: str | None, state: TrainerState) -> Path:
-    return Path(str(output_dir)) / f"{PREFIX_CHECKPOINT_DIR}-{state.global_step}"
-
-
-def _fingerprint(state: TrainerState) -> str:
-    """Tell this run, up to this step, from all others: its losses are in the log."""
-    return hashlib.sha256(json.dumps(state.log_history, sort_keys=True).encode()).hexdigest()

@@ -10,10 +10,9 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 import hf_strategies.auto  # noqa: F401  importing the callback is the one line that registers the schedules
 from hf_strategies.checks import number
 from hf_strategies.errors import StrategyError
-from hf_strategies.stopping import direction, evaluations
-from hf_strategies.stopping.criteria import read_min_delta, read_patience
-from hf_strategies.stopping.history import log_key
-from hf_strategies.stopping.plateau import plateaus
+from hf_strategies.stopping import Metric, evaluations, plateaus
+from hf_strategies.stopping.plateau import MIN_DELTA, PATIENCE
+from hf_strategies.trainer.lambda_rates import lambda_lr, set_rates
 from hf_strategies.trainer.ranks import from_rank_zero
 from hf_strategies.trainer.watch import MetricWatch
 
@@ -57,8 +56,11 @@ class ReduceOnPlateau(TrainerCallback):
         cooldown: int = 0,
         min_lr_ratio: float = 0.0,
     ) -> None:
-        self.monitor, self.mode = log_key(monitor), direction(monitor, mode)
-        self.patience, self.min_delta = read_patience("patience", patience), read_min_delta("min_delta", min_delta)
+        metric = Metric.read(monitor)
+        self.monitor, self.mode = metric.text, metric.direction(mode)
+        self.patience = PATIENCE.read("patience", patience)
+        self.min_delta = MIN_DELTA.read("min_delta", min_delta) or 0.0
+        self.names = metric.names
         self.factor = _within("factor", factor, inclusive=False)
         self.min_lr_ratio = _within("min_lr_ratio", min_lr_ratio, inclusive=True)
         if isinstance(cooldown, bool) or not isinstance(cooldown, int) or cooldown < 0:
@@ -71,32 +73,27 @@ class ReduceOnPlateau(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Put the reductions over the schedule, those of a resumed run's history included."""
-        self._watch = MetricWatch("ReduceOnPlateau", self.monitor, args)
-        scheduler = kwargs["lr_scheduler"]
-        if not isinstance(scheduler, LambdaLR):
-            raise StrategyError(
-                f"ReduceOnPlateau cannot reduce a {type(scheduler).__name__}: take a schedule that is a function of"
-                " the step, such as lr_scheduler_type='linear_warmup_constant_decay'"
-            )
+        self._watch = MetricWatch("ReduceOnPlateau", self.names, args)
+        scheduler = lambda_lr("ReduceOnPlateau cannot reduce", kwargs["lr_scheduler"])
         self._stalls = self._count(state)
         floors = self._floors(scheduler)
         scheduler.lr_lambdas = [
             ratio if self._reduces(ratio) else self._reduced(ratio, floor)
             for ratio, floor in zip(scheduler.lr_lambdas, floors, strict=True)
         ]
-        _set_rates(scheduler)
+        set_rates(scheduler)
 
     def on_evaluate(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Count the stalls; at a new one, set the rate of the very next update."""
-        if self._watch is None or not self._watch.finds(kwargs["metrics"]):
+        if self._watch is None or not self._watch.completes(kwargs["metrics"], state.global_step):
             return
         stalls = self._count(state)
         if stalls == self._stalls:
             return
         self._stalls = stalls
-        rate = _set_rates(kwargs["lr_scheduler"])
+        rate = set_rates(lambda_lr("ReduceOnPlateau cannot reduce", kwargs["lr_scheduler"]))
         if state.is_world_process_zero:
             logger.warning(
                 f"{self.monitor} has stalled for {self.patience} evaluations at step {state.global_step}: the"
@@ -144,17 +141,6 @@ class ReduceOnPlateau(TrainerCallback):
                 return True
             ratio = getattr(ratio, "base", None)
         return False
-
-
-def _set_rates(scheduler: LambdaLR) -> float:
-    rates = [
-        peak * ratio(scheduler.last_epoch)
-        for peak, ratio in zip(scheduler.base_lrs, scheduler.lr_lambdas, strict=True)
-    ]
-    for group, rate in zip(scheduler.optimizer.param_groups, rates, strict=True):
-        group["lr"] = rate
-    scheduler._last_lr = rates
-    return float(rates[0])
 
 
 def _within(name: str, value: object, *, inclusive: bool) -> float:

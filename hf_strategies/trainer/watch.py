@@ -1,6 +1,6 @@
-"""What the callbacks that watch a metric have in common."""
+"""What the callbacks that watch metrics have in common."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from accelerate.utils import DistributedType
@@ -8,6 +8,7 @@ from transformers import TrainingArguments
 from transformers.trainer_utils import IntervalStrategy
 
 from hf_strategies.errors import StrategyError, did_you_mean
+from hf_strategies.trainer.ranks import from_rank_zero
 
 __all__ = ["SHARDED", "MetricWatch"]
 
@@ -16,36 +17,46 @@ SHARDED = {DistributedType.FSDP, DistributedType.DEEPSPEED, DistributedType.MEGA
 
 
 class MetricWatch:
-    """Looks for ``monitor`` among the metrics of the evaluations of one training.
+    """Looks for ``names`` among the metrics of the evaluations of one training.
 
     ``owner`` is the callback's name in messages. Raises `StrategyError` when there are no evaluations.
     """
 
-    def __init__(self, owner: str, monitor: str, args: TrainingArguments) -> None:
+    def __init__(self, owner: str, names: Sequence[str], args: TrainingArguments) -> None:
         if args.eval_strategy == IntervalStrategy.NO:
             raise StrategyError(
-                f"{owner}(monitor={monitor!r}) with eval_strategy='no' has nothing to watch: set"
+                f"{owner}(monitor={names[0]!r}) with eval_strategy='no' has nothing to watch: set"
                 " eval_strategy='epoch', or 'steps' with eval_steps"
             )
-        self._monitor = monitor
-        self._seen = False
-        self._others: set[str] = set()
+        self._names = list(names)
+        self._step, self._come = -1, set[str]()  # those of the step
+        self._ever: set[str] = set()
 
-    def finds(self, metrics: Mapping[str, Any]) -> bool:
-        """Whether an evaluation has the metric."""
-        found = self._monitor in metrics
-        self._seen |= found
-        if not self._seen:
-            self._others |= {key for key in metrics if key.startswith("eval_")}
-        return found
+    def completes(self, metrics: Mapping[str, Any], step: int) -> bool:
+        """Whether these metrics are the last of the names to come at ``step``; every process has to call this.
+
+        With a dict of evaluation sets there is one call for each set; an evaluation of another set completes
+        nothing, nor does a second one at the same step.
+        """
+        if step != self._step:
+            self._step, self._come = step, set()
+        before = set(self._names) <= self._come
+        # As in the log: what is no number is no evaluation.
+        numbers = {key for key, value in metrics.items() if _is_number(value)}
+        self._come |= numbers
+        self._ever |= {key for key in numbers if key.startswith("eval_")}
+        return from_rank_zero(not before and set(self._names) <= self._come)
 
     def refuse_unknown(self) -> None:
-        """Raise `StrategyError` if there were evaluations and none had the metric.
+        """Raise `StrategyError` if there were evaluations and none had one of the names.
 
         Not to be called at the first that lacks it: with a dict of eval sets, each set has one of its own.
         """
-        if self._others and not self._seen:
-            raise StrategyError(
-                f"monitor={self._monitor!r} is not among the metrics of evaluate():"
-                f" {did_you_mean(self._monitor, self._others)}"
-            )
+        for name in self._names:
+            if self._ever and name not in self._ever:
+                near = did_you_mean(name, self._ever)
+                raise StrategyError(f"monitor={name!r} is not among the numbers that evaluate() returns: {near}")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -5,7 +5,14 @@ from typing import Any
 import pytest
 from transformers import HfArgumentParser
 
-from hf_strategies import EarlyStopping, GradualUnfreezing, ReduceOnPlateau, StrategyArguments, StrategyError
+from hf_strategies import (
+    EarlyStopping,
+    GradualUnfreezing,
+    PlateauCooldown,
+    ReduceOnPlateau,
+    StrategyArguments,
+    StrategyError,
+)
 
 
 def parsed(*flags: str) -> StrategyArguments:
@@ -27,14 +34,22 @@ def test_flags_become_callbacks() -> None:
     assert (plateau.monitor, plateau.patience, plateau.factor) == ("eval_loss", 2, 0.5)
     assert isinstance(stopping, EarlyStopping)
     rule = stopping.rule
-    assert (rule.monitor, rule.patience, rule.mode, rule.min_delta) == ("eval_score", 3, "max", 0.001)
+    assert str(rule) == "eval_score, patience(3), min_delta=0.001"
+    assert rule.watched.mode == "max"
     assert stopping.restore_best_weights is False
 
 
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"early_stopping_patience": 0}, "patience=0 is no patience"),
+        ({"early_stopping_patience": 0}, "patience=0 is out of range: give a whole number of evaluations"),
+        ({"early_stopping_patience": "1.5"}, "patience='1.5' is ambiguous"),
+        ({"early_stopping_when": "patience(3) or targt(1)"}, "there is no criterion 'targt': did you mean 'target'?"),
+        (
+            {"early_stopping_when": "target(1)", "early_stopping_patience": 2},
+            "patience=2 and stop_when='target.1.' are both given",
+        ),
+        ({"early_stopping_when": "target(1)", "best_weights_in": "ram"}, "weights_in='ram' is no place"),
         ({"early_stopping_patience": 2, "early_stopping_monitor": "my_score"}, "monitor='my_score': no telling"),
         (
             {"early_stopping_min_delta": 0.1},
@@ -50,3 +65,48 @@ def test_flags_become_callbacks() -> None:
 def test_a_bad_value_is_told_when_the_flags_are_read(options: dict[str, Any], words: str) -> None:
     with pytest.raises(StrategyError, match=words):
         StrategyArguments(**options)
+
+
+@pytest.mark.parametrize(
+    ("patience", "read"), [("3", "3"), ("500 steps", "'500 steps'"), ("2 epochs", "'2ep'"), ("0.1", "0.1")]
+)
+def test_a_patience_is_read_in_every_unit(patience: str, read: str) -> None:
+    (stopping,) = parsed("--early_stopping_patience", patience).callbacks()
+    assert str(stopping.rule.condition) == f"patience({read})"
+
+
+def test_every_setting_of_early_stopping_has_a_flag() -> None:
+    flags = ["--early_stopping_when", "patience(4) or divergence", "--early_stopping_monitor", "accuracy"]
+    flags += [
+        "--early_stopping_z",
+        "1.5",
+        "--early_stopping_samples",
+        "400",
+        "--early_stopping_relative_delta",
+        "0.01",
+    ]
+    flags += ["--early_stopping_smoothing", "ema(0.3)", "--early_stopping_start_from", "2ep"]
+    flags += ["--early_stopping_train_on", "--best_weights_in", "disk"]
+    (stopping,) = parsed(*flags).callbacks()
+    shown = "ema(0.3)[eval_accuracy], patience(4) or divergence(), relative_delta=0.01, z=1.5, samples=400"
+    assert str(stopping.rule) == f"{shown}, start_from='2ep'"
+    assert (stopping.train_on, stopping.weights_in) == (True, "disk")
+
+
+def test_the_flags_of_a_plateau_cooldown_become_its_callback() -> None:
+    flags = [
+        "--plateau_cooldown_patience",
+        "2",
+        "--plateau_cooldown_monitor",
+        "accuracy",
+        "--no_restore_best_weights",
+    ]
+    flags += ["--plateau_cooldown_length", "0.3", "--plateau_cooldown_shape", "linear"]
+    (cooldown,) = parsed(*flags).callbacks()
+    assert isinstance(cooldown, PlateauCooldown)
+    assert str(cooldown.rule) == "eval_accuracy, patience(2)"
+
+
+def test_a_setting_of_a_cooldown_that_nobody_asked_for_is_told() -> None:
+    with pytest.raises(StrategyError, match="plateau_cooldown_stages=2 has no effect without plateau_cooldown_pat"):
+        StrategyArguments(plateau_cooldown_stages=2)

@@ -14,21 +14,7 @@ from transformers import Trainer, TrainerCallback
 
 from hf_strategies import EarlyStopping, StrategyError
 from tests.tiny import flat, learning_rates
-
-EACH_STEP = {"eval_strategy": "steps", "eval_steps": 1, "max_steps": 12}
-# best at step 3, patience 2 is used up at step 5
-SCORES = [0.5, 0.6, 0.8, 0.7, 0.75, 0.9, 0.95, 0.99, 1.0, 1.1, 1.2, 1.3]
-
-
-def record(trainer: Trainer) -> dict[str, Any]:
-    """The one record of early stopping in the trainer's state."""
-    records: Any = trainer.state.stateful_callbacks
-    (found,) = [value for name, value in records.items() if name.startswith("EarlyStopping(")]
-    return dict(found)
-
-
-def stopping(**options: Any) -> EarlyStopping:
-    return EarlyStopping(**({"monitor": "score", "mode": "max", "patience": 2} | options))
+from tests.trainer.stopping_runs import EACH_STEP, FLAT, SAVING, SCORES, record, stopping, what_happened
 
 
 def test_stops_at_the_step_worked_out_by_hand_and_restores_the_best_weights(make_trainer: Callable[..., Any]) -> None:
@@ -68,7 +54,7 @@ def test_the_record_is_in_trainer_state_json_even_without_checkpoints(
     trainer = make_trainer(SCORES, callbacks=[stopping(min_delta=0.01)], **EACH_STEP)
     trainer.train()
     state = json.loads((tmp_path / "out" / "trainer_state.json").read_text())
-    found = state["stateful_callbacks"]["EarlyStopping(eval_score, patience=2, min_delta=0.01)"]
+    found = state["stateful_callbacks"]["EarlyStopping(eval_score, patience(2), min_delta=0.01)"]
     assert found == record(trainer)
     assert (found["stop_step"], found["best_step"], found["best_value"]) == (5, 3, 0.8)
     assert found["restored_best_weights"] is True
@@ -168,7 +154,8 @@ def test_two_of_them_keep_two_records(make_trainer: Callable[..., Any]) -> None:
     trainer = make_trainer(SCORES, callbacks=callbacks, **EACH_STEP)
     trainer.train()
     records: Any = trainer.state.stateful_callbacks
-    assert [value["patience"] for name, value in records.items() if name.startswith("EarlyS")] == [4, 2]
+    kept = [value["criterion"] for name, value in records.items() if name.startswith("EarlyS")]
+    assert kept == ["patience(4)", "patience(2)"]
     assert trainer.state.global_step == 5
 
 
@@ -203,8 +190,8 @@ def test_without_evaluations_it_refuses_to_start(make_trainer: Callable[..., Any
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"patience": 0}, "patience=0 is no patience"),
-        ({"min_delta": -1}, "min_delta=-1 is negative"),
+        ({"patience": 0}, r"patience=0 is out of range: give a whole number of evaluations \(at least 1\)"),
+        ({"min_delta": -1}, "min_delta=-1 is out of range: give a number of at least 0"),
         ({"mode": None}, "no telling whether lower or higher is better"),
         ({"mode": "down"}, "mode='down' is no direction"),
     ],
@@ -227,11 +214,6 @@ def resume(make_trainer: Callable[..., Any], step: int, scores: list[float], **o
     return trainer
 
 
-SAVING = EACH_STEP | {"save_strategy": "steps", "save_steps": 1, "lr_scheduler_type": "linear_warmup_cosine_decay"}
-SAVING |= {"warmup_steps": 3}
-FLAT = SAVING | {"lr_scheduler_type": "constant", "warmup_steps": 0}  # max_steps may change on resume
-
-
 @pytest.mark.parametrize("step", [1, 2, 3, 4])
 def test_a_resumed_run_stops_and_restores_as_the_uninterrupted_one(
     make_trainer: Callable[..., Any], step: int
@@ -242,7 +224,7 @@ def test_a_resumed_run_stops_and_restores_as_the_uninterrupted_one(
     assert resumed.state.global_step == whole.state.global_step == 5
     assert torch.equal(flat(resumed.model), flat(whole.model))
     assert torch.equal(flat(resumed.model), whole.weights_at[3])
-    assert record(resumed) == record(whole)
+    assert what_happened(resumed) == what_happened(whole)
     assert learning_rates(resumed) == learning_rates(whole)
 
 
@@ -305,36 +287,7 @@ def test_with_the_trainer_s_own_restoring_of_callbacks_it_decides_the_same(make_
     assert torch.equal(flat(resumed.model), whole.weights_at[3])
 
 
-# --- transformers' own callback, for comparison ------------------------------------------------------------------
-
-
-def theirs(patience: int, threshold: float = 0.0) -> TrainerCallback:
-    from transformers import EarlyStoppingCallback
-
-    return EarlyStoppingCallback(patience, threshold)
-
-
-def test_transformers_stops_while_the_metric_improves_steadily_and_ours_does_not(
-    make_trainer: Callable[..., Any],
-) -> None:
-    scores = [0.500 + 0.004 * index for index in range(12)]
-    options = EACH_STEP | {"metric_for_best_model": "score", "greater_is_better": True}
-    other = make_trainer(scores, callbacks=[theirs(3, 0.005)], folder="theirs", **options)
-    other.train()
-    ours = make_trainer(scores, callbacks=[stopping(patience=3, min_delta=0.005)], folder="ours", **options)
-    ours.train()
-    assert (other.state.global_step, ours.state.global_step) == (4, 12)
-
-
-def test_transformers_forgets_its_patience_on_resume_and_ours_does_not(make_trainer: Callable[..., Any]) -> None:
-    options = FLAT | {"metric_for_best_model": "score", "greater_is_better": True}
-    steps = {}
-    for name, make in (("theirs", lambda: theirs(2)), ("ours", stopping)):
-        make_trainer(SCORES[:4], callbacks=[make()], folder=name, **(options | {"max_steps": 4})).train()
-        resumed = make_trainer([0.75, 0.75, 0.75, 0.75], callbacks=[make()], folder=name, **options)
-        resumed.train(resume_from_checkpoint=True)
-        steps[name] = resumed.state.global_step
-    assert steps == {"theirs": 6, "ours": 5}
+# --- whose weights -----------------------------------------------------------------------------------------------
 
 
 def test_best_weights_of_another_run_are_not_taken_for_this_one_s(
@@ -386,7 +339,7 @@ def test_the_record_of_an_earlier_patience_does_not_stay(make_trainer: Callable[
     whole.train()
     again = make_trainer([0.7] * 7, callbacks=[stopping(patience=4)], **SAVING)
     again.train(resume_from_checkpoint=str(Path(whole.args.output_dir) / "checkpoint-5"))
-    assert (record(again)["patience"], record(again)["stop_step"]) == (4, 7)
+    assert (record(again)["criterion"], record(again)["stop_step"]) == ("patience(4)", 7)
 
 
 def test_the_step_after_a_stop_is_neither_saved_nor_evaluated(make_trainer: Callable[..., Any]) -> None:
@@ -394,7 +347,7 @@ def test_the_step_after_a_stop_is_neither_saved_nor_evaluated(make_trainer: Call
     whole.train()
     resumed = resume(make_trainer, 5, [], **SAVING)
     assert not (Path(str(resumed.args.output_dir)) / "checkpoint-6").exists()
-    assert record(resumed) == record(whole)
+    assert what_happened(resumed) == what_happened(whole)
 
 
 @pytest.mark.parametrize("monitor", [None, 3, ""])

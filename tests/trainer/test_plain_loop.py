@@ -57,7 +57,7 @@ def test_the_example_in_the_readme_runs_stops_and_restores_the_best(checkout: Pa
     (code,) = [block for block in re.findall(r"```python\n(.*?)```", readme, re.DOTALL) if "Adam" in block]
     names: dict[str, Any] = {}
     exec(compile(code, "README.md", "exec"), names)
-    losses, verdict = names["losses"], names["verdict"]
+    losses, verdict = names["losses"], names["now"]
     assert 5 < len(losses) <= 50
     assert min(losses) == losses[verdict.best_index] < losses[0] / 100
     with torch.no_grad():

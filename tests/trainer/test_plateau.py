@@ -93,7 +93,7 @@ def test_transformers_own_ignores_the_warmup(make_trainer: Callable[..., Any]) -
         ({"factor": "half"}, "factor='half' is not a number"),
         ({"min_lr_ratio": 2}, r"min_lr_ratio=2 is out of range: give a number in \[0, 1\]"),
         ({"cooldown": -1}, "cooldown=-1 is no number of evaluations"),
-        ({"patience": 0}, "patience=0 is no patience"),
+        ({"patience": 0}, "patience=0 is out of range: give a whole number of at least 1"),
         ({"mode": None}, "no telling whether lower or higher is better"),
     ],
 )

@@ -1,0 +1,91 @@
+"""What training has used up: wall time, floating-point operations, tokens; kept in the Trainer's state."""
+
+import time
+from collections.abc import Sequence
+from typing import Any, cast
+
+from transformers import TrainerState
+
+from hf_strategies.stopping.history import Meters
+from hf_strategies.trainer.ranks import from_rank_zero
+
+__all__ = ["MeterBook"]
+
+_KEY = "hf_strategies_meters"
+_CHECK_EVERY = 1.0  # seconds between two looks at the clock, which all processes take together
+
+
+class MeterBook:
+    """Writes down at each evaluation what training has used up, and tells when a budget is spent.
+
+    The book is in `state.stateful_callbacks`, and so in `trainer_state.json`: a resumed run goes on counting. All
+    processes follow the first one's clock. To be made in `on_train_begin`.
+    """
+
+    def __init__(self, state: TrainerState) -> None:
+        if state.global_step == 0:
+            _callbacks(state).pop(_KEY, None)
+        self._before = float(self._book(state).get("elapsed", 0.0))
+        self._start = time.monotonic()
+        self._last, self._next_look = (self._start, state.global_step), state.global_step + 1
+        self._asked: set[tuple[str, float]] = set()
+
+    def stamp(self, state: TrainerState) -> float:
+        """Write down what is used up at this step; return the seconds. Every process has to call this."""
+        used = {"seconds": self.seconds, "flos": float(state.total_flos), "tokens": _tokens(state)}
+        used = from_rank_zero(used)
+        book = self._book(state)
+        book["elapsed"] = used["seconds"]
+        for meter, value in used.items():
+            book["meters"].setdefault(meter, {}).setdefault(str(state.global_step), value)
+        return used["seconds"]
+
+    def on_step_end(self, state: TrainerState) -> None:
+        """Have the next checkpoint know the time, for when it is resumed from."""
+        self._book(state)["elapsed"] = self.seconds
+
+    def meters(self, state: TrainerState) -> Meters:
+        """What was written down so far."""
+        return cast(Meters, self._book(state)["meters"])
+
+    def spent(self, state: TrainerState, limits: Sequence[tuple[str, float]]) -> bool:
+        """Whether a budget is spent for the first time; every process has to call this after every step.
+
+        The clock differs between processes: they look at the first one's, all at the same step, about once a
+        second, because the look is a message between them.
+        """
+        meters = {meter for meter, _ in limits}
+        used = {meter: self._used(meter, state) for meter in sorted(meters)}
+        found = {(meter, limit) for meter, limit in limits if (now := used[meter]) is not None and now >= limit}
+        new, self._asked = found - self._asked, self._asked | found
+        return bool(new)
+
+    @property
+    def seconds(self) -> float:
+        """Wall time of training on this process, earlier parts of a resumed run included."""
+        return self._before + time.monotonic() - self._start
+
+    def _used(self, meter: str, state: TrainerState) -> float | None:
+        if meter == "seconds":
+            return self._common_seconds(state)
+        return float(state.total_flos) if meter == "flos" else _tokens(state)
+
+    def _common_seconds(self, state: TrainerState) -> float | None:
+        if state.global_step < self._next_look:
+            return None
+        now = time.monotonic()
+        pace = (now - self._last[0]) / max(1, state.global_step - self._last[1])
+        seconds, wait = from_rank_zero((self.seconds, max(1, int(_CHECK_EVERY / max(pace, 1e-6)))))
+        self._last, self._next_look = (now, state.global_step), state.global_step + wait
+        return seconds
+
+    def _book(self, state: TrainerState) -> dict[str, Any]:
+        return cast("dict[str, Any]", _callbacks(state).setdefault(_KEY, {"elapsed": 0.0, "meters": {}}))
+
+
+def _tokens(state: TrainerState) -> float:
+    return float(state.num_input_tokens_seen)
+
+
+def _callbacks(state: TrainerState) -> dict[str, Any]:
+    return cast("dict[str, Any]", state.stateful_callbacks)

@@ -1,0 +1,100 @@
+"""A stopping rule from a callback's arguments, and what it needs of a training."""
+
+import hashlib
+from urllib.parse import quote
+
+from torch import nn
+from transformers import TrainerState, TrainingArguments
+from transformers.trainer_utils import IntervalStrategy
+
+from hf_strategies.errors import StrategyError, did_you_mean
+from hf_strategies.stopping import Judgement, StoppingRule
+from hf_strategies.stopping.budgets import BUDGETS
+from hf_strategies.stopping.criteria_table import CRITERIA
+from hf_strategies.stopping.expression import calls
+from hf_strategies.trainer.best_keeper import WHERE
+
+__all__ = ["budgets", "check_logged", "check_needs", "keeper_name", "read_place", "read_rule"]
+
+
+def read_rule(
+    monitor: object,
+    stop_when: object,
+    patience: object,
+    baseline: object,
+    mode: str | None,
+    **settings: object,
+) -> StoppingRule:
+    """Read a rule from criteria, or from a patience; raises `StrategyError` for both and for a bad one."""
+    if stop_when is None:
+        span = CRITERIA["patience"].parameters["patience"].read("patience", 3 if patience is None else patience)
+        past = CRITERIA["patience"].parameters["baseline"].read("baseline", baseline)
+        stop_when = f"patience({span!r}, baseline={past!r})"
+    else:
+        for name, value in (("patience", patience), ("baseline", baseline)):
+            if value is not None:
+                raise StrategyError(
+                    f"{name}={value!r} and stop_when={stop_when!r} are both given: write it into stop_when, such as"
+                    f" stop_when='patience(3) or ...'"
+                )
+    return StoppingRule.read(monitor, stop_when, mode, **settings)
+
+
+def check_needs(rule: StoppingRule, args: TrainingArguments, state: TrainerState, model: nn.Module) -> None:
+    """Raise `StrategyError` if the training does not log or count what a criterion looks at."""
+    needs_loss = [call.criterion.name for call in calls(rule.condition) if call.criterion.needs_train_loss]
+    if needs_loss and _logs_too_seldom(args, state):
+        raise StrategyError(
+            f"{needs_loss[0]} needs a training loss for each evaluation: log at least as often as you evaluate"
+            f" (logging_strategy={str(args.logging_strategy)!r}, logging_steps={args.logging_steps:g})"
+        )
+    if "tokens" in rule.meters and str(args.include_num_input_tokens_seen).lower() in ("no", "false"):
+        raise StrategyError(
+            "token_budget has no tokens to count with include_num_input_tokens_seen="
+            f"{args.include_num_input_tokens_seen!r}: set it to 'non_padding' or 'all'"
+        )
+    if "flos" in rule.meters and not (hasattr(model, "num_parameters") or hasattr(model, "floating_point_ops")):
+        raise StrategyError(
+            f"flop_budget: {type(model).__name__} has no num_parameters(), with which the Trainer counts: take"
+            " time_budget, or a model of transformers"
+        )
+
+
+def check_logged(judgement: Judgement, state: TrainerState) -> None:
+    """Raise `StrategyError` if the evaluation just made is not in the log, out of which it is judged."""
+    if not judgement.history or judgement.history[-1].step != state.global_step:
+        raise StrategyError(
+            f"the metrics of the evaluation at step {state.global_step} are not in state.log_history as numbers: a"
+            " loop that calls the events by itself has to write them there first, with 'step' and 'epoch'"
+        )
+
+
+def budgets(rule: StoppingRule) -> list[tuple[str, float]]:
+    """Return all budgets of a rule: the meter ("seconds", "flos", "tokens") and how much of it.
+
+    >>> budgets(StoppingRule.read("loss", "time_budget('2h') or time_budget(60) and patience(3)"))
+    [('seconds', 7200.0), ('seconds', 60.0)]
+    """
+    found = [call for call in calls(rule.condition) if call.criterion.name in BUDGETS]
+    return [(BUDGETS[call.criterion.name], float(call.parameters["limit"])) for call in found]
+
+
+def read_place(name: str, value: str) -> str:
+    """Check where the best weights shall be kept."""
+    if value not in WHERE:
+        raise StrategyError(f"{name}={value!r} is no place for the best weights: {did_you_mean(str(value), WHERE)}")
+    return value
+
+
+def keeper_name(rule: StoppingRule) -> str:
+    """Return the name of the files of best weights: one for each way of finding the best."""
+    view = rule.watched
+    ways = f"{view.metric.text} {view.mode} {view.smoothing} {view.improvement} {rule.start_from}"
+    return f"best_weights-{quote(rule.monitor, safe='')[:60]}-{hashlib.sha256(ways.encode()).hexdigest()[:8]}"
+
+
+def _logs_too_seldom(args: TrainingArguments, state: TrainerState) -> bool:
+    if args.logging_strategy == IntervalStrategy.NO:
+        return True
+    steps = args.logging_strategy == args.eval_strategy == IntervalStrategy.STEPS
+    return steps and state.logging_steps > state.eval_steps
