@@ -18,6 +18,7 @@ from hf_strategies.report.lr_finder_figure import draw_range_test
 from hf_strategies.report.run import RunReport
 from hf_strategies.report.tables import print_run
 from hf_strategies.trainer.lr_finder import find_lr
+from hf_strategies.trainer.model_card import add_to_card
 
 __all__ = ["predict_in_order", "report_run", "save_predictions", "suggest_learning_rate", "train_and_evaluate"]
 
@@ -111,11 +112,13 @@ def write_card(trainer: Trainer, report: RunReport, test: Mapping[str, Mapping[s
     if not config.name_or_path:
         config.name_or_path = str(args.output_dir)  # a model from no other: else the card would link to nothing
     trainer.create_model_card(dataset=data, tasks="text-classification", tags=["hf-strategies"])
-    lines = ["## Training strategy", ""]
+    card = Path(args.output_dir or ".", "README.md")
+    lines = []
+    # A callback that has ended training has put its reason there.
+    if f"end of training: {report.ending}" not in card.read_text(encoding="utf-8"):
+        lines.append(f"end of training: {report.ending}")
     if report.trained:
-        lines.append(f"- learning rate: {_schedule(args)}, {args.lr_scheduler_kwargs or 'default parameters'}")
-    lines.append(f"- end of training: {report.ending}")
+        lines.append(f"learning rate: {_schedule(args)}, {args.lr_scheduler_kwargs or 'default parameters'}")
     for name, values in test.items():
-        lines.append(f"- test set, {name}: " + ", ".join(f"{key} {value:.4f}" for key, value in values.items()))
-    with Path(args.output_dir or ".", "README.md").open("a", encoding="utf-8") as card:
-        card.write("\n".join(["", *lines, ""]))
+        lines.append(f"test set, {name}: " + ", ".join(f"{key} {value:.4f}" for key, value in values.items()))
+    add_to_card(card, lines)

@@ -137,7 +137,7 @@ class CooldownRun:
             say(state, f"Something else has ended training at step {state.global_step}, before the cooldown did.")
         if self._keeper and restored:
             say(state, f"Restored the best weights, of step {self._keeper.step}.")
-        self._host.put_on_card(self._key, found["reason"])
+        self._host.put_on_card(self._key, f"end of training: {found['reason']}")
 
     # --- parts ----------------------------------------------------------------------------------------------
 

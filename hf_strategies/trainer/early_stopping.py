@@ -196,7 +196,7 @@ class EarlyStopping(TrainerCallback):
         if self._keeper and restored:
             say(state, f"Restored the best weights, of step {self._keeper.step}.")
         found = self._record(state, judgement, from_rank_zero(self._book.seconds), restored)
-        self._host.put_on_card(self._key, found["reason"])
+        self._host.put_on_card(self._key, ("end of training: " if judgement.stop else "") + found["reason"])
         if args.should_save and not state.is_hyper_param_search:
             state.save_to_json(str(Path(str(args.output_dir)) / TRAINER_STATE_NAME))
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, Trainer
 
-from hf_strategies import patience, schedule
+from hf_strategies import schedule, verdict
 from hf_strategies.recipes import text_classification
 
 WORDS = {"good": ["fine", "lovely", "great", "sunny"], "bad": ["awful", "dreary", "grim", "cold"]}
@@ -244,10 +244,10 @@ class TestStrategy:
         records = read(full / "trainer_state.json")["stateful_callbacks"]
         [record] = [record for name, record in records.items() if name.startswith("EarlyStopping(")]
         losses = logged(full, "eval_loss")
-        verdict = patience([loss for _, loss in losses], patience=2, mode="min")
-        assert verdict.best_index is not None
-        assert (record["best_step"], record["best_value"]) == losses[verdict.best_index]
-        assert record["stopped"] is (verdict.stop_index is not None)
+        judged = verdict([loss for _, loss in losses], "patience(2)")
+        assert judged.best_index is not None
+        assert (record["best_step"], record["best_value"]) == losses[judged.best_index]
+        assert record["stopped"] is (judged.stop_index is not None)
         assert record["restored_best_weights"] is True
 
     def test_the_model_that_is_saved_and_measured_is_the_best_one(self, full: Path) -> None:
