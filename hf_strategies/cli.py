@@ -1,4 +1,4 @@
-"""The command ``hf-strategies``: ``list``, ``show``, ``plot``, ``flags``, ``replay``, ``find-lr``.
+"""The command ``hf-strategies``: ``list``, ``show``, ``plot``, ``flags``, ``criteria``, ``replay``, ``find-lr``.
 
 All but the last load neither torch nor transformers. A user's mistake is one line on stderr and exit code 2.
 """

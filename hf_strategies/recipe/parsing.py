@@ -14,7 +14,7 @@ import yaml
 from transformers import HfArgumentParser
 
 from hf_strategies.errors import StrategyError, did_you_mean
-from hf_strategies.trainer.leaving import leave_process_group
+from hf_strategies.trainer.leaving import leave
 
 __all__ = ["flags_of_yaml", "parse", "run_command"]
 
@@ -99,8 +99,9 @@ def run_command(main: Callable[[], object]) -> NoReturn:
     except StrategyError as mistake:
         if os.environ.get("RANK", "0") == "0":
             print(f"error: {_one_line(mistake)}", file=sys.stderr)
+        leave(2)
         sys.exit(2)
-    leave_process_group()
+    leave()
     sys.exit(0)
 
 

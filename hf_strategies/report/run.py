@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from hf_strategies.stopping.past_log import training_log
+
 __all__ = ["RunReport"]
 
 _NOT_METRICS = ("_runtime", "_per_second", "_preparation_time")
@@ -23,14 +25,14 @@ class RunReport:
 
     @classmethod
     def of_state(cls, state: Mapping[str, Any]) -> "RunReport":
-        """Read the mapping that `trainer_state.json` holds.
+        """Read the mapping that `trainer_state.json` holds, as far as it is of training (see `training_log`).
 
         >>> RunReport.of_state({"log_history": [{"eval_loss": 0.5, "step": 3}]}).evaluations
         [{'eval_loss': 0.5, 'step': 3}]
         """
         stopping, cooldown = _record_of("EarlyStopping", state), _record_of("PlateauCooldown", state)
         ended = stopping if stopping and (stopping["stopped"] or not cooldown) else cooldown
-        return cls(state["log_history"], ended, cooldown)
+        return cls(training_log(state), ended, cooldown)
 
     @property
     def monitor(self) -> str:

@@ -1,8 +1,11 @@
-"""Criteria that look at what training has used up."""
+"""Criteria that look at what training has used up.
+
+An evaluation at which that was not recorded spends no budget: those of a run before it was resumed with a callback
+that records it are such.
+"""
 
 from collections.abc import Callable
 
-from hf_strategies.errors import StrategyError
 from hf_strategies.stopping.criteria import Reasons
 from hf_strategies.stopping.history import Series
 
@@ -28,13 +31,5 @@ def token_budget(series: Series, *, limit: float) -> Reasons:
 
 
 def _spent(series: Series, meter: str, limit: float, say: Callable[[float], str]) -> Reasons:
-    found: Reasons = []
-    for evaluation in series.evaluations:
-        used = getattr(evaluation, meter)
-        if used is None:
-            raise StrategyError(
-                f"a budget of {limit:g} {meter} cannot be judged: what training had used up at step"
-                f" {evaluation.step} is not recorded; runs with EarlyStopping or PlateauCooldown record it"
-            )
-        found.append(say(used) if used >= limit else None)
-    return found
+    amounts = [getattr(evaluation, meter) for evaluation in series.evaluations]
+    return [None if used is None or used < limit else say(used) for used in amounts]

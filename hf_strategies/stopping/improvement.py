@@ -27,6 +27,8 @@ class Improvement:
     margin = max(``min_delta``, ``relative_delta`` * abs(b), ``z`` * se), where se is the larger standard error of
     the two evaluations: the log's ``<metric>_stderr``, or sqrt(p (1 - p) / ``samples``) for a proportion p such as
     accuracy. The first finite value is the first best; NaN and infinities never improve.
+
+    Raises `StrategyError` when ``z`` is above 0 and the standard error is not known, at the first finite value.
     """
 
     min_delta: float = 0.0
@@ -40,6 +42,11 @@ class Improvement:
         if not self.z:
             return margin
         return max(margin, self.z * max(self._error(best, name), self._error(new, name)))
+
+    def check(self, first: Evaluation, name: str) -> None:
+        """Ask for what the margin will need; raises `StrategyError` if the first finite evaluation lacks it."""
+        if self.z:
+            self._error(first, name)
 
     def __str__(self) -> str:
         given = {name: getattr(self, name) for name in IMPROVEMENT_PARAMETERS}
@@ -84,8 +91,11 @@ def best_so_far(series: Series, improvement: Improvement) -> list[int | None]:
     found: list[int | None] = []
     best: int | None = None
     for index, new in enumerate(series.evaluations):
-        if math.isfinite(new.value) and (best is None or _beats(series, new, series.evaluations[best], improvement)):
-            best = index
+        if math.isfinite(new.value):
+            if best is None:
+                improvement.check(new, series.name)  # not only when there are two to compare
+            if best is None or _beats(series, new, series.evaluations[best], improvement):
+                best = index
         found.append(best)
     return found
 

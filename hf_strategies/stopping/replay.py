@@ -10,6 +10,7 @@ from hf_strategies.errors import StrategyError, did_you_mean
 from hf_strategies.stopping.directions import Direction
 from hf_strategies.stopping.history import Evaluation, Meters, evaluations
 from hf_strategies.stopping.metric import Metric
+from hf_strategies.stopping.past_log import last_step, training_log
 from hf_strategies.stopping.replay_grid import Setting
 from hf_strategies.stopping.rule import Judgement
 
@@ -33,7 +34,9 @@ class PastRun:
 
     @classmethod
     def of_state(cls, name: str, state: Any) -> "PastRun":
-        """Read the mapping that `trainer_state.json` holds; raises `StrategyError` for what is none.
+        """Read the mapping that `trainer_state.json` holds, as far as it is of training (see `training_log`).
+
+        Raises `StrategyError` for what is none.
 
         >>> PastRun.of_state("a", {"log_history": [{"eval_loss": 2.0, "step": 5}], "max_steps": 9}).complete
         False
@@ -41,8 +44,10 @@ class PastRun:
         log = state.get("log_history") if isinstance(state, Mapping) else None
         if not isinstance(log, list) or not all(isinstance(entry, Mapping) for entry in log):
             raise StrategyError(f"{name} has no log_history: give a trainer_state.json as the Trainer writes it")
-        made = max(_steps(name, state, "global_step"), *(_steps(name, entry, "step") for entry in log), 0)
-        return cls(name, log, made, _steps(name, state, "max_steps") or None, _meters(state))
+        for holder, key in ((state, "global_step"), *((entry, "step") for entry in log)):
+            _steps(name, holder, key)
+        planned = _steps(name, state, "max_steps") or None
+        return cls(name, training_log(state), last_step(state), planned, _meters(state))
 
     @property
     def complete(self) -> bool:
@@ -172,6 +177,12 @@ def _history(run: PastRun, metric: Metric) -> list[Evaluation]:
 def _judge(run: PastRun, setting: Setting) -> Judgement:
     for name in setting.rule.names:
         refuse_missing(run, Metric(name, (name,)))
+    for meter, limit in setting.rule.budgets:
+        if not any((run.meters or {}).get(meter, {}).values()):
+            raise StrategyError(
+                f"{run.name}, {setting}: a budget of {limit:g} {meter} cannot be judged, because the run"
+                " did not record what it had used up: replay it without the budget"
+            )
     try:
         return setting.rule.judge(run.log_history, meters=run.meters, total_steps=run.planned_steps)
     except StrategyError as mistake:

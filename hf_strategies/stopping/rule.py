@@ -105,9 +105,9 @@ class StoppingRule:
     ) -> Judgement:
         """Judge a Trainer's log, as `trainer_state.json` keeps it.
 
-        ``meters`` is what training had used up, for budgets; ``total_steps`` the planned optimizer steps, for
-        fractions of training. Evaluations up to ``after_step`` cannot stop training, and the waiting starts anew
-        there, as for a run that goes on after a stop; they may be the best.
+        ``meters`` is what training had used up, for budgets; what is not recorded spends nothing. ``total_steps`` is
+        the planned optimizer steps, for fractions of training. Evaluations up to ``after_step`` cannot stop
+        training, and the waiting starts anew there, as for a run that goes on after a stop; they may be the best.
 
         >>> log = [{"eval_loss": value, "step": step} for step, value in ((10, 0.5), (20, 0.7), (30, 0.6))]
         >>> StoppingRule.read("loss", "patience(2)").judge(log).stop.step
@@ -136,15 +136,19 @@ class StoppingRule:
         return self.watched.metric.text
 
     @property
-    def meters(self) -> tuple[str, ...]:
-        """The meters that it needs: of "seconds", "flos", "tokens"."""
-        used = [BUDGETS[call.criterion.name] for call in calls(self.condition) if call.criterion.name in BUDGETS]
-        return tuple(dict.fromkeys(used))
+    def budgets(self) -> list[tuple[str, float]]:
+        """All budgets: the meter ("seconds", "flos", "tokens") and how much of it.
 
-    def limit(self, meter: str) -> float:
-        """The least budget of a meter."""
-        found = [call for call in calls(self.condition) if BUDGETS.get(call.criterion.name) == meter]
-        return min(float(call.parameters["limit"]) for call in found)
+        >>> StoppingRule.read("loss", "time_budget('2h') or time_budget(60) and patience(3)").budgets
+        [('seconds', 7200.0), ('seconds', 60.0)]
+        """
+        found = [call for call in calls(self.condition) if call.criterion.name in BUDGETS]
+        return [(BUDGETS[call.criterion.name], float(call.parameters["limit"])) for call in found]
+
+    @property
+    def meters(self) -> set[str]:
+        """The meters that it needs."""
+        return {meter for meter, _ in self.budgets}
 
     def progress(self, judgement: Judgement) -> str:
         """Say in a few words how far the first criterion with a patience has come.

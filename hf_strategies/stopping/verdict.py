@@ -47,6 +47,8 @@ def verdict(
             raise StrategyError(
                 f"stop_when={stop_when!r} looks at {name}, and there are only the bare values: leave it out"
             )
+    if rule.budgets:
+        raise StrategyError(f"stop_when={stop_when!r} has a budget, and there are only the bare values: leave it out")
     read = [_read(index, value) for index, value in enumerate(values)]
     log = [{"eval_value": value, "step": index + 1, "epoch": index + 1.0} for index, value in enumerate(read)]
     judgement = rule.judge(log, total_steps=max(1, len(log)))

@@ -64,7 +64,8 @@ class StrategyArguments(EarlyStoppingArguments, PlateauCooldownArguments, LayerD
                     mode=self.reduce_on_plateau_mode,
                 )
             )
-        keeping = [each for each in (self.plateau_cooldown(), self.early_stopping()) if each is not None]
-        if not keeping:
+        cooldown = self.plateau_cooldown()
+        stopping = self.early_stopping(restores=cooldown is None)
+        if cooldown is None and stopping is None:
             refuse_idle(self, "early_stopping_patience", ("restore_best_weights", "best_weights_in"))
-        return [*found, *keeping]
+        return [*found, *(callback for callback in (cooldown, stopping) if callback is not None)]

@@ -38,7 +38,8 @@ class OnDisk:
     Cost: a checkpoint is written at each best evaluation, with the optimizer's state unless `save_only_model`,
     and one more is kept at a time. No memory, where what the Trainer saves holds all weights under their names.
     Where it does not (sharded weights, PEFT, whose checkpoints lack buffers, models that transformers saves under
-    other names, an optimizer to keep), one more file per process is written into it, through CPU memory.
+    other names, an optimizer to keep), one more file per process is written into it, through CPU memory. That file
+    is in the Trainer's own checkpoint too: when training resumes from before a later best, it is found there.
 
     Raises `StrategyError` with ``save_strategy="best"``, which overrides the request to save, with
     `eval_on_start`, at which the Trainer cannot save, and when it saves elsewhere, as in a search.
@@ -74,10 +75,13 @@ class OnDisk:
             raise StrategyError(
                 f"best weights on disk: the Trainer does not save in {str(source)!r}: keep them in memory"
             )
-        self._clone(source, target)
-        if not everywhere(SavedModel(target).holds(self._model, self._weights)):
-            self._add_files(target)
+        _refuse_unseen(source)
+        if not everywhere(SavedModel(source).holds(self._model, self._weights)):
+            # Into the Trainer's own: the clone is deleted when a better one comes, and a run that is resumed from
+            # before that looks for this one again.
+            self._add_files(source)
         process.wait_for_everyone()
+        self._clone(source, target)
         if self._args.should_save:
             _delete_all_but(target)
         self._folder = target
@@ -134,11 +138,7 @@ class OnDisk:
         if self._args.should_save:
             _clone(source, target)
         PartialState().wait_for_everyone()
-        if not everywhere(target.is_dir()):
-            raise StrategyError(
-                f"best weights on disk: not every process sees {str(target)!r}: set save_on_each_node=True, or an"
-                " output_dir that all nodes share"
-            )
+        _refuse_unseen(target)
 
     def _is_complete(self, folder: Path) -> bool:
         if everywhere(SavedModel(folder).holds(self._model, self._weights)):
@@ -151,6 +151,14 @@ class OnDisk:
         self._weights.keep()
         write_files(self._weights, folder, self._name, _history(folder), self._args.should_save)
         self._weights.drop()
+
+
+def _refuse_unseen(folder: Path) -> None:
+    if not everywhere(folder.is_dir()):
+        raise StrategyError(
+            f"best weights on disk: not every process sees {str(folder)!r}: set save_on_each_node=True, or an"
+            " output_dir that all nodes share"
+        )
 
 
 def _history(folder: Path) -> list[dict[str, Any]]:

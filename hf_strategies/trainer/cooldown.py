@@ -11,11 +11,14 @@ from hf_strategies.errors import StrategyError, did_you_mean
 from hf_strategies.schedules.cooldown import Cooldown
 from hf_strategies.stopping import StoppingRule
 from hf_strategies.stopping.parameters import Count, Real
+from hf_strategies.trainer.company import refuse_other_restorer
 from hf_strategies.trainer.cooldown_company import refuse_company
 from hf_strategies.trainer.cooldown_run import CooldownOptions, CooldownRun
 from hf_strategies.trainer.cooldown_settings import DEFAULTS
+from hf_strategies.trainer.early_stopping import EarlyStopping
 from hf_strategies.trainer.host import Host
-from hf_strategies.trainer.rule_checks import check_needs, read_place, read_rule
+from hf_strategies.trainer.idle_step import IdleStep
+from hf_strategies.trainer.rule_checks import check_needs, keeper_name, read_place, read_rule, read_switch
 from hf_strategies.trainer.watch import MetricWatch
 
 __all__ = ["REWINDS", "PlateauCooldown"]
@@ -58,8 +61,9 @@ class PlateauCooldown(TrainerCallback):
             ``"exponential"`` (with a floor). None: as `lr_scheduler_kwargs` has it, or ``"sqrt"``.
         min_lr_ratio: floor of the cooldown, as a ratio of each group's peak. None: the schedule's own.
         stop_when: criteria in place of ``patience``, such as ``"patience(3) or time_budget('2h')"``.
-        rewind: at each plateau, go back to the best weights: ``"weights"`` with fresh moments of the optimizer,
-            ``"optimizer"`` with its state of then (kept in memory too), ``"none"`` to go on.
+        rewind: at each plateau, not where the budget starts the cooldown, go back to the best weights:
+            ``"weights"`` with fresh moments of the optimizer, ``"optimizer"`` with its state of then (kept in
+            memory too), ``"none"`` to go on.
         stages: plateaus at which the rate is lowered before the one that starts the cooldown.
         factor: what the rate is multiplied with at each of them, in (0, 1].
 
@@ -110,7 +114,8 @@ class PlateauCooldown(TrainerCallback):
             rewind,
             Count(0, "", low=0).read("stages", stages),
             Real(0.1, "", low=0, high=1, above_low=True).read("factor", factor) or 0.0,
-            restore_best_weights,
+            f"{keeper_name(self.rule)}-cooldown",
+            read_switch("restore_best_weights", restore_best_weights),
             read_place("weights_in", weights_in),
         )
         if self._options.stages and self.rule.meters:
@@ -118,7 +123,9 @@ class PlateauCooldown(TrainerCallback):
                 f"stages={stages!r} with a budget in stop_when, which stays spent, would lower the rate at every"
                 " evaluation from there on: leave stages or the budget out"
             )
+        self.restores = self._options.restores if restore_best_weights else None
         self._watch: MetricWatch | None = None
+        self._idle: IdleStep | None = None  # of a run that was over
         self._run: CooldownRun | None = None  # while training
 
     def on_train_begin(
@@ -127,12 +134,13 @@ class PlateauCooldown(TrainerCallback):
         """Check the settings, put the cooldown over the schedule, and take up where a resumed run left off."""
         self._run = None
         self._watch = MetricWatch("PlateauCooldown", self.rule.names, args)
-        check_needs(self.rule, args, state, kwargs["model"])
         host = Host(self)
+        check_needs(self.rule, args, state, kwargs["model"], host.trainer)
         refuse_company(host.trainer, self)
+        refuse_other_restorer(host.trainer, self, EarlyStopping)
         self._run = CooldownRun(self._options, host, args, state, **kwargs)
-        if self._run.was_over:
-            control.should_training_stop = True
+        self._idle = IdleStep(kwargs["model"]) if self._run.was_over else None
+        control.should_training_stop |= self._run.was_over
 
     def on_evaluate(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -150,20 +158,12 @@ class PlateauCooldown(TrainerCallback):
         if self._run and self._watch:
             self._watch.refuse_unknown()
 
-    def on_pre_optimizer_step(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        """Take the force out of the one step that the Trainer's loop cannot be kept from making after the end."""
-        if self._run and self._run.was_over:
-            for group in kwargs["optimizer"].param_groups:
-                group["lr"] = 0.0
-
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Go on in hold or cooldown; at its end ask for the stop, an evaluation and a save."""
-        if self._run and self._run.was_over:
-            control.should_save = control.should_evaluate = False
+        if self._idle:
+            self._idle.undo(control)
         elif self._run:
             self._run.stepped(state, control)
 
@@ -171,8 +171,8 @@ class PlateauCooldown(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Neither save nor evaluate after the one step of a run that was over."""
-        if self._run and self._run.was_over:
-            control.should_save = control.should_evaluate = False
+        if self._idle:
+            self._idle.skip(control)
         elif self._run:
             self._run.before_save(state, control)
 

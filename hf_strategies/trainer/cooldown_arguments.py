@@ -39,6 +39,17 @@ class PlateauCooldownArguments(BestWeightsArguments):
     plateau_cooldown_min_delta: float = field(
         default=0.0, metadata={"help": "The smallest change that is an improvement, in the metric's unit."}
     )
+    plateau_cooldown_relative_delta: float = field(
+        default=0.0, metadata={"help": "The smallest change that is an improvement, as a share of the best value."}
+    )
+    plateau_cooldown_z: float = field(
+        default=0.0,
+        metadata={"help": "The smallest change that is an improvement, in standard errors of the metric."},
+    )
+    plateau_cooldown_samples: int | None = field(
+        default=None,
+        metadata={"help": "Evaluation examples, which give a proportion such as accuracy its standard error."},
+    )
     plateau_cooldown_smoothing: str | None = field(
         default=None, metadata={"help": "Judge the metric smoothed: 'ema(0.3)', 'median(3)' or 'mean(3)'."}
     )
@@ -88,6 +99,9 @@ class PlateauCooldownArguments(BestWeightsArguments):
             rewind=self.plateau_cooldown_rewind,
             stages=self.plateau_cooldown_stages,
             factor=self.plateau_cooldown_factor,
+            relative_delta=self.plateau_cooldown_relative_delta,
+            z=self.plateau_cooldown_z,
+            samples=self.plateau_cooldown_samples,
             smoothing=self.plateau_cooldown_smoothing,
             start_from=self.plateau_cooldown_start_from,
             weights_in=self.best_weights_in,

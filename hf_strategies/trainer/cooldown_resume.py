@@ -4,10 +4,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from transformers import TrainerState
+
 from hf_strategies.errors import StrategyError
 from hf_strategies.stopping.cooldown import Phases
+from hf_strategies.trainer.host import records
 
-__all__ = ["Bounds", "take_up"]
+__all__ = ["Bounds", "take_records", "take_up"]
 
 
 @dataclass(frozen=True)
@@ -68,3 +71,10 @@ def _words_of_jump(before: Mapping[str, Any], now: Mapping[str, Any], changed: l
         f"the learning rate would jump: this run has lowered it since step {first} and is resumed with"
         f" {what or 'another log'}. Resume with what it had, or from a checkpoint before step {first}"
     )
+
+
+def take_records(name: str, state: TrainerState) -> dict[str, Any] | None:
+    """Take the record of a callback out of a resumed run's state; it is written anew."""
+    keys = [key for key in records(state) if key.startswith(f"{name}(")]
+    found = [records(state).pop(key) for key in keys]
+    return found[-1] if found else None

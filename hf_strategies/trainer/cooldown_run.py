@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 from transformers import TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_utils import IntervalStrategy, SaveStrategy
@@ -13,14 +13,13 @@ from hf_strategies.stopping.cooldown import Phases, best_of, phases
 from hf_strategies.stopping.cooldown_record import cooldown_reason, cooldown_record
 from hf_strategies.trainer.best_keeper import BestKeeper
 from hf_strategies.trainer.cooldown_rates import CooldownRates
-from hf_strategies.trainer.cooldown_resume import Bounds, take_up
+from hf_strategies.trainer.cooldown_resume import Bounds, take_records, take_up
 from hf_strategies.trainer.cooldown_settings import settle
-from hf_strategies.trainer.host import Host, say
+from hf_strategies.trainer.host import Host, records, say
 from hf_strategies.trainer.lambda_rates import lambda_lr
 from hf_strategies.trainer.meters import MeterBook
 from hf_strategies.trainer.ranks import from_rank_zero
 from hf_strategies.trainer.rewinding import forget_moments
-from hf_strategies.trainer.rule_checks import keeper_name
 
 __all__ = ["CooldownOptions", "CooldownRun"]
 
@@ -36,6 +35,7 @@ class CooldownOptions:
     rewind: str
     stages: int
     factor: float
+    restores: str
     restore_best_weights: bool
     weights_in: str
 
@@ -50,12 +50,12 @@ class CooldownRun:
         self, options: CooldownOptions, host: Host, args: TrainingArguments, state: TrainerState, **event: Any
     ) -> None:
         self._options, self._host, self._args = options, host, args
-        self._book, self._shown = MeterBook(state), ""
+        self._book, self._shown = MeterBook(state, options.rule.budgets, host.trainer), ""
         self._optimizer = event["optimizer"]
         scheduler = lambda_lr(f"{_NAME} cannot cool down", event["lr_scheduler"])
         self._setting = settle(options.cooldown, scheduler, args, state, event.get("train_dataloader"))
         self._keeper = self._make_keeper(event["model"])
-        before, step = _take_records(state), state.global_step
+        before, step = take_records(_NAME, state), state.global_step
         self._bounds = self._take_up(before, scheduler, state) if step else Bounds()
         self._rewound = list((before or {}).get("rewound_to", ()))
         self.phases, self._best, _ = self._look(state, self._bounds)
@@ -95,10 +95,8 @@ class CooldownRun:
     def stepped(self, state: TrainerState, control: TrainerControl) -> None:
         """Set the rate of the next update; at the end of the cooldown ask for the stop and an evaluation."""
         self._book.on_step_end(state)
-        rule = self._options.rule
-        limits = [(meter, rule.limit(meter)) for meter in rule.meters]
         # An evaluation in the warmup would not count, and a budget that is spent is told once.
-        if self._from(self._bounds) < state.global_step < self.phases.start and self._book.spent(state, limits):
+        if self._from(self._bounds) < state.global_step < self.phases.start and self._book.spent(state):
             control.should_evaluate = True
         self._rates.follow(state.global_step, self._timeline)
         self._announce(state)
@@ -208,7 +206,7 @@ class CooldownRun:
         if not options.restore_best_weights and options.rewind == "none":
             return None
         with_moments = options.rewind == "optimizer"
-        name = f"{keeper_name(options.rule)}-cooldown{'-optimizer' if with_moments else ''}"
+        name = f"{options.restores}{'-optimizer' if with_moments else ''}"
         optimizer = self._optimizer if with_moments else None
         return BestKeeper(model, self._args, name, options.weights_in, optimizer=optimizer)
 
@@ -242,16 +240,5 @@ class CooldownRun:
             "rewound_to": self._rewound,
             "restored_best_weights": restored,
         }
-        _records(state)[self._key] = found
+        records(state)[self._key] = found
         return found
-
-
-def _take_records(state: TrainerState) -> dict[str, Any] | None:
-    """Take the record out of a resumed run's state; it is written anew."""
-    keys = [key for key in _records(state) if key.startswith(f"{_NAME}(")]
-    found = [_records(state).pop(key) for key in keys]
-    return found[-1] if found else None
-
-
-def _records(state: TrainerState) -> dict[str, Any]:
-    return cast("dict[str, Any]", state.stateful_callbacks)

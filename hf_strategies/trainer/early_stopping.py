@@ -1,7 +1,7 @@
 """Early stopping for the Trainer: the decision is a `StoppingRule` over the Trainer's own log."""
 
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from torch import nn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
@@ -10,11 +10,19 @@ from transformers.trainer import TRAINER_STATE_NAME
 import hf_strategies.auto  # noqa: F401  importing the callback is the one line that registers the schedules
 from hf_strategies.stopping import Judgement, StoppingRule, reason, record
 from hf_strategies.trainer.best_keeper import BestKeeper
-from hf_strategies.trainer.best_weights import BestWeights
-from hf_strategies.trainer.host import Host, say
+from hf_strategies.trainer.company import refuse_other_restorer
+from hf_strategies.trainer.host import Host, records, say
+from hf_strategies.trainer.idle_step import IdleStep
 from hf_strategies.trainer.meters import MeterBook
 from hf_strategies.trainer.ranks import from_rank_zero
-from hf_strategies.trainer.rule_checks import budgets, check_logged, check_needs, keeper_name, read_place, read_rule
+from hf_strategies.trainer.rule_checks import (
+    check_logged,
+    check_needs,
+    keeper_name,
+    read_place,
+    read_rule,
+    read_switch,
+)
 from hf_strategies.trainer.watch import MetricWatch
 
 __all__ = ["EarlyStopping"]
@@ -93,13 +101,14 @@ class EarlyStopping(TrainerCallback):
             monitor, stop_when, patience, baseline, mode, smoothing=smoothing, start_from=start_from, **improvement
         )
         self.names = self.rule.names
-        self.restore_best_weights, self.train_on = restore_best_weights, train_on
+        self.train_on = read_switch("train_on", train_on)
+        restores = read_switch("restore_best_weights", restore_best_weights)
+        self.restores = keeper_name(self.rule) if restores else None
         self.weights_in = read_place("weights_in", weights_in)
         self._keeper: BestKeeper | None = None
         self._watch: MetricWatch | None = None  # while training
-        self._stopped_before = False
         self._told = False
-        self._loaded: BestWeights | None = None  # of a run that had stopped
+        self._idle: IdleStep | None = None  # of a run that had stopped
         self._after = 0  # the step up to which a stop is past and gone
 
     # --- events ---------------------------------------------------------------------------------------------
@@ -109,18 +118,16 @@ class EarlyStopping(TrainerCallback):
     ) -> None:
         """Check the settings, and take up where a resumed run left off."""
         self._watch = MetricWatch("EarlyStopping", self.rule.names, args)
-        check_needs(self.rule, args, state, kwargs["model"])
-        self._host, self._book = Host(self), MeterBook(state)
-        self._keeper = (
-            BestKeeper(kwargs["model"], args, keeper_name(self.rule), self.weights_in)
-            if self.restore_best_weights
-            else None
-        )
-        self._stopped_before, self._told, self._loaded = False, False, None
-        self._after = int(_records(state).get(_TRAINED_ON, {}).get(self._key, 0)) if state.global_step else 0
+        self._host = Host(self)
+        check_needs(self.rule, args, state, kwargs["model"], self._host.trainer)
+        refuse_other_restorer(self._host.trainer, self, EarlyStopping)
+        self._book = MeterBook(state, self.rule.budgets, self._host.trainer)
+        self._keeper = BestKeeper(kwargs["model"], args, self.restores, self.weights_in) if self.restores else None
+        self._idle, self._told = None, False
+        self._after = int(records(state).get(_TRAINED_ON, {}).get(self._key, 0)) if state.global_step else 0
         # Those of this training are written again; an earlier one's, of other settings, would be out of date.
-        for key in [key for key in _records(state) if key.startswith("EarlyStopping(")]:
-            del _records(state)[key]
+        for key in [key for key in records(state) if key.startswith("EarlyStopping(")]:
+            del records(state)[key]
         if state.global_step > 0:
             self._resume(state, control, kwargs["model"])
 
@@ -128,7 +135,7 @@ class EarlyStopping(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Decide, and keep the weights when they are the best so far."""
-        if self._watch is None or self._stopped_before:
+        if self._watch is None or self._idle:
             return
         if not self._watch.completes(kwargs["metrics"], state.global_step):
             return
@@ -155,12 +162,11 @@ class EarlyStopping(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Ask for an evaluation when a budget is spent; undo the step that a stopped run cannot be kept from."""
-        if self._loaded:
-            self._loaded.restore()
-            control.should_save = control.should_evaluate = False
+        if self._idle:
+            self._idle.undo(control)
         elif self._watch:
             self._book.on_step_end(state)
-            if self._book.spent(state, budgets(self.rule)):
+            if self._book.spent(state):
                 control.should_evaluate = True
             if self._keeper:
                 self._keeper.before_save(state, control)
@@ -169,8 +175,8 @@ class EarlyStopping(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Neither save nor evaluate after that one step."""
-        if self._stopped_before:
-            control.should_save = control.should_evaluate = False
+        if self._idle:
+            self._idle.skip(control)
         elif self._keeper:
             self._keeper.before_save(state, control)
 
@@ -215,13 +221,11 @@ class EarlyStopping(TrainerCallback):
             best = judgement.best
             self._keeper.find(state, best.step, f"{self.rule.monitor}={best.value:.6g}")
         if judgement.stop and self.train_on:
-            self._after = _records(state).setdefault(_TRAINED_ON, {})[self._key] = state.global_step
+            self._after = records(state).setdefault(_TRAINED_ON, {})[self._key] = state.global_step
             say(state, f"This run had stopped and trains on from step {state.global_step}, as train_on=True asks.")
         elif judgement.stop:
-            self._stopped_before = control.should_training_stop = True
-            # The Trainer's loop makes one step before it looks.
-            self._loaded = BestWeights(model)
-            self._loaded.keep()
+            control.should_training_stop = True
+            self._idle = IdleStep(model)
             say(state, f"This run has stopped already and does not train on. {reason(self.rule, judgement)}")
 
     @property
@@ -235,7 +239,7 @@ class EarlyStopping(TrainerCallback):
         found = record(self.rule, judgement)
         found |= {"wall_seconds": round(seconds, 3), "restored_best_weights": restored}
         found |= {"trained_on_after": self._after} if self._after else {}
-        _records(state)[self._key] = found
+        records(state)[self._key] = found
         return found
 
     def _tell(self, found: dict[str, Any]) -> None:
@@ -244,7 +248,3 @@ class EarlyStopping(TrainerCallback):
         self._host.track(
             {f"early_stopping_{name}": found[name] for name in numbers}, {"early_stopping_reason": found["reason"]}
         )
-
-
-def _records(state: TrainerState) -> dict[str, Any]:
-    return cast("dict[str, Any]", state.stateful_callbacks)

@@ -4,7 +4,7 @@ import logging
 import sys
 from collections.abc import Mapping
 from types import FrameType
-from typing import Any
+from typing import Any, cast
 from weakref import ref
 
 from transformers import Trainer, TrainerCallback, TrainerState
@@ -12,7 +12,7 @@ from transformers.integrations import integration_utils
 
 from hf_strategies.trainer.model_card import put_on_card
 
-__all__ = ["Host", "find_trainer", "say"]
+__all__ = ["Host", "find_trainer", "records", "say"]
 
 # Its lines go out at warning level: that is what a script shows which configures no logging.
 logger = logging.getLogger(__name__)
@@ -24,6 +24,11 @@ def say(state: TrainerState, line: str) -> None:
     """Say one line on the console, in the main process."""
     if state.is_world_process_zero:
         logger.warning(line)
+
+
+def records(state: TrainerState) -> dict[str, Any]:
+    """What callbacks have put down in the state, and so in `trainer_state.json`."""
+    return cast("dict[str, Any]", state.stateful_callbacks)
 
 
 def find_trainer(callback: TrainerCallback) -> Trainer | None:

@@ -3,10 +3,12 @@
 import time
 from collections.abc import Sequence
 from typing import Any, cast
+from weakref import ref
 
-from transformers import TrainerState
+from transformers import Trainer, TrainerState
 
 from hf_strategies.stopping.history import Meters
+from hf_strategies.trainer.host import records
 from hf_strategies.trainer.ranks import from_rank_zero
 
 __all__ = ["MeterBook"]
@@ -18,21 +20,26 @@ _CHECK_EVERY = 1.0  # seconds between two looks at the clock, which all processe
 class MeterBook:
     """Writes down at each evaluation what training has used up, and tells when a budget is spent.
 
-    The book is in `state.stateful_callbacks`, and so in `trainer_state.json`: a resumed run goes on counting. All
-    processes follow the first one's clock. To be made in `on_train_begin`.
+    The book is in `state.stateful_callbacks`, and so in `trainer_state.json`: a resumed run goes on counting, and
+    does not tell again what was spent before. All processes follow the first one's clock. To be made in
+    `on_train_begin`, with the budgets: each a meter ("seconds", "flos", "tokens") and how much of it.
     """
 
-    def __init__(self, state: TrainerState) -> None:
+    def __init__(self, state: TrainerState, limits: Sequence[tuple[str, float]], trainer: Trainer | None) -> None:
         if state.global_step == 0:
-            _callbacks(state).pop(_KEY, None)
+            records(state).pop(_KEY, None)
+        self._limits, self._trainer = limits, ref(trainer) if trainer else None
         self._before = float(self._book(state).get("elapsed", 0.0))
         self._start = time.monotonic()
         self._last, self._next_look = (self._start, state.global_step), state.global_step + 1
-        self._asked: set[tuple[str, float]] = set()
+        written = self._book(state)["meters"]
+        self._asked = {
+            (meter, limit) for meter, limit in limits if max(written.get(meter, {}).values(), default=0.0) >= limit
+        }
 
     def stamp(self, state: TrainerState) -> float:
         """Write down what is used up at this step; return the seconds. Every process has to call this."""
-        used = {"seconds": self.seconds, "flos": float(state.total_flos), "tokens": _tokens(state)}
+        used = {"seconds": self.seconds, "flos": self._flos(state), "tokens": _tokens(state)}
         used = from_rank_zero(used)
         book = self._book(state)
         book["elapsed"] = used["seconds"]
@@ -48,15 +55,15 @@ class MeterBook:
         """What was written down so far."""
         return cast(Meters, self._book(state)["meters"])
 
-    def spent(self, state: TrainerState, limits: Sequence[tuple[str, float]]) -> bool:
+    def spent(self, state: TrainerState) -> bool:
         """Whether a budget is spent for the first time; every process has to call this after every step.
 
         The clock differs between processes: they look at the first one's, all at the same step, about once a
-        second, because the look is a message between them.
+        second, because the look is a message between them. Operations are summed up over them at every step, so
+        that a resumed run counts alike.
         """
-        meters = {meter for meter, _ in limits}
-        used = {meter: self._used(meter, state) for meter in sorted(meters)}
-        found = {(meter, limit) for meter, limit in limits if (now := used[meter]) is not None and now >= limit}
+        used = {meter: self._used(meter, state) for meter in sorted({meter for meter, _ in self._limits})}
+        found = {(meter, limit) for meter, limit in self._limits if (now := used[meter]) is not None and now >= limit}
         new, self._asked = found - self._asked, self._asked | found
         return bool(new)
 
@@ -68,7 +75,14 @@ class MeterBook:
     def _used(self, meter: str, state: TrainerState) -> float | None:
         if meter == "seconds":
             return self._common_seconds(state)
-        return float(state.total_flos) if meter == "flos" else _tokens(state)
+        return self._flos(state) if meter == "flos" else _tokens(state)
+
+    def _flos(self, state: TrainerState) -> float:
+        # The Trainer adds them up when it logs or saves only.
+        trainer = self._trainer() if self._trainer else None
+        if trainer and any(meter == "flos" for meter, _ in self._limits):
+            trainer.store_flos()
+        return float(state.total_flos)
 
     def _common_seconds(self, state: TrainerState) -> float | None:
         if state.global_step < self._next_look:
@@ -80,12 +94,8 @@ class MeterBook:
         return seconds
 
     def _book(self, state: TrainerState) -> dict[str, Any]:
-        return cast("dict[str, Any]", _callbacks(state).setdefault(_KEY, {"elapsed": 0.0, "meters": {}}))
+        return cast("dict[str, Any]", records(state).setdefault(_KEY, {"elapsed": 0.0, "meters": {}}))
 
 
 def _tokens(state: TrainerState) -> float:
     return float(state.num_input_tokens_seen)
-
-
-def _callbacks(state: TrainerState) -> dict[str, Any]:
-    return cast("dict[str, Any]", state.stateful_callbacks)

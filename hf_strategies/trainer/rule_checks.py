@@ -4,17 +4,16 @@ import hashlib
 from urllib.parse import quote
 
 from torch import nn
-from transformers import TrainerState, TrainingArguments
+from transformers import Trainer, TrainerState, TrainingArguments
 from transformers.trainer_utils import IntervalStrategy
 
 from hf_strategies.errors import StrategyError, did_you_mean
 from hf_strategies.stopping import Judgement, StoppingRule
-from hf_strategies.stopping.budgets import BUDGETS
 from hf_strategies.stopping.criteria_table import CRITERIA
 from hf_strategies.stopping.expression import calls
 from hf_strategies.trainer.best_keeper import WHERE
 
-__all__ = ["budgets", "check_logged", "check_needs", "keeper_name", "read_place", "read_rule"]
+__all__ = ["check_logged", "check_needs", "keeper_name", "read_place", "read_rule", "read_switch"]
 
 
 def read_rule(
@@ -40,7 +39,9 @@ def read_rule(
     return StoppingRule.read(monitor, stop_when, mode, **settings)
 
 
-def check_needs(rule: StoppingRule, args: TrainingArguments, state: TrainerState, model: nn.Module) -> None:
+def check_needs(
+    rule: StoppingRule, args: TrainingArguments, state: TrainerState, model: nn.Module, trainer: Trainer | None
+) -> None:
     """Raise `StrategyError` if the training does not log or count what a criterion looks at."""
     needs_loss = [call.criterion.name for call in calls(rule.condition) if call.criterion.needs_train_loss]
     if needs_loss and _logs_too_seldom(args, state):
@@ -58,6 +59,15 @@ def check_needs(rule: StoppingRule, args: TrainingArguments, state: TrainerState
             f"flop_budget: {type(model).__name__} has no num_parameters(), with which the Trainer counts: take"
             " time_budget, or a model of transformers"
         )
+    if "flos" in rule.meters and trainer is None:
+        raise StrategyError("flop_budget: only a Trainer counts operations, and none was found: take time_budget")
+
+
+def read_switch(name: str, value: object) -> bool:
+    """Check a yes or no: a text such as "no" would count as yes."""
+    if not isinstance(value, bool):
+        raise StrategyError(f"{name}={value!r} is neither True nor False: give one of them")
+    return value
 
 
 def check_logged(judgement: Judgement, state: TrainerState) -> None:
@@ -69,19 +79,9 @@ def check_logged(judgement: Judgement, state: TrainerState) -> None:
         )
 
 
-def budgets(rule: StoppingRule) -> list[tuple[str, float]]:
-    """Return all budgets of a rule: the meter ("seconds", "flos", "tokens") and how much of it.
-
-    >>> budgets(StoppingRule.read("loss", "time_budget('2h') or time_budget(60) and patience(3)"))
-    [('seconds', 7200.0), ('seconds', 60.0)]
-    """
-    found = [call for call in calls(rule.condition) if call.criterion.name in BUDGETS]
-    return [(BUDGETS[call.criterion.name], float(call.parameters["limit"])) for call in found]
-
-
 def read_place(name: str, value: str) -> str:
     """Check where the best weights shall be kept."""
-    if value not in WHERE:
+    if not isinstance(value, str) or value not in WHERE:
         raise StrategyError(f"{name}={value!r} is no place for the best weights: {did_you_mean(str(value), WHERE)}")
     return value
 

@@ -82,8 +82,11 @@ class EarlyStoppingArguments(BestWeightsArguments):
         default=False, metadata={"help": "Let a run that has stopped train on when it is resumed."}
     )
 
-    def early_stopping(self) -> EarlyStopping | None:
-        """Return the callback, None when it is not asked for; raises `StrategyError` for a bad value."""
+    def early_stopping(self, restores: bool = True) -> EarlyStopping | None:
+        """Return the callback, None when it is not asked for; raises `StrategyError` for a bad value.
+
+        It does not restore weights unless it ``restores``: another callback may have to.
+        """
         if self.early_stopping_patience is None and self.early_stopping_when is None:
             refuse_idle(self, "early_stopping_patience", ("early_stopping_",))
             return None
@@ -92,7 +95,7 @@ class EarlyStoppingArguments(BestWeightsArguments):
             patience=self.early_stopping_patience,
             min_delta=self.early_stopping_min_delta,
             mode=self.early_stopping_mode,
-            restore_best_weights=self.restore_best_weights,
+            restore_best_weights=self.restore_best_weights if restores else False,
             stop_when=self.early_stopping_when,
             relative_delta=self.early_stopping_relative_delta,
             z=self.early_stopping_z,
@@ -109,5 +112,6 @@ def refuse_idle(arguments: object, switch: str, prefixes: tuple[str, ...]) -> No
     """Raise `StrategyError` for settings that nothing would read, since ``switch`` is not set."""
     for row in fields(arguments):  # type: ignore[arg-type]
         given = getattr(arguments, row.name)
-        if row.name.startswith(prefixes) and given != row.default:
+        # From YAML a number may come for a default that is a text.
+        if row.name.startswith(prefixes) and str(given) != str(row.default):
             raise StrategyError(f"{row.name}={given!r} has no effect without {switch}: set that too")

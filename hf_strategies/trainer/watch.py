@@ -41,11 +41,11 @@ class MetricWatch:
         if step != self._step:
             self._step, self._come = step, set()
         before = set(self._names) <= self._come
-        # As in the log: what is no number is no evaluation.
-        numbers = {key for key, value in metrics.items() if _is_number(value)}
+        # As in the log: what is no number is no evaluation. A metric may be there on some processes only.
+        numbers = from_rank_zero({key for key, value in metrics.items() if _is_number(value)})
         self._come |= numbers
         self._ever |= {key for key in numbers if key.startswith("eval_")}
-        return from_rank_zero(not before and set(self._names) <= self._come)
+        return not before and set(self._names) <= self._come
 
     def refuse_unknown(self) -> None:
         """Raise `StrategyError` if there were evaluations and none had one of the names.

@@ -9,7 +9,7 @@ from transformers.trainer_utils import IntervalStrategy
 
 from hf_strategies.recipes.text_classification import main
 from hf_strategies.report.run import RunReport
-from hf_strategies.trainer.leaving import leave_process_group
+from hf_strategies.trainer.leaving import leave
 
 
 def report(flags: list[str]) -> dict[str, object]:
@@ -32,4 +32,4 @@ def report(flags: list[str]) -> dict[str, object]:
 if __name__ == "__main__":
     file = Path(sys.argv[1])
     file.with_suffix(f".{PartialState(cpu=True).process_index}.json").write_text(json.dumps(report(sys.argv[2:])))
-    leave_process_group()
+    leave()

@@ -34,7 +34,6 @@ def run(folder: Path, name: str, processes: int, flags: list[str]) -> list[dict[
     environment |= {"PYTHONPATH": str(Path(__file__).resolve().parents[2])}
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
-    assert "threads of gloo are left" not in done.stderr
     return [json.loads((folder / f"{name}.{rank}.json").read_text()) for rank in range(processes)]
 
 

@@ -77,6 +77,30 @@ def test_two_evaluations_at_one_step_count_once_and_the_first_of_them() -> None:
     assert RunReport.of_state(twice).evaluations == RunReport.of_state(state()).evaluations
 
 
+def test_the_evaluation_of_the_final_model_is_no_evaluation_of_the_run() -> None:
+    final = state(RECORD)
+    final["log_history"][-1] = {"step": 35, "epoch": 3.5, "train_loss": 0.5, "train_runtime": 10.0}
+    final["log_history"].append(evaluation(35, 0.5, 0.75))
+    assert RunReport.of_state(final).evaluations == RunReport.of_state(state()).evaluations
+
+
+@pytest.mark.parametrize("stopped", [True, False])
+def test_the_one_step_of_a_finished_run_that_was_resumed_is_not_shown(stopped: bool) -> None:
+    cooled = {"phase": "over", "trigger": "plateau", "cooldown_start": 20, "cooldown_end": 30, "drops": []}
+    resumed = state()
+    resumed["log_history"][-1:] = [
+        {"step": 31, "epoch": 3.1, "loss": 0.5, "learning_rate": 0.0},
+        {"step": 31, "epoch": 3.1, "train_loss": 0.5, "train_runtime": 1.0},
+        evaluation(31, 0.5, 0.75),
+    ]
+    ended = {"stopped": stopped, "stop_step": 30 if stopped else None}
+    resumed["stateful_callbacks"]["PlateauCooldown(eval_accuracy, patience(1))"] = RECORD | cooled | ended
+    report = RunReport.of_state(resumed)
+    lines = [line[0] for line in printed(evaluation_table(report)) if line[-1].endswith(("cooldown", "starts"))]
+    assert lines == ["20", "30"]
+    assert report.learning_rates == RunReport.of_state(state()).learning_rates
+
+
 def test_learning_rates_are_the_logged_ones_with_their_steps() -> None:
     assert RunReport.of_state(state()).learning_rates == [(5, 10 * 1e-5), (15, 20 * 1e-5), (25, 30 * 1e-5)]
 

@@ -152,6 +152,10 @@ LEVELS: list[Case] = [
     # twice a negative training loss means nothing
     ("generalisation_gap(ratio=2)", [-1.0, -1.5], {"columns": {"train_loss": [-1.0, -2.0]}}, None, 1),
     ("time_budget('1.5min')", [1.0, 1.0], {"columns": {"seconds": [89.0, 90.0]}}, 1, 0),
+    # what was not recorded spends nothing: neither before the first record nor later
+    ("time_budget(5)", [1.0, 1.0, 1.0], {"columns": {"seconds": [None, 4.0, 5.0]}}, 2, 0),
+    ("time_budget(5)", [1.0, 1.0, 1.0], {"columns": {"seconds": [4.0, None, 5.0]}}, 2, 0),
+    ("time_budget(5) or patience(2)", [1.0, 1.0, 1.0], {"columns": {}}, 2, 0),
     ("flop_budget(1e15)", [1.0, 1.0], {"columns": {"flos": [1e14, 2e15]}}, 1, 0),
     ("token_budget(500)", [1.0, 1.0], {"columns": {"tokens": [499, 501]}}, 1, 0),
 ]

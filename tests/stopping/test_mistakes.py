@@ -174,8 +174,6 @@ def test_the_generalisation_gap_of_a_metric_that_rises_is_refused_before_trainin
         ("patience(2)", {"z": 2, "samples": 9}, ("samples=9", "eval_value is 2", "return it as 'value_stderr'")),
         ("patience(2)", {"z": 2, "columns": {"stderr": [math.nan] * 2}}, ("eval_value_stderr=nan at step 1",)),
         ("patience(2)", {"z": 2, "columns": {"stderr": [-1.0] * 2}}, ("is no standard error", "of at least 0")),
-        ("time_budget(5)", {}, ("a budget of 5 seconds cannot be judged", "at step 1 is not recorded")),
-        ("token_budget(5)", {}, ("a budget of 5 tokens cannot be judged",)),
     ],
 )
 def test_what_a_history_lacks_is_told(stop_when: str, settings: dict[str, Any], words: tuple[str, ...]) -> None:
@@ -184,10 +182,33 @@ def test_what_a_history_lacks_is_told(stop_when: str, settings: dict[str, Any], 
     told(mistake, *words)
 
 
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({}, ("z=2 needs the standard error of eval_value", "return it as 'value_stderr'")),
+        ({"samples": 9}, ("samples=9", "eval_value is 2", "return it as 'value_stderr'")),
+        ({"columns": {"stderr": [math.nan]}}, ("eval_value_stderr=nan at step 1",)),
+    ],
+)
+@pytest.mark.parametrize("stop_when", ["patience(2)", "target(0.5)"])  # the second only has it for the best
+def test_what_the_standard_error_lacks_is_told_at_the_first_evaluation(
+    stop_when: str, settings: dict[str, Any], words: tuple[str, ...]
+) -> None:
+    with pytest.raises(StrategyError) as mistake:
+        judged([2.0], stop_when, z=2, **settings)
+    told(mistake, *words)
+
+
+def test_a_value_that_is_not_finite_needs_no_standard_error() -> None:
+    assert judged([math.nan, math.inf], "patience(3)", z=2).best_index is None
+    assert judged([math.nan, 0.5], "patience(3)", z=2, samples=9).best_index == 1
+    assert judged([2.0], "patience(3)").best_index == 0  # nor does any without z
+
+
 def test_an_expression_has_no_standard_error() -> None:
     rule = StoppingRule.read("f1 + accuracy", z=1)
     with pytest.raises(StrategyError, match="watch a single metric, because an expression has none"):
-        rule.judge([{"eval_f1": 0.5, "eval_accuracy": 0.5, "step": step} for step in (1, 2)])
+        rule.judge([{"eval_f1": 0.5, "eval_accuracy": 0.5, "step": 1}])
 
 
 @pytest.mark.parametrize("value", ["high", None, [1.0]])
@@ -206,3 +227,10 @@ def test_bare_values_have_no_other_metric() -> None:
 def test_a_standard_error_of_too_few_is_told(results: list[float]) -> None:
     with pytest.raises(StrategyError, match=f"results has {len(results)} value.*takes 2 or more"):
         standard_error(results)
+
+
+def test_bare_values_have_no_budget() -> None:
+    with pytest.raises(
+        StrategyError, match=r"stop_when='time_budget\(5\)' has a budget, and there are only the bare"
+    ):
+        verdict([2.0, 1.0], "time_budget(5)")

@@ -142,6 +142,92 @@ def test_a_budget_is_replayed_from_the_meters_that_the_run_recorded() -> None:
     assert found.stop.step == 20
 
 
+def test_a_budget_counts_from_the_first_evaluation_at_which_its_use_was_recorded() -> None:
+    # as of a run that was resumed with a callback that records it
+    run = PastRun("a", past_run(LOSSES[:4]).log_history, 40, 40, {"seconds": {"30": 9.0, "40": 12.0}})
+    found = outcome(run, stop_when="time_budget(10)")
+    assert (found.stop and found.stop.step) == 40
+    assert outcome(run, stop_when="time_budget(13)").stop is None
+
+
+@pytest.mark.parametrize(
+    ("meters", "stop_when", "amount"),
+    [
+        (None, "time_budget(5)", "5 seconds"),
+        ({"seconds": {}}, "patience(1) or time_budget('1min')", "60 seconds"),
+        ({"seconds": {"10": 1.0}}, "flop_budget(1e9)", r"1e\+09 flos"),
+        ({"seconds": {"10": 1.0}, "tokens": {"10": 0.0, "20": 0.0}}, "token_budget(7)", "7 tokens"),  # not counted
+    ],
+)
+def test_a_budget_of_which_a_run_recorded_no_use_is_refused(meters: Any, stop_when: str, amount: str) -> None:
+    run = PastRun("a", past_run().log_history, 70, 70, meters)
+    words = rf"^a, stop_when=.*: a budget of {amount} cannot be judged.*: replay it without the budget$"
+    with pytest.raises(StrategyError, match=words):
+        outcome(run, stop_when=stop_when)
+    assert outcome(run, patience=1).stop is not None
+
+
+# What a state holds besides training
+
+
+def state_of(*entries: dict[str, Any], steps: int, **records: dict[str, Any]) -> dict[str, Any]:
+    """What `trainer_state.json` holds; ``records`` by the callback's class."""
+    callbacks = {f"{name}(eval_loss, patience(1))": record for name, record in records.items()}
+    return {"log_history": list(entries), "global_step": steps, "max_steps": 100, "stateful_callbacks": callbacks}
+
+
+def evaluated(*steps: int) -> list[dict[str, Any]]:
+    return [{"eval_loss": 1 / step, "step": step} for step in steps]
+
+
+def ended(step: int) -> dict[str, Any]:
+    return {"train_runtime": 1.0, "train_loss": 0.5, "step": step}
+
+
+@pytest.mark.parametrize(
+    ("log", "steps"),
+    [
+        ([*evaluated(10, 20), {"loss": 1.0, "step": 25}, ended(25), *evaluated(25)], [10, 20]),
+        # resumed after it had ended: what comes at a later step is training again
+        ([*evaluated(10), ended(15), *evaluated(15, 20, 30), ended(35), *evaluated(35)], [10, 20, 30]),
+        ([*evaluated(10), ended(15), *evaluated(15, 20)], [10, 20]),  # and not ended yet
+        ([*evaluated(10), ended(15), *evaluated(15), ended(15), *evaluated(15)], [10]),
+        (evaluated(10, 20), [10, 20]),
+    ],
+)
+def test_the_evaluation_of_the_final_model_is_none_of_training(log: list[dict[str, Any]], steps: list[int]) -> None:
+    run = PastRun.of_state("a", state_of(*log, steps=log[-1]["step"]))
+    assert [entry["step"] for entry in run.log_history if "eval_loss" in entry] == steps
+    assert run.steps == log[-1]["step"]
+
+
+STOPPED = {"stopped": True, "stop_step": 30}
+COOLED = {"phase": "over", "stopped": False, "stop_step": None, "cooldown_start": 20, "cooldown_end": 30}
+
+
+@pytest.mark.parametrize(
+    "records",
+    [{"EarlyStopping": STOPPED}, {"PlateauCooldown": COOLED}, {"PlateauCooldown": COOLED | STOPPED}],
+    ids=["stopped", "cooled down to the budget", "cooled down"],
+)
+@pytest.mark.parametrize(("made", "end"), [(30, 30), (31, 30), (40, 40)])  # 40: trained on without the callback
+def test_the_one_step_of_a_run_that_had_ended_and_was_resumed_is_none_of_training(
+    records: dict[str, Any], made: int, end: int
+) -> None:
+    log = [*evaluated(10, 20, 30), {"loss": 1.0, "step": made}, ended(made), *evaluated(made)]
+    run = PastRun.of_state("a", state_of(*log, steps=made, **records))
+    assert run.steps == end
+    assert max(entry["step"] for entry in run.log_history) == end
+    assert [entry["step"] for entry in run.log_history if "eval_loss" in entry] == [10, 20, 30]
+
+
+@pytest.mark.parametrize(
+    "records", [{"Others": STOPPED}, {"EarlyStopping": STOPPED | {"stopped": False, "stop_step": None}}]
+)
+def test_a_run_that_no_callback_has_ended_ends_with_its_last_step(records: dict[str, Any]) -> None:
+    assert PastRun.of_state("a", state_of(*evaluated(10, 20, 30), steps=31, **records)).steps == 31
+
+
 def test_the_grid_is_the_product_and_the_last_list_varies_fastest() -> None:
     settings = grid("loss", min_delta=[0, 0.1], patience=[1, "2ep"], smoothing=[None, "median(3)"])
     assert [list(setting.values.values()) for setting in settings] == [
@@ -311,3 +397,21 @@ def test_a_replay_of_a_whole_run_agrees_with_a_live_run_that_stops(patience: int
         assert (found.kept.step, found.kept.value) == (record["best_step"], record["best_value"])
         assert (found.stop and found.stop.step) == record["stop_step"]
         assert (record["stop_step"] or 24) == live.state.global_step
+
+
+def test_a_finished_run_that_was_resumed_and_evaluated_is_replayed_as_it_was(make_trainer: Any) -> None:
+    from hf_strategies import EarlyStopping
+
+    scores = [0.1, 0.5, 0.4, 0.6]
+    options = {"eval_strategy": "steps", "eval_steps": 3, "max_steps": 24, "save_strategy": "steps", "save_steps": 3}
+    runs = []
+    for resume in (False, True):
+        callbacks = [EarlyStopping("score", patience=1, mode="max")]
+        trainer = make_trainer(scores, callbacks=callbacks, **options)
+        trainer.train(resume_from_checkpoint=resume)
+        trainer.evaluate()
+        runs.append(PastRun.of_state("a", vars(trainer.state)))
+    whole, again = runs
+    assert whole.steps == again.steps == 9
+    found = [outcome(run, "score", "max", patience=9) for run in runs]
+    assert [[each.step for each in one.judgement.history] for one in found] == [[3, 6, 9]] * 2

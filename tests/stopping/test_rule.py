@@ -96,7 +96,7 @@ def test_the_settings_name_all_that_was_given() -> None:
     assert str(rule) == "ema(0.3)[eval_accuracy], target(0.95), z=1.5, samples=99, start_from='2ep'"
 
 
-def test_the_least_of_several_budgets_is_the_limit() -> None:
+def test_every_budget_of_a_rule_is_known() -> None:
     rule = StoppingRule.read("loss", "time_budget('1h') or time_budget('30min') or token_budget(5)")
-    assert rule.meters == ("seconds", "tokens")
-    assert (rule.limit("seconds"), rule.limit("tokens")) == (1800.0, 5.0)
+    assert rule.meters == {"seconds", "tokens"}
+    assert rule.budgets == [("seconds", 3600.0), ("seconds", 1800.0), ("tokens", 5.0)]

@@ -20,7 +20,7 @@ from transformers import (
 
 from hf_strategies.trainer.depth import parameter_depths
 from hf_strategies.trainer.layer_decay import LayerDecayArguments
-from hf_strategies.trainer.leaving import leave_process_group
+from hf_strategies.trainer.leaving import leave
 from hf_strategies.trainer.unfreezing import GradualUnfreezing
 
 SIZES: dict[str, Any] = {
@@ -145,4 +145,4 @@ if __name__ == "__main__":
     file = Path(sys.argv[1])
     found = report(file.with_suffix(""), json.loads(sys.argv[2]))
     file.with_suffix(f".{PartialState().process_index}.json").write_text(json.dumps(found))
-    leave_process_group()
+    leave()

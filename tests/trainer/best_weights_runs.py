@@ -20,7 +20,7 @@ from torch.distributed.tensor import DTensor
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
 from hf_strategies.trainer.best_keeper import BestKeeper
-from hf_strategies.trainer.leaving import leave_process_group
+from hf_strategies.trainer.leaving import leave
 from tests.trainer.bert_runs import bert, examples
 
 SCORES = [0.5, 0.6, 0.8, 0.7, 0.75, 0.7, 0.6]  # best at step 3
@@ -247,4 +247,4 @@ if __name__ == "__main__":
     state = PartialState()
     found |= {"world_size": state.num_processes}
     (folder / f"rank{state.process_index}.json").write_text(json.dumps(found))
-    leave_process_group()
+    leave()

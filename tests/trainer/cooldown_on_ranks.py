@@ -13,7 +13,7 @@ import torch
 from accelerate import PartialState
 
 from hf_strategies import PlateauCooldown
-from hf_strategies.trainer.leaving import leave_process_group
+from hf_strategies.trainer.leaving import leave
 from tests.tiny import flat, learning_rates, tiny_trainer
 
 # patience 3 is used up at step 6; the cooldown ends at step 9
@@ -66,4 +66,4 @@ if __name__ == "__main__":
     rank = state.process_index
     found = {name: run(folder, rank, name) for name in NAMES}
     (folder / f"rank{rank}.json").write_text(json.dumps({"world_size": state.num_processes, "found": found}))
-    leave_process_group()
+    leave()

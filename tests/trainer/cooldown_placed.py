@@ -9,7 +9,7 @@ from accelerate import PartialState
 from transformers import TrainerCallback
 
 from hf_strategies import PlateauCooldown
-from hf_strategies.trainer.leaving import leave_process_group
+from hf_strategies.trainer.leaving import leave
 from hf_strategies.trainer.optimizer_pieces import OptimizerPieces
 from tests.tiny import learning_rates
 from tests.trainer.best_weights_runs import (
@@ -62,4 +62,4 @@ if __name__ == "__main__":
     state = PartialState()
     found |= {"world_size": state.num_processes}
     (folder / f"rank{state.process_index}.json").write_text(json.dumps(found))
-    leave_process_group()
+    leave()

@@ -8,7 +8,7 @@ from accelerate import PartialState
 
 import hf_strategies.auto  # noqa: F401
 from hf_strategies import SCHEDULES
-from hf_strategies.trainer.leaving import leave_process_group
+from hf_strategies.trainer.leaving import leave
 from tests.tiny import learning_rates, tiny_trainer
 
 PHASES = {"phases": [{"shape": "linear", "length": 0.5, "start": 0, "end": 1}, {"shape": "cosine"}]}
@@ -33,4 +33,4 @@ if __name__ == "__main__":
     state = PartialState(cpu=True)
     found = {"world_size": state.num_processes, "rates": {name: rates(name, folder / "out") for name in SCHEDULES}}
     (folder / f"rank{state.process_index}.json").write_text(json.dumps(found))
-    leave_process_group()
+    leave()

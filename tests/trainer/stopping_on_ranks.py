@@ -12,7 +12,7 @@ from transformers import TrainerCallback
 
 from hf_strategies import EarlyStopping
 from hf_strategies.trainer import meters
-from hf_strategies.trainer.leaving import leave_process_group
+from hf_strategies.trainer.leaving import leave
 from tests.tiny import flat, tiny_trainer
 
 STEPS = 12
@@ -91,4 +91,4 @@ if __name__ == "__main__":
     state = PartialState(cpu=True)
     found = {"world_size": state.num_processes, "runs": runs(folder, state.process_index)}
     (folder / f"rank{state.process_index}.json").write_text(json.dumps(found))
-    leave_process_group()
+    leave()

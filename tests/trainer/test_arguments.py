@@ -36,7 +36,7 @@ def test_flags_become_callbacks() -> None:
     rule = stopping.rule
     assert str(rule) == "eval_score, patience(3), min_delta=0.001"
     assert rule.watched.mode == "max"
-    assert stopping.restore_best_weights is False
+    assert stopping.restores is None
 
 
 @pytest.mark.parametrize(
@@ -50,6 +50,10 @@ def test_flags_become_callbacks() -> None:
             "patience=2 and stop_when='target.1.' are both given",
         ),
         ({"early_stopping_when": "target(1)", "best_weights_in": "ram"}, "weights_in='ram' is no place"),
+        (
+            {"early_stopping_patience": 2, "restore_best_weights": "no"},
+            "restore_best_weights='no' is neither True nor",
+        ),
         ({"early_stopping_patience": 2, "early_stopping_monitor": "my_score"}, "monitor='my_score': no telling"),
         (
             {"early_stopping_min_delta": 0.1},
@@ -110,3 +114,15 @@ def test_the_flags_of_a_plateau_cooldown_become_its_callback() -> None:
 def test_a_setting_of_a_cooldown_that_nobody_asked_for_is_told() -> None:
     with pytest.raises(StrategyError, match="plateau_cooldown_stages=2 has no effect without plateau_cooldown_pat"):
         StrategyArguments(plateau_cooldown_stages=2)
+
+
+def test_beside_a_cooldown_early_stopping_restores_nothing() -> None:
+    cooldown, stopping = parsed(
+        "--plateau_cooldown_patience", "2", "--early_stopping_when", "time_budget('2h')"
+    ).callbacks()
+    assert isinstance(stopping, EarlyStopping)
+    assert (cooldown.restores is None, stopping.restores) == (False, None)
+
+
+def test_a_default_that_comes_as_a_number_is_still_a_default() -> None:
+    assert StrategyArguments(early_stopping_start_from=0).callbacks() == []  # type: ignore[arg-type]

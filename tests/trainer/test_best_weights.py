@@ -336,9 +336,11 @@ def test_on_disk_the_best_checkpoint_is_kept_from_the_limit_and_the_one_before_i
     assert "best.safetensors" not in files  # what the Trainer saved is enough
 
 
-def test_on_disk_the_kept_checkpoint_is_no_second_copy(tmp_path: Path) -> None:
-    train(tmp_path, "disk", **EACH)
+@pytest.mark.parametrize("optimizer", [False, True])
+def test_on_disk_the_kept_checkpoint_is_no_second_copy(tmp_path: Path, optimizer: bool) -> None:
+    trainer_of(tmp_path, [KeepBest("disk", optimizer=optimizer)], **EACH).train()
     kept, saved = tmp_path / "_best" / "checkpoint-3", tmp_path / "checkpoint-3"
+    assert (saved / "best.safetensors").is_file() is optimizer
     for file in saved.iterdir():
         assert (kept / file.name).samefile(file)
 
@@ -395,15 +397,32 @@ def test_a_kept_checkpoint_of_another_run_is_not_taken(tmp_path: Path, caplog: p
     assert keep.restored is False
 
 
-def test_the_best_of_before_a_later_one_is_found_among_the_trainer_s_checkpoints(tmp_path: Path) -> None:
-    scores = [0.5, 0.4, 0.6]
-    _, _, at = train(tmp_path, "disk", scores=scores, max_steps=3, **EACH)
+@with_peft
+@pytest.mark.parametrize("what", ["weights", "optimizer", "adapters"])  # the last two need one more file
+def test_the_best_of_before_a_later_one_is_found_among_the_trainer_s_checkpoints(tmp_path: Path, what: str) -> None:
+    make = lora if what == "adapters" else bert
+    scores, options = [0.5, 0.4, 0.6], EACH | {"max_steps": 3}
+    record, with_optimizer = Record(), what == "optimizer"
+    first = KeepBest("disk", optimizer=with_optimizer)
+    trainer_of(tmp_path, [first, record], scores, model=make(), **options).train()
     assert kept_checkpoints(tmp_path) == ["checkpoint-3"]
-    keep = KeepBest("disk")
-    trainer = trainer_of(tmp_path, [keep], [0.3], max_steps=3, **EACH)
+    keep = KeepBest("disk", optimizer=with_optimizer)
+    trainer = trainer_of(tmp_path, [keep], [0.3], model=make(), **options)
     trainer.train(resume_from_checkpoint=str(tmp_path / "checkpoint-2"))
-    assert digest(whole_weights(trainer.model)) == at[1]
+    assert keep.restored is True
+    assert digest(whole_weights(trainer.model)) == record.at[1] != record.at[2]
     assert "checkpoint-1" in kept_checkpoints(tmp_path)
+
+
+def test_from_the_best_of_before_a_later_one_it_goes_on_with_the_optimizer_s_state_of_then(tmp_path: Path) -> None:
+    record, options = Record(at_evaluation=False), EACH | {"max_steps": 4}
+    keep = KeepBest("disk", optimizer=True)
+    trainer_of(tmp_path, [keep, record], [0.5, 0.4, 0.6, 0.3], **options).train()
+    resumed = Record(at_evaluation=False)
+    keep = KeepBest("disk", optimizer=True, rewind_at=3)  # to step 1, the best as far as this run knows
+    trainer = trainer_of(tmp_path, [keep, resumed], [0.3] * 3, **options | {"max_steps": 5})
+    trainer.train(resume_from_checkpoint=str(tmp_path / "checkpoint-2"))
+    assert (resumed.at[3], resumed.at[4]) == (record.at[1], record.at[2])
 
 
 def test_the_kept_checkpoint_is_not_pushed_to_the_hub(tmp_path: Path) -> None:

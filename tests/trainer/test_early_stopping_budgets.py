@@ -75,8 +75,11 @@ def test_a_token_budget_stops_in_mid_epoch(tmp_path: Path) -> None:
     assert "training has seen 120 of 100 tokens" in record(trainer)["reason"]
 
 
-def test_a_flop_budget_stops_at_the_step_after_the_one_that_logs_it_as_spent(tmp_path: Path) -> None:
-    args = arguments(tmp_path, eval_strategy="epoch")
+@pytest.mark.parametrize("logging_steps", [1, 500])
+def test_a_flop_budget_stops_at_the_step_that_spends_it_however_seldom_it_is_logged(
+    tmp_path: Path, logging_steps: int
+) -> None:
+    args = arguments(tmp_path, eval_strategy="epoch", logging_steps=logging_steps)
     trainer, _ = bert_trainer(args)
     each = trainer.floating_point_ops({"input_ids": torch.ones(4, 6)})
     assert each == 6 * 24 * trainer.model.num_parameters(exclude_embeddings=True)
@@ -84,8 +87,8 @@ def test_a_flop_budget_stops_at_the_step_after_the_one_that_logs_it_as_spent(tmp
         args, callbacks=[stopping(monitor="loss", mode=None, stop_when=f"flop_budget({4.5 * each})")]
     )
     trainer.train()
-    assert trainer.state.global_step == 6
-    assert record(trainer)["stop_epoch"] == 1.5
+    assert trainer.state.global_step == 5
+    assert record(trainer)["stop_epoch"] == 1.25
 
 
 @pytest.mark.parametrize(

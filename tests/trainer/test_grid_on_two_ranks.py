@@ -16,7 +16,6 @@ def test_every_schedule_steps_once_per_update_on_both_ranks(tmp_path: Path, chec
     environment = os.environ | {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
     done = subprocess.run(command, cwd=checkout, env=environment, capture_output=True, text=True, timeout=500)
     assert done.returncode == 0, done.stderr[-3000:]
-    assert "threads of gloo are left" not in done.stderr
     for rank in (0, 1):
         found = json.loads((tmp_path / f"rank{rank}.json").read_text())
         assert found["world_size"] == 2

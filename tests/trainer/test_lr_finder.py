@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from transformers import Trainer, TrainerCallback, TrainingArguments, default_data_collator, set_seed
 
 from hf_strategies import StrategyError
-from hf_strategies.trainer.leaving import leave_process_group
+from hf_strategies.trainer.leaving import leave
 from hf_strategies.trainer.lr_finder import LRFinder, find_lr
 from tests.conftest import CHECKOUT
 from tests.tiny import flat, learning_rates, tiny_examples
@@ -626,4 +626,4 @@ def test_after_the_function_no_wrapper_of_ddp_is_left(ranks: list[dict[str, Any]
 if __name__ == "__main__":
     target = Path(sys.argv[1])
     (target / f"{os.environ['RANK']}.json").write_text(json.dumps(report(target)))
-    leave_process_group()
+    leave()

@@ -24,7 +24,6 @@ def ranks(tmp_path_factory: pytest.TempPathFactory) -> list[Runs]:
     checkout = Path(__file__).resolve().parents[2]
     done = subprocess.run(command, cwd=checkout, env=environment, capture_output=True, text=True, timeout=400)
     assert done.returncode == 0, done.stderr[-3000:]
-    assert "threads of gloo are left" not in done.stderr
     found = [json.loads((folder / f"rank{rank}.json").read_text()) for rank in (0, 1)]
     assert [each["world_size"] for each in found] == [2, 2]
     return [each["runs"] for each in found]
