@@ -26,8 +26,8 @@ def moments(count: int) -> Kills:
             ["step", chance.randint(1, STOP)],
             ["save", 2 * chance.randint(1, STOP // 2), chance.randint(0, 2)],
             ["evaluate", chance.randint(1, STOP)],
-            # In the first steps, which take as long as a moment: it may be anywhere in the training.
-            ["time", chance.randint(1, 3), round(0.03 * chance.random(), 4)],
+            # A share of a second after a step began: in it, in its evaluation or checkpoint, or in the next ones.
+            ["time", chance.randint(1, STOP - 2), round(0.03 * chance.random(), 4)],
         ]
         first = kinds[number % 4]
         found[f"{number}-{first[0]}"] = [first, ["step", STOP]] if number % 4 == 3 else [first]
