@@ -156,7 +156,7 @@ class PlateauCooldown(TrainerCallback):
     ) -> None:
         """Fail if the evaluations since the last step, of whatever sets, had no such metric."""
         if self._run and self._watch:
-            self._watch.refuse_unknown()
+            self._watch.refuse_unknown(state)
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -194,7 +194,7 @@ class PlateauCooldown(TrainerCallback):
         if run is None:
             return
         if self._watch:
-            self._watch.refuse_unknown()
+            self._watch.refuse_unknown(state)
         run.finish(state)
         if args.should_save and not state.is_hyper_param_search:
             state.save_to_json(str(Path(str(args.output_dir)) / TRAINER_STATE_NAME))

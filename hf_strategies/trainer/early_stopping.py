@@ -156,7 +156,7 @@ class EarlyStopping(TrainerCallback):
     ) -> None:
         """Fail if the evaluations since the last step, of whatever sets, had no such metric."""
         if self._watch:
-            self._watch.refuse_unknown()
+            self._watch.refuse_unknown(state)
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -196,7 +196,7 @@ class EarlyStopping(TrainerCallback):
         """Restore the best weights and write down how it ended."""
         watch, self._watch = self._watch, None
         if watch:
-            watch.refuse_unknown()
+            watch.refuse_unknown(state)
         judgement = self._judge(state)
         restored = bool(self._keeper and self._keeper.restore())
         if self._keeper and restored:

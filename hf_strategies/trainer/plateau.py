@@ -105,7 +105,7 @@ class ReduceOnPlateau(TrainerCallback):
     ) -> None:
         """Fail if the evaluations since the last step, of whatever sets, had no such metric."""
         if self._watch:
-            self._watch.refuse_unknown()
+            self._watch.refuse_unknown(state)
 
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any

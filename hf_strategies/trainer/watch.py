@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from accelerate.utils import DistributedType
-from transformers import TrainingArguments
+from transformers import TrainerState, TrainingArguments
 from transformers.trainer_utils import IntervalStrategy
 
 from hf_strategies.errors import StrategyError, did_you_mean
@@ -28,7 +28,7 @@ class MetricWatch:
                 f"{owner}(monitor={names[0]!r}) with eval_strategy='no' has nothing to watch: set"
                 " eval_strategy='epoch', or 'steps' with eval_steps"
             )
-        self._names = list(names)
+        self._names, self._args = list(names), args
         self._step, self._come = -1, set[str]()  # those of the step
         self._ever: set[str] = set()
 
@@ -47,15 +47,26 @@ class MetricWatch:
         self._ever |= {key for key in numbers if key.startswith("eval_")}
         return not before and set(self._names) <= self._come
 
-    def refuse_unknown(self) -> None:
-        """Raise `StrategyError` if there were evaluations and none had one of the names.
+    def refuse_unknown(self, state: TrainerState) -> None:
+        """Raise `StrategyError` if the Trainer has evaluated and one of the names never came.
 
-        Not to be called at the first that lacks it: with a dict of eval sets, each set has one of its own.
+        Not to be called at the first that lacks it: with a dict of eval sets, each set has one of its own. Before
+        the Trainer's own first evaluation, one of another set is nobody's mistake.
         """
+        if not self._is_due(state):
+            return
         for name in self._names:
             if self._ever and name not in self._ever:
                 near = did_you_mean(name, self._ever)
                 raise StrategyError(f"monitor={name!r} is not among the numbers that evaluate() returns: {near}")
+
+    def _is_due(self, state: TrainerState) -> bool:
+        if self._args.eval_on_start:
+            return True
+        delay = self._args.eval_delay or 0
+        if self._args.eval_strategy == IntervalStrategy.EPOCH:
+            return float(state.epoch or 0.0) >= max(1.0, delay) - 1e-9
+        return state.global_step >= max(state.eval_steps, delay)
 
 
 def _is_number(value: object) -> bool:

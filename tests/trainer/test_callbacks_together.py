@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import Trainer
+from transformers import Trainer, TrainerCallback
 
 from hf_strategies import EarlyStopping, PlateauCooldown, StrategyError
 from hf_strategies.trainer import watch
@@ -120,9 +120,45 @@ def test_a_run_that_is_over_keeps_its_buffers_when_it_is_resumed(counted: Make, 
 def test_what_the_first_process_has_not_measured_no_process_has(
     make_trainer: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    args = make_trainer(SCORES, **EACH_STEP).args
+    trainer = make_trainer(SCORES, **EACH_STEP)
+    trainer.train()
+    args = trainer.args
     here = watch.MetricWatch("EarlyStopping", ["eval_score"], args)
     monkeypatch.setattr(watch, "from_rank_zero", lambda _: {"eval_loss"})
     assert not here.completes({"eval_score": 1.0, "eval_loss": 2.0}, 1)
     with pytest.raises(StrategyError, match="monitor='eval_score' is not among the numbers"):
-        here.refuse_unknown()
+        here.refuse_unknown(trainer.state)
+
+
+class Elsewhere(TrainerCallback):
+    """Evaluates another set before the Trainer has evaluated its own."""
+
+    trainer: Trainer
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if state.global_step == 1:
+            self.trainer.evaluate(metric_key_prefix="eval_other")
+
+
+@pytest.mark.parametrize("options", [{"eval_strategy": "epoch"}, {"eval_strategy": "steps", "eval_steps": 4}])
+def test_another_set_may_be_evaluated_before_the_first_evaluation(
+    make_trainer: Make, options: dict[str, Any]
+) -> None:
+    other = Elsewhere()
+    trainer = make_trainer(
+        [9.0, *SCORES], callbacks=[EarlyStopping("score", 2, mode="max"), other], max_steps=40, **options
+    )
+    other.trainer = trainer
+    trainer.train()
+    assert trainer.state.global_step == 20  # as with one evaluation a step: the fifth of its own
+    assert torch.equal(tiny.flat(trainer.model), trainer.weights_at[12])
+
+
+@pytest.mark.parametrize("options", [{"eval_strategy": "epoch"}, {"eval_strategy": "steps", "eval_steps": 4}])
+def test_a_metric_that_the_trainer_s_own_evaluation_lacks_is_told(
+    make_trainer: Make, options: dict[str, Any]
+) -> None:
+    trainer = make_trainer(SCORES, callbacks=[EarlyStopping("skore", 2, mode="max")], max_steps=40, **options)
+    with pytest.raises(StrategyError, match=r"monitor='eval_skore' is not .*: did you mean 'eval_score'"):
+        trainer.train()
+    assert trainer.state.global_step == 4

