@@ -32,8 +32,8 @@ def test_its_commands_of_the_command_line_work(capsys: pytest.CaptureFixture[str
 
     from hf_strategies.cli import main
 
-    lines = re.findall(r"^hf-strategies ((?:list|show|flags|plot) .*?)(?:  +#.*)?$", README, re.MULTILINE)
-    assert len(lines) >= 4
+    lines = re.findall(r"^hf-strategies ((?:list|show|flags|plot|criteria) .*?)(?:  +#.*)?$", README, re.MULTILINE)
+    assert len(lines) >= 5
     for line in lines:
         words = shlex.split(line, comments=True)
         if "--output" in words:
