@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from hf_strategies.errors import StrategyError
-from hf_strategies.report.schedule_figure import FORMATS
 
-__all__ = ["checked_path", "new_figure", "save_figure"]
+__all__ = ["FORMATS", "checked_path", "new_figure", "save_figure"]
+
+FORMATS = ("png", "svg", "pdf")
+"""The endings of files that a figure can be written to."""
 
 
 def checked_path(path: str | os.PathLike[str]) -> Path:
@@ -33,9 +35,9 @@ def new_figure(width: float, height: float) -> Any:
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def save_figure(figure: Any, file: Path) -> None:
+def save_figure(figure: Any, file: Path, dots_per_inch: float = 120) -> None:
     """Write a figure; raises `StrategyError` for a file that cannot be written."""
     try:
-        figure.savefig(file, dpi=120)
+        figure.savefig(file, dpi=dots_per_inch)
     except OSError as mistake:
         raise StrategyError(f"{file} cannot be written: {mistake.strerror or mistake}") from mistake

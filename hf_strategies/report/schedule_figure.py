@@ -5,13 +5,10 @@ import os
 from pathlib import Path
 from typing import Any
 
-from hf_strategies.errors import StrategyError
+from hf_strategies.report.figure_file import checked_path, new_figure, save_figure
 from hf_strategies.report.schedule_curves import ScheduleCurves
 
-__all__ = ["FORMATS", "draw_schedules"]
-
-FORMATS = ("png", "svg", "pdf")
-"""The endings of files that a figure can be written to."""
+__all__ = ["draw_schedules"]
 
 # Dashes and marks tell curves apart in greyscale, where colours (Okabe & Ito, for all kinds of eyesight) do not.
 _LOOKS: tuple[tuple[str, Any, str], ...] = (
@@ -41,10 +38,10 @@ def draw_schedules(
     Raises `StrategyError` for an ending that is none of `FORMATS`, a folder that is not there, a file that cannot
     be written, and when matplotlib is not installed.
     """
-    file = _checked(Path(path))
+    file = checked_path(Path(path))
     dots_per_inch = min(width / _USUAL_SIZE[0], height / _USUAL_SIZE[1])
     # A hundredth of a pixel more, because matplotlib rounds the product down.
-    figure = _new_figure((width + 0.01) / dots_per_inch, (height + 0.01) / dots_per_inch)
+    figure = new_figure((width + 0.01) / dots_per_inch, (height + 0.01) / dots_per_inch)
     axes = figure.subplots()
     for index, label in enumerate(curves.schedules):
         _draw_curve(axes, curves, label, index)
@@ -52,31 +49,7 @@ def draw_schedules(
     _draw_axes(axes, curves)
     ncols = 1 if len(curves.schedules) < 4 else 2
     figure.legend(loc="outside lower center", ncols=ncols, frameon=False, handlelength=5)
-    try:
-        figure.savefig(file, dpi=dots_per_inch)
-    except OSError as mistake:
-        raise StrategyError(f"{os.fspath(path)} cannot be written: {mistake.strerror or mistake}") from mistake
-
-
-def _checked(path: Path) -> Path:
-    ending = path.suffix.removeprefix(".").lower()
-    if ending not in FORMATS:
-        known = ", ".join(f".{one}" for one in FORMATS)
-        raise StrategyError(f"{os.fspath(path)} has no ending of a figure: give one of {known}")
-    if not path.parent.is_dir():
-        raise StrategyError(f"{os.fspath(path)}: there is no folder {os.fspath(path.parent)}: make it first")
-    return path
-
-
-def _new_figure(width: float, height: float) -> Any:
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as mistake:
-        raise StrategyError(
-            "a figure needs matplotlib, which is not installed: pip install 'hf-strategies[plots]', or leave --output"
-            " out to plot in the terminal"
-        ) from mistake
-    return Figure(figsize=(width, height), layout="constrained")
+    save_figure(figure, file, dots_per_inch)
 
 
 def _draw_curve(axes: Any, curves: ScheduleCurves, label: str, index: int) -> None:

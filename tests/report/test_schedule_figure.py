@@ -10,8 +10,9 @@ from PIL import Image
 
 from hf_strategies import StrategyError, schedule
 from hf_strategies.report import schedule_figure
+from hf_strategies.report.figure_file import FORMATS
 from hf_strategies.report.schedule_curves import ScheduleCurves
-from hf_strategies.report.schedule_figure import FORMATS, draw_schedules
+from hf_strategies.report.schedule_figure import draw_schedules
 from hf_strategies.report.text_plot import MOST_CURVES
 
 NAMES = ("linear_warmup_cosine_decay", "exponential_warmup_step_decay", "linear_warmup_stable_decay", "one_cycle")
