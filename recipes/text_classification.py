@@ -18,15 +18,15 @@ What is written to --output_dir: the model, all_results.json, predictions.jsonl,
 card README.md and, with --figure, training.png.
 """
 
-from collections.abc import Sequence
-from typing import cast
+from collections.abc import Iterator, Sequence
+from typing import Any
 
-from datasets import DatasetDict
-from transformers import DataCollatorWithPadding, Trainer, set_seed
+import numpy as np
+from datasets import Dataset, DatasetDict
+from transformers import AutoModelForSequenceClassification, DataCollatorWithPadding, Trainer
 
-from hf_strategies import StrategyArguments
-from hf_strategies.recipe.arguments import ModelArguments, RecipeArguments
 from hf_strategies.recipe.baselines import baseline_metrics
+from hf_strategies.recipe.class_weights import balanced_weights, weighted_loss
 from hf_strategies.recipe.classification_data import (
     ClassificationArguments,
     ClassificationData,
@@ -34,73 +34,75 @@ from hf_strategies.recipe.classification_data import (
     encode,
     load_classification,
 )
-from hf_strategies.recipe.flag_checks import check_flags
+from hf_strategies.recipe.flow import read_flags
 from hf_strategies.recipe.metrics import CLASSIFICATION_METRICS, classification_metrics
-from hf_strategies.recipe.model import classifier, load_config, longest_input, make_tokenizer, trained_labels
-from hf_strategies.recipe.parsing import parse, run_command
-from hf_strategies.recipe.prepare import check_strategy, prepare_run
-from hf_strategies.recipe.run import (
-    predict_in_order,
-    report_run,
-    save_predictions,
-    suggest_learning_rate,
-    train_and_evaluate,
+from hf_strategies.recipe.model import (
+    label_names,
+    load_config,
+    load_model,
+    longest_input,
+    make_tokenizer,
+    trained_labels,
 )
+from hf_strategies.recipe.parsing import run_command
+from hf_strategies.recipe.prepare import prepare_run
+from hf_strategies.recipe.recipe_trainer import make_trainer, padding_multiple
+from hf_strategies.recipe.run import Results, predict_in_order, run_trainer, write_predictions
 
 
 def main(argv: Sequence[str] | None = None) -> Trainer:
     """Run the recipe with the flags in ``argv``; return its Trainer."""
-    kinds = (ClassificationArguments, ModelArguments, StrategyArguments, RecipeArguments)
-    data_args, model_args, strategy, args = parse(kinds, argv, description=__doc__)
-    metric_names = ["loss", *CLASSIFICATION_METRICS]
-    check_flags(args, model_args, metric_names)
-    check_strategy(args, strategy, metric_names)
-    with args.main_process_first():
-        data = load_classification(data_args)
-    config = load_config(model_args)
-    args.set_learning_rate(pretrained=config is not None)
+    flags = read_flags(ClassificationArguments, argv, __doc__ or "", list(CLASSIFICATION_METRICS))
+    with flags.run.main_process_first():
+        data = load_classification(flags.data)
+    config = load_config(flags.model)
     labels = choose_labels(data, trained_labels(config))
-    prepare_run(args, data.splits)
-
-    set_seed(args.seed)
-    tokenizer = make_tokenizer(model_args, data.texts, args)
-    encoded = encode(data, tokenizer, labels, longest_input(model_args, config, tokenizer))
-    trainer = Trainer(
-        model=classifier(model_args, config, tokenizer, labels),
-        args=args,
-        data_collator=DataCollatorWithPadding(
-            tokenizer, pad_to_multiple_of=8 if args.device.type == "cuda" else None
-        ),
-        train_dataset=encoded.get("train"),
-        eval_dataset=encoded.get("validation"),
-        processing_class=tokenizer,
-        compute_metrics=classification_metrics(),
-        callbacks=strategy.callbacks(),
-        optimizer_cls_and_kwargs=strategy.optimizer_cls_and_kwargs(args),
+    prepare_run(flags.run, data.splits, pretrained=config is not None)
+    tokenizer = make_tokenizer(flags.model, data.texts, flags.run)
+    with flags.run.main_process_first():
+        encoded = encode(flags.data, data, tokenizer, labels, longest_input(flags.model, config, tokenizer))
+    loss = None
+    if flags.data.class_weights == "balanced" and "train" in encoded:
+        weights = balanced_weights(encoded["train"]["labels"], len(labels))
+        loss = weighted_loss(weights, flags.run.label_smoothing_factor)
+    trainer = make_trainer(
+        flags,
+        load_model(AutoModelForSequenceClassification, flags.model, config, tokenizer, **label_names(labels)),
+        tokenizer,
+        encoded,
+        collator=DataCollatorWithPadding(tokenizer, pad_to_multiple_of=padding_multiple(flags)),
+        metrics=classification_metrics(),
+        loss=loss,
     )
-    if args.find_lr:
-        suggest_learning_rate(trainer)
-        return trainer
-    train_and_evaluate(trainer, encoded)
-    report_run(trainer, compare_on_test_set(trainer, data, encoded, labels), data.name)
+
+    def predict() -> Results:
+        return predict_test_set(trainer, data, encoded, labels, baselines=flags.run.baselines)
+
+    run_trainer(trainer, encoded, predict=predict, data=data.name, task="text-classification")
     return trainer
 
 
-def compare_on_test_set(
-    trainer: Trainer, data: ClassificationData, encoded: DatasetDict, labels: tuple[str, ...]
-) -> dict[str, dict[str, float]]:
-    """Predict the test set, if there is one; return the metrics of this model and, if asked for, of the baselines."""
-    args = cast(RecipeArguments, trainer.args)
-    if not args.do_predict or "test" not in encoded:
-        return {}
+def predict_test_set(
+    trainer: Trainer, data: ClassificationData, encoded: DatasetDict, labels: tuple[str, ...], *, baselines: bool
+) -> Results:
+    """Predict the test set; return the metrics of this model and, if asked for, of the baselines."""
+    rows = data.splits["test"]
     outputs, metrics = predict_in_order(trainer, encoded["test"])
-    save_predictions(trainer, data.splits["test"], outputs, labels)
-    if "label" not in data.splits["test"].column_names:
+    write_predictions(trainer, named(rows, outputs, labels))
+    if "label" not in rows.column_names:
         return {}
     results = {"this model": {name: metrics[f"test_{name}"] for name in CLASSIFICATION_METRICS}}
-    if args.baselines and args.process_index == 0:
-        results |= baseline_metrics(data.splits["train"], data.splits["test"], labels)
+    if baselines and trainer.is_world_process_zero():
+        results |= baseline_metrics(data.splits["train"], rows, labels)
     return results
+
+
+def named(rows: Dataset, logits: np.ndarray, labels: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """Yield each row with its likeliest label and that label's probability."""
+    shifted = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    for row, probabilities in zip(rows, shifted / shifted.sum(axis=-1, keepdims=True), strict=True):
+        best = int(probabilities.argmax())
+        yield {**dict(row), "prediction": labels[best], "probability": float(probabilities[best])}
 
 
 if __name__ == "__main__":

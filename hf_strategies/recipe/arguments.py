@@ -8,6 +8,8 @@ from transformers import TrainingArguments
 from transformers.trainer_utils import IntervalStrategy, SaveStrategy, SchedulerType
 
 from hf_strategies.errors import StrategyError
+from hf_strategies.recipe.lora import LoraArguments
+from hf_strategies.recipe.precision import choose_precision
 from hf_strategies.schedules import SCHEDULES
 
 __all__ = ["DataArguments", "ModelArguments", "RecipeArguments"]
@@ -37,6 +39,9 @@ class DataArguments:
     max_train_samples: int | None = field(default=None, metadata={"help": "Use only so many training examples."})
     max_eval_samples: int | None = field(default=None, metadata={"help": "Use only so many validation examples."})
     max_test_samples: int | None = field(default=None, metadata={"help": "Use only so many test examples."})
+    preprocessing_num_workers: int | None = field(
+        default=None, metadata={"help": "Processes that tokenize (unset: one, which uses all cores)."}
+    )
 
     def __post_init__(self) -> None:
         """Refuse what contradicts itself."""
@@ -45,13 +50,13 @@ class DataArguments:
             raise StrategyError(f"dataset_name={self.dataset_name!r} with {files[0]}: give one or the other")
         if not 0 < self.validation_fraction < 1:
             raise StrategyError(f"validation_fraction={self.validation_fraction} is not in (0, 1): give such as 0.1")
-        for name in ("max_train_samples", "max_eval_samples", "max_test_samples"):
+        for name in ("max_train_samples", "max_eval_samples", "max_test_samples", "preprocessing_num_workers"):
             if (limit := getattr(self, name)) is not None and limit < 1:
                 raise StrategyError(f"{name}={limit} leaves nothing: give at least 1")
 
 
 @dataclass
-class ModelArguments:
+class ModelArguments(LoraArguments):
     """Which model to fine-tune; with nothing named, a small BERT that learns from nothing."""
 
     model_name_or_path: str | None = field(
@@ -63,6 +68,10 @@ class ModelArguments:
     max_length: int | None = field(
         default=None,
         metadata={"help": "Cut texts after so many tokens (unset: the longest that the model takes)."},
+    )
+    attn_implementation: str | None = field(
+        default=None,
+        metadata={"help": "Attention: sdpa, eager, flash_attention_2 (unset: the fastest one built into torch)."},
     )
 
 
@@ -107,6 +116,10 @@ class RecipeArguments(TrainingArguments):
             "choices": ["group_by_length", "random", "sequential", "batch_rebalance"],
         },
     )
+    bf16: bool | None = field(  # type: ignore[assignment]
+        default=None,
+        metadata={"help": "Mixed precision bf16 (unset: on a GPU that has it, unless Accelerate says otherwise)."},
+    )
     find_lr: bool = field(
         default=False,
         metadata={"help": "Do not train: try growing learning rates, suggest one and, with figure, draw the curve."},
@@ -133,6 +146,7 @@ class RecipeArguments(TrainingArguments):
         self._check_numbers()
         if not math.isfinite(self.warmup_steps) or 1 <= self.warmup_steps != int(self.warmup_steps):
             raise StrategyError(f"warmup_steps={self.warmup_steps}: give whole steps, or a fraction in [0, 1)")
+        choose_precision(self, bf16_is_unset=self.bf16 is None)
         try:
             super().__post_init__()  # type: ignore[no-untyped-call]
         except json.JSONDecodeError as mistake:

@@ -7,10 +7,11 @@ import os
 import shutil
 import uuid
 from pathlib import Path
+from typing import Any
 
 __all__ = ["Rows", "cache_root", "read_rows", "write_rows"]
 
-Rows = dict[str, list[dict[str, str]]]
+Rows = dict[str, list[dict[str, Any]]]
 """The rows of a data set by the name of their split."""
 
 _DIGESTS = "digests.json"

@@ -9,8 +9,10 @@ from transformers import PreTrainedTokenizerBase
 
 from hf_strategies.errors import StrategyError, did_you_mean
 from hf_strategies.recipe.arguments import DataArguments
+from hf_strategies.recipe.class_weights import ClassWeightArguments
 from hf_strategies.recipe.corpus import load_corpus
 from hf_strategies.recipe.data import check_columns, limit, load_splits, with_validation
+from hf_strategies.recipe.encoding import encode_splits, tokenizer_state
 
 __all__ = ["ClassificationArguments", "ClassificationData", "choose_labels", "encode", "load_classification"]
 
@@ -27,7 +29,7 @@ _TEXTS = (
 
 
 @dataclass
-class ClassificationArguments(DataArguments):
+class ClassificationArguments(ClassWeightArguments, DataArguments):
     """Where the examples come from, and which columns hold what."""
 
     text_column: str | None = field(default=None, metadata={"help": "Column of the text (unset: a usual name)."})
@@ -99,7 +101,11 @@ def choose_labels(data: ClassificationData, trained: Sequence[str]) -> tuple[str
 
 
 def encode(
-    data: ClassificationData, tokenizer: PreTrainedTokenizerBase, labels: Sequence[str], max_length: int
+    args: ClassificationArguments,
+    data: ClassificationData,
+    tokenizer: PreTrainedTokenizerBase,
+    labels: Sequence[str],
+    max_length: int,
 ) -> DatasetDict:
     """Tokenize, without padding, and turn label names into their index in ``labels`` (column ``labels``)."""
     ids = {label: index for index, label in enumerate(labels)}
@@ -110,12 +116,8 @@ def encode(
             encoded["labels"] = [ids[label] for label in batch["label"]]
         return dict(encoded)
 
-    return DatasetDict(
-        {
-            split: rows.map(encode_batch, batched=True, remove_columns=rows.column_names, desc=f"tokenize {split}")
-            for split, rows in data.splits.items()
-        }
-    )
+    key = ("text classification", tokenizer_state(tokenizer), tuple(labels), max_length)
+    return encode_splits(data.splits, encode_batch, key=key, workers=args.preprocessing_num_workers)
 
 
 def _offline() -> DatasetDict:

@@ -31,6 +31,7 @@ __all__ = [
     "Sentence",
     "build_corpus",
     "docstrings_of",
+    "library_version",
     "load_corpus",
     "sentences_of",
 ]
@@ -204,11 +205,12 @@ def _check_every_label_is_everywhere(corpus: dict[str, list[Sentence]], librarie
 
 
 def _fingerprint(seed: int, per_label: int, libraries: Sequence[str]) -> str:
-    versions = [(name, _version(name)) for name in libraries]
+    versions = [(name, library_version(name)) for name in libraries]
     return stable_rank(CLEANING_VERSION, platform.python_version(), versions, seed, per_label)
 
 
-def _version(library: str) -> str:
+def library_version(library: str) -> str:
+    """Return the version of an installed library, by the name it is imported by; Python's for the standard library."""
     if library == STANDARD_LIBRARY:
         return platform.python_version()
     try:

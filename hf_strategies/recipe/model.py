@@ -1,46 +1,24 @@
 """The model and its tokenizer: a pretrained one, or a small BERT that needs no network."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, cast
 
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import (
     AutoConfig,
-    AutoModelForSequenceClassification,
     AutoTokenizer,
     BertConfig,
     PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
-    PreTrainedTokenizerFast,
 )
 
 from hf_strategies.errors import StrategyError
 from hf_strategies.recipe.arguments import ModelArguments, RecipeArguments
+from hf_strategies.recipe.small_bert import SMALL_BERT, train_wordpiece
 
-__all__ = [
-    "classifier",
-    "load_config",
-    "longest_input",
-    "make_tokenizer",
-    "train_wordpiece",
-    "trained_labels",
-]
-
-SMALL_BERT: dict[str, Any] = {
-    "hidden_size": 128,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 2,
-    "intermediate_size": 512,
-    "max_position_embeddings": 512,
-}
-"""BERT-Tiny's sizes (Turc et al. 2019, arXiv:1908.08962): learns from nothing in minutes on two CPU cores."""
-
-VOCABULARY = 8000
+__all__ = ["label_names", "load_config", "load_model", "longest_input", "make_tokenizer", "trained_labels"]
 
 _FEWEST_TOKENS = 10
-
-_SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 
 def load_config(args: ModelArguments) -> PreTrainedConfig | None:
@@ -73,50 +51,40 @@ def make_tokenizer(args: ModelArguments, texts: Sequence[str], run: RecipeArgume
     return train_wordpiece(texts)
 
 
-def train_wordpiece(texts: Iterable[str], vocabulary: int = VOCABULARY) -> PreTrainedTokenizerFast:
-    """Train a lower-casing BERT tokenizer with at most ``vocabulary`` WordPieces on ``texts``.
+def label_names(labels: Sequence[str]) -> dict[str, Any]:
+    """Return the options of a configuration that give each label its id.
 
-    The same texts give the same vocabulary.
+    >>> label_names(["no", "yes"])["label2id"]
+    {'no': 0, 'yes': 1}
     """
-    tokenizer = _bert_tokenizer(_word_pieces(list(texts), vocabulary))
-    tokenizer.decoder = decoders.WordPiece()
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]",
-        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
-        special_tokens=[(token, tokenizer.token_to_id(token)) for token in ("[CLS]", "[SEP]")],
-    )
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        pad_token="[PAD]",
-        unk_token="[UNK]",
-        cls_token="[CLS]",
-        sep_token="[SEP]",
-        mask_token="[MASK]",
-        model_max_length=SMALL_BERT["max_position_embeddings"],
-        model_input_names=["input_ids", "token_type_ids", "attention_mask"],
-    )
-
-
-def classifier(
-    args: ModelArguments,
-    config: PreTrainedConfig | None,
-    tokenizer: PreTrainedTokenizerBase,
-    labels: Sequence[str],
-) -> PreTrainedModel:
-    """Make the model with one output per label; its head is new unless it was fine-tuned for that many."""
-    names: dict[str, Any] = {
+    return {
         "num_labels": len(labels),
         "id2label": dict(enumerate(labels)),
         "label2id": {label: index for index, label in enumerate(labels)},
     }
+
+
+def load_model(
+    kind: Any,
+    args: ModelArguments,
+    config: PreTrainedConfig | None,
+    tokenizer: PreTrainedTokenizerBase,
+    **options: Any,
+) -> PreTrainedModel:
+    """Make the model of an Auto class ``kind`` with these ``options`` of its configuration.
+
+    Its head is new unless the model was trained with one of that size. Without ``config``, that of a model that was
+    named, it is a small BERT.
+    """
+    attention = {} if args.attn_implementation is None else {"attn_implementation": args.attn_implementation}
     if config is None:
-        small = BertConfig(vocab_size=len(tokenizer), pad_token_id=tokenizer.pad_token_id, **SMALL_BERT, **names)
-        return cast(PreTrainedModel, AutoModelForSequenceClassification.from_config(small))
+        small = BertConfig(vocab_size=len(tokenizer), pad_token_id=tokenizer.pad_token_id, **SMALL_BERT, **options)
+        return cast(PreTrainedModel, kind.from_config(small, **attention))
     try:
-        model = AutoModelForSequenceClassification.from_pretrained(
-            str(args.model_name_or_path), ignore_mismatched_sizes=True, **names, **_where(args)
+        model = kind.from_pretrained(
+            str(args.model_name_or_path), ignore_mismatched_sizes=True, **options, **attention, **_where(args)
         )
-    except (OSError, ValueError) as mistake:
+    except (OSError, ValueError, ImportError) as mistake:
         raise _cannot_load("model_name_or_path", args.model_name_or_path, mistake, "its weights") from mistake
     return cast(PreTrainedModel, model)
 
@@ -130,27 +98,6 @@ def longest_input(args: ModelArguments, config: PreTrainedConfig | None, tokeniz
     if not 3 <= args.max_length <= most:
         raise StrategyError(f"max_length={args.max_length} is out of range: this model takes 3 to {most} tokens")
     return args.max_length
-
-
-def _bert_tokenizer(pieces: dict[str, int]) -> Tokenizer:
-    tokenizer = Tokenizer(models.WordPiece(pieces, unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    return tokenizer
-
-
-def _word_pieces(texts: Sequence[str], vocabulary: int) -> dict[str, int]:
-    # The trainer numbers the pieces of one inner letter in an order that changes with every call, and breaks ties
-    # by number, so that even the vocabulary changes. What is named as special it numbers in the order given.
-    scratch = _bert_tokenizer({})
-    cleaned = map(scratch.normalizer.normalize_str, texts)
-    words = {word for text in cleaned for word, _ in scratch.pre_tokenizer.pre_tokenize_str(text)}
-    inner = sorted({f"##{letter}" for word in words for letter in word[1:]})
-    trainer = trainers.WordPieceTrainer(
-        vocab_size=vocabulary, min_frequency=2, special_tokens=[*_SPECIAL, *inner], show_progress=False
-    )
-    scratch.train_from_iterator(texts, trainer)
-    return scratch.get_vocab()
 
 
 def _load_tokenizer(flag: str, name: str, **where: Any) -> PreTrainedTokenizerBase:

@@ -1,18 +1,17 @@
 """What can be checked and worked out about a run before a model is loaded."""
 
 import json
-import logging
 import math
 import re
 from collections.abc import Mapping, Sequence
 
-import torch
-from transformers import TrainingArguments
+from transformers import TrainingArguments, set_seed
 from transformers.trainer_utils import IntervalStrategy
 
 from hf_strategies.errors import StrategyError, did_you_mean
 from hf_strategies.recipe.arguments import RecipeArguments
 from hf_strategies.recipe.output import prepare_output
+from hf_strategies.recipe.precision import warn_of_slow_bf16
 from hf_strategies.schedules import SCHEDULES
 from hf_strategies.trainer.arguments import StrategyArguments
 from hf_strategies.trainer.cooldown import PlateauCooldown
@@ -21,8 +20,6 @@ from hf_strategies.trainer.plateau import ReduceOnPlateau
 from hf_strategies.trainer.registration import check_scheduler_arguments
 
 __all__ = ["check_strategy", "planned_steps", "prepare_run", "steps_per_epoch"]
-
-logger = logging.getLogger(__name__)
 
 _WATCHING = {
     EarlyStopping: "early_stopping",
@@ -64,8 +61,13 @@ def check_strategy(args: RecipeArguments, strategy: StrategyArguments, metrics: 
                 )
 
 
-def prepare_run(args: RecipeArguments, splits: Mapping[str, Sequence[object]]) -> None:
-    """Check everything that can be known before a model is loaded, and find the checkpoint to resume from."""
+def prepare_run(args: RecipeArguments, splits: Mapping[str, Sequence[object]], *, pretrained: bool) -> None:
+    """Check everything that can be known before a model is loaded, and find the checkpoint to resume from.
+
+    ``pretrained`` tells whether a model was named, on which the usual learning rate depends. Random numbers begin
+    with the seed from here on.
+    """
+    args.set_learning_rate(pretrained=pretrained)
     if args.do_train and "train" not in splits:
         raise StrategyError("train_file is missing: give it, or --do_train false to evaluate a trained model")
     if args.baselines and "train" not in splits:
@@ -75,6 +77,7 @@ def prepare_run(args: RecipeArguments, splits: Mapping[str, Sequence[object]]) -
     else:
         args.eval_strategy = IntervalStrategy.NO  # the Trainer wants a validation set for any other
     prepare_output(args)
+    set_seed(args.seed)
 
 
 def _prepare_training(args: RecipeArguments, examples: int) -> None:
@@ -95,7 +98,7 @@ def _prepare_training(args: RecipeArguments, examples: int) -> None:
         raise StrategyError(
             f"warmup_steps={args.warmup_steps:g} leaves nothing of the {steps} training steps: lower it"
         )
-    _warn_of_slow_bf16(args)
+    warn_of_slow_bf16(args)
 
 
 def _tell_epochs(args: RecipeArguments, steps: int) -> None:
@@ -103,10 +106,3 @@ def _tell_epochs(args: RecipeArguments, steps: int) -> None:
     given = args.lr_scheduler_kwargs
     if args.lr_scheduler_type in SCHEDULES and isinstance(given, dict) and _EPOCHS.search(json.dumps(given)):
         given.setdefault("steps_per_epoch", steps)
-
-
-def _warn_of_slow_bf16(args: RecipeArguments) -> None:
-    on_cpu = args.device.type == "cpu"
-    has_bf16 = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    if on_cpu and args.mixed_precision == "bf16" and not has_bf16 and args.process_index == 0:
-        logger.warning("bf16 works on this CPU, but about 10 times slower than fp32: it has no bf16 instructions")

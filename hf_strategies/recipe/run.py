@@ -1,18 +1,19 @@
 """From a Trainer to results on disk: train, evaluate, predict, report."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 from datasets import Dataset, DatasetDict
-from transformers import PreTrainedModel, Trainer, TrainingArguments
+from transformers import PreTrainedModel, Trainer
 from transformers.trainer_utils import SchedulerType
 
 from hf_strategies.recipe.arguments import RecipeArguments
+from hf_strategies.recipe.lora import save_merged
+from hf_strategies.recipe.sampling import longest_first
 from hf_strategies.report.figure import draw_run
 from hf_strategies.report.lr_finder_figure import draw_range_test
 from hf_strategies.report.run import RunReport
@@ -20,23 +21,64 @@ from hf_strategies.report.tables import print_run
 from hf_strategies.trainer.lr_finder import find_lr
 from hf_strategies.trainer.model_card import add_to_card
 
-__all__ = ["predict_in_order", "report_run", "save_predictions", "suggest_learning_rate", "train_and_evaluate"]
+__all__ = ["Results", "predict_in_order", "run_trainer", "write_predictions"]
+
+Results = Mapping[str, Mapping[str, float]]
+"""Test metrics of the model, and of what it is compared with, by name."""
 
 
-def train_and_evaluate(trainer: Trainer, encoded: DatasetDict) -> None:
-    """Train, save the model, evaluate it on the validation set; ``all_results.json`` gets the metrics."""
+def run_trainer(
+    trainer: Trainer, encoded: DatasetDict, *, predict: Callable[[], Results], data: str, task: str
+) -> None:
+    """Train, save, evaluate, predict and report, as far as the flags ask for it; or find a learning rate.
+
+    ``predict`` is called when there is a test set, at the end, on every process: it writes predictions and returns
+    metrics. ``data`` and ``task`` are named on the model card.
+    """
+    args = cast(RecipeArguments, trainer.args)
+    if args.find_lr:
+        _suggest_learning_rate(trainer)
+        return
+    _train_and_evaluate(trainer, encoded)
+    results = predict() if args.do_predict and "test" in encoded else {}
+    _report(trainer, results, data, task)
+
+
+def predict_in_order(trainer: Trainer, rows: Dataset) -> tuple[Any, dict[str, float]]:
+    """Return the model's outputs for ``rows``, in their order, and the metrics (``test_...``), which are saved.
+
+    The rows go through the model sorted by length, to be padded little. Outputs that are a tuple stay one.
+    """
+    ordered, order = longest_first(rows)
+    output = trainer.predict(ordered)
+    metrics = dict(output.metrics or {})
+    trainer.save_metrics("test", metrics | {"test_samples": len(rows)})
+    back = np.argsort(order)
+    outputs: Any = output.predictions
+    return (tuple(part[back] for part in outputs) if isinstance(outputs, tuple) else outputs[back]), metrics
+
+
+def write_predictions(trainer: Trainer, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write ``predictions.jsonl``, a line for each row, in the main process."""
+    if not trainer.is_world_process_zero():
+        return
+    with Path(trainer.args.output_dir or ".", "predictions.jsonl").open("w", encoding="utf-8") as file:
+        file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+
+def _train_and_evaluate(trainer: Trainer, encoded: DatasetDict) -> None:
     args = cast(RecipeArguments, trainer.args)
     if args.do_train:
         metrics = trainer.train(resume_from_checkpoint=args.resume_from_checkpoint).metrics
-        trainer.save_model()
+        save_merged(trainer)
         trainer.save_metrics("train", metrics | {"train_samples": len(encoded["train"])})
         trainer.save_state()
     if args.do_eval and "validation" in encoded:
-        metrics = trainer.evaluate(encoded["validation"])
+        metrics = trainer.evaluate()
         trainer.save_metrics("eval", metrics | {"eval_samples": len(encoded["validation"])})
 
 
-def suggest_learning_rate(trainer: Trainer) -> None:
+def _suggest_learning_rate(trainer: Trainer) -> None:
     """Run the range test and say what it suggests; the figure goes into the output folder, if asked for."""
     result = find_lr(trainer)
     if not trainer.is_world_process_zero():
@@ -49,55 +91,15 @@ def suggest_learning_rate(trainer: Trainer) -> None:
         draw_range_test(result, folder / "lr_finder.png")
 
 
-def predict_in_order(trainer: Trainer, rows: Dataset) -> tuple[np.ndarray, dict[str, float]]:
-    """Return the model's outputs for ``rows``, in their order, and the metrics (``test_...``).
-
-    The rows go through the model sorted by length, to be padded little.
-    """
-    lengths = [len(ids) for ids in rows["input_ids"]]
-    order = np.argsort(lengths, kind="stable")[::-1]
-    with _no_grouping(trainer.args):
-        output = trainer.predict(rows.select(order.tolist()))
-    metrics = dict(output.metrics or {})
-    trainer.save_metrics("test", metrics | {"test_samples": len(rows)})
-    outputs = np.empty_like(output.predictions)
-    outputs[order] = output.predictions
-    return outputs, metrics
-
-
-@contextmanager
-def _no_grouping(args: TrainingArguments) -> Iterator[None]:
-    # With group_by_length the Trainer shuffles what it evaluates too, and the predictions come back shuffled.
-    strategy, args.train_sampling_strategy = args.train_sampling_strategy, "sequential"
-    try:
-        yield
-    finally:
-        args.train_sampling_strategy = strategy
-
-
-def save_predictions(trainer: Trainer, rows: Dataset, outputs: np.ndarray, labels: Sequence[str]) -> None:
-    """Write ``predictions.jsonl``: text, text_pair, label, the predicted label, its probability."""
-    if not trainer.is_world_process_zero():
-        return
-    shifted = np.exp(outputs - outputs.max(axis=-1, keepdims=True))
-    probabilities = shifted / shifted.sum(axis=-1, keepdims=True)
-    with Path(trainer.args.output_dir or ".", "predictions.jsonl").open("w", encoding="utf-8") as file:
-        for row, probability in zip(rows, probabilities, strict=True):
-            best = int(probability.argmax())
-            said = {**cast(dict[str, Any], row), "prediction": labels[best], "probability": float(probability[best])}
-            file.write(json.dumps(said, ensure_ascii=False) + "\n")
-
-
-def report_run(trainer: Trainer, test: Mapping[str, Mapping[str, float]], data: str) -> None:
-    """Print how the run went, draw it if asked to, and write the model card; in the main process only."""
-    if not trainer.is_world_process_zero():
-        return
+def _report(trainer: Trainer, test: Results, data: str, task: str) -> None:
+    """Print how the run went, draw it if asked to, and write the model card."""
     args = cast(RecipeArguments, trainer.args)
     report = RunReport.of_state(asdict(trainer.state))
-    print_run(report, test)
-    if args.figure and report.trained:
-        draw_run(report, Path(args.output_dir or ".") / "training.png", title=_schedule(args))
-    write_card(trainer, report, test, data)
+    if trainer.is_world_process_zero():
+        print_run(report, test)
+        if args.figure and report.trained:
+            draw_run(report, Path(args.output_dir or ".") / "training.png", title=_schedule(args))
+    _publish(trainer, report, test, {"dataset": data, "tasks": task, "tags": ["hf-strategies"]})
 
 
 def _schedule(args: RecipeArguments) -> str:
@@ -105,13 +107,25 @@ def _schedule(args: RecipeArguments) -> str:
     return f"{name}, peak {args.learning_rate:g}, warmup_steps={args.warmup_steps:g}"
 
 
-def write_card(trainer: Trainer, report: RunReport, test: Mapping[str, Mapping[str, float]], data: str) -> None:
-    """Write the Trainer's model card with a section on the strategy: schedule, end, test metrics."""
+def _publish(trainer: Trainer, report: RunReport, test: Results, about: dict[str, Any]) -> None:
+    """Write the Trainer's model card with a section on the strategy, and upload it all if asked to."""
     args = cast(RecipeArguments, trainer.args)
     config = cast(PreTrainedModel, trainer.model).config
     if not config.name_or_path:
         config.name_or_path = str(args.output_dir)  # a model from no other: else the card would link to nothing
-    trainer.create_model_card(dataset=data, tasks="text-classification", tags=["hf-strategies"])
+    write = trainer.create_model_card
+
+    def create_model_card(*given: Any, **options: Any) -> None:
+        write(*given, **options)
+        if trainer.is_world_process_zero():
+            _add_results(trainer, report, test)
+
+    trainer.create_model_card = create_model_card  # type: ignore[method-assign]
+    trainer.push_to_hub(**about) if args.push_to_hub else trainer.create_model_card(**about)
+
+
+def _add_results(trainer: Trainer, report: RunReport, test: Results) -> None:
+    args = cast(RecipeArguments, trainer.args)
     card = Path(args.output_dir or ".", "README.md")
     lines = []
     # A callback that has ended training has put its reason there.

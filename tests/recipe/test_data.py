@@ -18,7 +18,7 @@ from hf_strategies.recipe.classification_data import (
     load_classification,
 )
 from hf_strategies.recipe.data import load_splits
-from hf_strategies.recipe.model import train_wordpiece
+from hf_strategies.recipe.small_bert import train_wordpiece
 
 Write = Callable[[str, str], str]
 
@@ -234,7 +234,7 @@ def test_a_test_set_may_have_no_labels(test: str, write: Write) -> None:
     data = load(train_file=write("train.csv", GOOD), test_file=write("test.csv", test))
     assert data.splits["test"].to_dict() == {"text": ["a", "b"]}
     tokenizer = train_wordpiece(data.texts)
-    encoded = encode(data, tokenizer, choose_labels(data, ()), max_length=8)
+    encoded = encode(ClassificationArguments(), data, tokenizer, choose_labels(data, ()), max_length=8)
     assert "labels" in encoded["train"].column_names
     assert "labels" not in encoded["test"].column_names
 

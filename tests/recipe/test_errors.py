@@ -14,8 +14,8 @@ import pytest
 from hf_strategies import StrategyError
 from hf_strategies.recipe import flag_checks
 from hf_strategies.recipe.arguments import RecipeArguments
-from hf_strategies.recipe.model import train_wordpiece
 from hf_strategies.recipe.prepare import prepare_run
+from hf_strategies.recipe.small_bert import train_wordpiece
 from hf_strategies.recipes import text_classification
 
 GOOD = "text,label\n" + "".join(f"{word} number {index},{'ab'[index % 2]}\n" for index, word in enumerate(["x"] * 24))
@@ -54,7 +54,7 @@ def tell(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Tell:
     def load(*_args: Any, **_kwargs: Any) -> NoReturn:
         raise _LoadedError
 
-    monkeypatch.setattr(text_classification, "classifier", load)
+    monkeypatch.setattr(text_classification, "load_model", load)
 
     def run(*flags: str) -> str:
         before = contents(folder)
@@ -213,7 +213,7 @@ def test_one_step_is_enough_for_the_warmup_that_nobody_asked_for(name: str) -> N
 def test_baselines_with_nothing_to_learn_from_are_told() -> None:
     args = RecipeArguments(do_train=False, baselines=True, use_cpu=True)
     with pytest.raises(StrategyError, match="baselines=True without train_file has nothing to learn from"):
-        prepare_run(args, {"test": [1]})
+        prepare_run(args, {"test": [1]}, pretrained=False)
 
 
 @pytest.mark.parametrize(
@@ -315,12 +315,14 @@ class TestOutputFolder:
         (tmp_path / name).touch()
         options: dict[str, Any] = {"output_dir": str(tmp_path), "do_train": False, "use_cpu": True}
         with pytest.raises(StrategyError, match=f"holds {name} of an earlier run"):
-            prepare_run(RecipeArguments(**options, resume_from_checkpoint="last"), {"test": [1]})
-        prepare_run(RecipeArguments(**options, overwrite_output_dir=True), {"test": [1]})
+            prepare_run(RecipeArguments(**options, resume_from_checkpoint="last"), {"test": [1]}, pretrained=False)
+        prepare_run(RecipeArguments(**options, overwrite_output_dir=True), {"test": [1]}, pretrained=False)
 
     def test_a_model_can_be_evaluated_into_its_own_folder(self, tmp_path: Path) -> None:
         (tmp_path / "model.safetensors").touch()
-        prepare_run(RecipeArguments(output_dir=str(tmp_path), do_train=False, use_cpu=True), {"test": [1]})
+        prepare_run(
+            RecipeArguments(output_dir=str(tmp_path), do_train=False, use_cpu=True), {"test": [1]}, pretrained=False
+        )
 
     @pytest.mark.parametrize("place", ["/dev/null/out", "train.csv/out", "out" * 100])
     def test_a_place_that_cannot_be_written_is_told(self, place: str, tell: Tell) -> None:

@@ -10,23 +10,28 @@ from typing import Any
 import pytest
 import torch
 from datasets import Dataset, DatasetDict
-from transformers import AutoTokenizer, BertConfig
+from transformers import AutoModelForSequenceClassification, AutoTokenizer, BertConfig
 
 from hf_strategies import StrategyError
 from hf_strategies.recipe.arguments import ModelArguments, RecipeArguments
 from hf_strategies.recipe.classification_data import ClassificationData, choose_labels
 from hf_strategies.recipe.model import (
-    classifier,
+    label_names,
     load_config,
+    load_model,
     longest_input,
     make_tokenizer,
-    train_wordpiece,
     trained_labels,
 )
+from hf_strategies.recipe.small_bert import train_wordpiece
 
 # Many pieces that occur equally often, so that ties are there to be broken.
 TEXTS = [f"The {one}{two}er of {two}{one}ing, no. {index}" for index, one in enumerate("abcde") for two in "vwxyz"]
 NUMBERS = tuple(str(number) for number in range(12))
+
+
+def classifier(args: ModelArguments, config: Any, tokenizer: Any, labels: Any) -> Any:
+    return load_model(AutoModelForSequenceClassification, args, config, tokenizer, **label_names(labels))
 
 
 def data_with(labels: list[str], *, train: bool = True) -> ClassificationData:
@@ -71,7 +76,7 @@ class TestTokenizer:
     def test_the_same_texts_give_the_same_vocabulary_in_any_process(self) -> None:
         here = [train_wordpiece(TEXTS).get_vocab() for _ in range(3)]
         script = (
-            "import json, sys; from hf_strategies.recipe.model import train_wordpiece;"
+            "import json, sys; from hf_strategies.recipe.small_bert import train_wordpiece;"
             "print(json.dumps(train_wordpiece(json.load(sys.stdin)).get_vocab()))"
         )
         there = subprocess.run(

@@ -1,0 +1,64 @@
+"""A loss in which rare labels weigh as much as frequent ones."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+__all__ = ["ClassWeightArguments", "balanced_weights", "weighted_loss"]
+
+_IGNORED = -100
+
+
+@dataclass
+class ClassWeightArguments:
+    """Whether rare labels weigh more."""
+
+    class_weights: str = field(
+        default="none",
+        metadata={
+            "help": "'balanced': the loss of a label is weighted by 1 / its frequency; for imbalanced data.",
+            "choices": ["none", "balanced"],
+        },
+    )
+
+
+def balanced_weights(labels: Sequence[int] | np.ndarray, count: int) -> list[float]:
+    """Return the weight n / (k n_c) of each of ``count`` labels: n labels in all, k that occur, n_c of this one.
+
+    Their mean over ``labels`` is 1; a label that does not occur has 1. Negative labels, which are ignored, do not
+    count. As scikit-learn's ``class_weight="balanced"``.
+
+    >>> balanced_weights([0, 0, 0, 1, -100], 3)
+    [0.6666666666666666, 2.0, 1.0]
+    """
+    kept = np.asarray(labels)
+    times = np.bincount(kept[kept >= 0], minlength=count)
+    total, occurring = int(times.sum()), int((times > 0).sum())
+    return [total / (occurring * int(n)) if n else 1.0 for n in times]
+
+
+def weighted_loss(weights: Sequence[float], smoothing: float = 0.0) -> Callable[..., torch.Tensor]:
+    """Return a ``compute_loss_func``: cross-entropy in which label c weighs ``weights[c]``, with label smoothing.
+
+    The loss is the sum over the labels that count, divided by their number (not by the sum of their weights, as
+    torch's mean is), over all batches of an optimizer step.
+    """
+
+    def loss(outputs: Any, labels: torch.Tensor, num_items_in_batch: Any = None) -> torch.Tensor:
+        logits = outputs["logits"].float()
+        total = functional.cross_entropy(
+            logits.view(-1, logits.shape[-1]),
+            labels.view(-1),
+            weight=torch.tensor(weights, device=logits.device),
+            ignore_index=_IGNORED,
+            label_smoothing=smoothing,
+            reduction="sum",
+        )
+        counted = (labels != _IGNORED).sum() if num_items_in_batch is None else num_items_in_batch
+        return total / counted
+
+    return loss

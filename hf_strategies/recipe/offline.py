@@ -1,0 +1,90 @@
+"""Data sets that need no network: examples made of the docstrings of installed libraries.
+
+A new one is one function that makes examples of a docstring, and an `OfflineTask` with it.
+"""
+
+import json
+import platform
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from hf_strategies.recipe.cache import Rows, cache_root, read_rows, write_rows
+from hf_strategies.recipe.corpus import LIBRARIES, library_version
+from hf_strategies.recipe.docstrings import Docstring, stable_rank, walk_docstrings
+
+__all__ = ["OfflineTask", "kept", "load_offline"]
+
+_HELD_OUT = 10  # of a hundred files, to validation and as many to test
+
+
+@dataclass(frozen=True)
+class OfflineTask:
+    """A data set made of docstrings: ``examples`` makes rows of one, of which ``per_library`` are kept.
+
+    ``version`` is part of the cache's name: raise it whenever the rows change. ``finish`` sees the rows of a whole
+    split, where a row needs others, as wrong answers to choose from.
+    """
+
+    name: str
+    version: int
+    examples: Callable[[Docstring], Iterable[dict[str, Any]]]
+    per_library: int
+    finish: Callable[[list[dict[str, Any]]], list[dict[str, Any]]] = list
+
+
+def load_offline(
+    task: OfflineTask, *, seed: int = 0, cache_dir: Path | None = None, libraries: Sequence[str] = LIBRARIES
+) -> Rows:
+    """Return the rows of ``train`` (about 80 %), ``validation`` and ``test``, built once per machine.
+
+    The split is by source file, and equal rows are kept once, so that nothing is in two splits. ``seed`` decides
+    which files are read first and the order of the rows. The same machine, versions and arguments give the same rows.
+    Raises StrategyError for a library that is not installed.
+    """
+    versions = [(name, library_version(name)) for name in libraries]
+    name = stable_rank(task.version, platform.python_version(), versions, seed, task.per_library)
+    return kept(cache_root(cache_dir) / f"{task.name}-{name}", lambda: _build(task, seed, libraries))
+
+
+def kept(folder: Path, build: Callable[[], Rows]) -> Rows:
+    """Return the rows in ``folder``; where it has none, or damaged ones, ``build`` them and try to keep them."""
+    rows = read_rows(folder)
+    if rows is None:
+        rows = build()
+        try:
+            write_rows(folder, rows)
+        except OSError as error:
+            warnings.warn(
+                f"the offline data set is built anew each time, for it cannot be kept in {folder} ({error}); "
+                f"set HF_STRATEGIES_CACHE to a folder that can be written",
+                stacklevel=3,
+            )
+    return rows
+
+
+def _build(task: OfflineTask, seed: int, libraries: Sequence[str]) -> Rows:
+    found: dict[str, tuple[str, dict[str, Any]]] = {}
+    for library in libraries:
+        rows = (
+            (docstring, row) for docstring in walk_docstrings(library, seed=seed) for row in task.examples(docstring)
+        )
+        for docstring, row in islice(rows, task.per_library):
+            found.setdefault(json.dumps(row, sort_keys=True), (_split_of(docstring, seed), row))
+    splits: Rows = {
+        split: sorted((row for place, row in found.values() if place == split), key=lambda row: _order(row, seed))
+        for split in ("train", "validation", "test")
+    }
+    return {split: task.finish(rows) for split, rows in splits.items()}
+
+
+def _split_of(docstring: Docstring, seed: int) -> str:
+    share = int(stable_rank(seed, "split", docstring.library, docstring.path), 16) % 100
+    return "validation" if share < _HELD_OUT else "test" if share < 2 * _HELD_OUT else "train"
+
+
+def _order(row: dict[str, Any], seed: int) -> str:
+    return stable_rank(seed, "order", json.dumps(row, sort_keys=True))

@@ -1,0 +1,39 @@
+"""The fastest precision that a machine is good at, unless one was asked for."""
+
+import logging
+import os
+
+import torch
+from transformers import TrainingArguments
+from transformers.utils.import_utils import is_torch_bf16_gpu_available, is_torch_tf32_available
+
+__all__ = ["choose_precision", "warn_of_slow_bf16"]
+
+logger = logging.getLogger(__name__)
+
+
+def choose_precision(args: TrainingArguments, *, bf16_is_unset: bool) -> None:
+    """Turn on bf16 and TF32 on a GPU that has them, where the user and Accelerate leave it open.
+
+    ``accelerate launch`` always says which precision to take (``ACCELERATE_MIXED_PRECISION``, "no" when not told),
+    and is obeyed. To be called before `TrainingArguments` looks at ``bf16``.
+    """
+    if args.tf32 is None and not args.use_cpu and is_torch_tf32_available():
+        args.tf32 = True
+    if not bf16_is_unset:
+        return
+    has_bf16 = not args.use_cpu and torch.cuda.is_available() and is_torch_bf16_gpu_available()
+    is_open = not args.fp16 and "ACCELERATE_MIXED_PRECISION" not in os.environ
+    args.bf16 = has_bf16 and is_open
+    if has_bf16 and not args.fp16 and os.environ.get("ACCELERATE_MIXED_PRECISION") == "no":
+        logger.warning(
+            "This GPU has bf16, which is about twice as fast: add --mixed_precision bf16 after `accelerate launch`"
+        )
+
+
+def warn_of_slow_bf16(args: TrainingArguments) -> None:
+    """Say so when bf16 was asked for on a processor that has no instructions for it."""
+    on_cpu = args.device.type == "cpu"
+    has_bf16 = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    if on_cpu and args.mixed_precision == "bf16" and not has_bf16 and args.process_index == 0:
+        logger.warning("bf16 works on this CPU, but about 10 times slower than fp32: it has no bf16 instructions")

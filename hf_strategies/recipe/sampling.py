@@ -1,0 +1,82 @@
+"""Batches of like length, in an order that the seed and the epoch alone decide."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from datasets import Dataset
+from torch.utils.data import Sampler
+
+__all__ = ["LikeLengths", "longest_first", "token_counts"]
+
+_POOL = 50  # batches that are sorted together, as transformers' own grouping has it
+_FEWEST_POOLS = 4  # in an epoch: with fewer, the rows of a batch would be nearly the same in each epoch
+
+
+class LikeLengths(Sampler[int]):
+    """Draw all rows once an epoch, so that each run of ``batch`` of them has like lengths.
+
+    A random order is cut into pools of up to 50 batches, each pool is sorted by length and cut into batches, and the
+    batches of all pools are shuffled; the longest one comes first, so that what does not fit fails at once. The rows
+    left over come last. transformers' `LengthGroupedSampler` leaves the batches of a pool in the order of their
+    length, and draws from the global random numbers, so that a resumed epoch has another order; here it follows from
+    ``seed`` and the epoch.
+
+    ``lengths`` are those of the rows, ``batch`` is how many rows a step takes on all processes together.
+
+    >>> sampler = LikeLengths([3, 9, 1, 8, 2, 7], batch=2, seed=0)
+    >>> sorted(sampler), list(sampler) == list(sampler)
+    ([0, 1, 2, 3, 4, 5], True)
+    """
+
+    def __init__(self, lengths: Sequence[int] | np.ndarray, batch: int, *, seed: int) -> None:
+        self._lengths = np.asarray(lengths)
+        self._batch, self._seed, self._epoch = batch, seed, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Draw the order of ``epoch`` from now on; the data loader calls it."""
+        self._epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self._lengths)
+
+    def __iter__(self) -> Iterator[int]:
+        random = np.random.default_rng((self._seed, self._epoch))
+        order = random.permutation(len(self))
+        whole = len(order) // self._batch * self._batch
+        pool = self._batch * max(1, min(_POOL, len(order) // (_FEWEST_POOLS * self._batch)))
+        for start in range(0, whole, pool):
+            part = order[start : min(start + pool, whole)]
+            order[start : start + len(part)] = part[np.argsort(-self._lengths[part], kind="stable")]
+        batches = order[:whole].reshape(-1, self._batch)
+        if len(batches):
+            random.shuffle(batches)
+            longest = int(self._lengths[batches].max(axis=1).argmax())
+            batches[[0, longest]] = batches[[longest, 0]]
+        yield from (int(index) for index in (*batches.reshape(-1), *order[whole:]))
+
+
+def token_counts(rows: Dataset) -> np.ndarray:
+    """Return how many tokens each row has; of several inputs in a row, as in multiple choice, the longest counts."""
+    ids: Any = rows.with_format("arrow")["input_ids"]
+    values = ids.combine_chunks() if hasattr(ids, "combine_chunks") else ids
+    return np.asarray([_longest(row) for row in values] if _is_nested(values) else values.value_lengths())
+
+
+def longest_first(rows: Dataset) -> tuple[Dataset, np.ndarray]:
+    """Return the rows sorted from the longest to the shortest, and which row each of them was.
+
+    >>> rows = Dataset.from_dict({"input_ids": [[1], [1, 2, 3], [1, 2]]})
+    >>> longest_first(rows)[1].tolist()
+    [1, 2, 0]
+    """
+    order = np.argsort(-token_counts(rows), kind="stable")
+    return rows.select(order.tolist()), order
+
+
+def _is_nested(values: Any) -> bool:
+    return hasattr(values.type.value_type, "value_type")
+
+
+def _longest(row: Any) -> int:
+    return max(len(part) for part in row.as_py())
