@@ -6,10 +6,12 @@ import json
 import os
 import shutil
 import uuid
+import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Rows", "cache_root", "read_rows", "write_rows"]
+__all__ = ["Rows", "cache_root", "kept", "read_rows", "write_rows"]
 
 Rows = dict[str, list[dict[str, Any]]]
 """The rows of a data set by the name of their split."""
@@ -76,6 +78,22 @@ def write_rows(folder: Path, rows: Rows) -> None:
         _put_in_place(temporary, folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def kept(folder: Path, build: Callable[[], Rows]) -> Rows:
+    """Return the rows in ``folder``; where it has none, or damaged ones, ``build`` them and try to keep them."""
+    rows = read_rows(folder)
+    if not rows:
+        rows = build()
+        try:
+            write_rows(folder, rows)
+        except OSError as error:
+            warnings.warn(
+                f"the offline data set is built anew each time, for it cannot be kept in {folder} ({error}); "
+                f"set HF_STRATEGIES_CACHE to a folder that can be written",
+                stacklevel=3,
+            )
+    return rows
 
 
 def _put_in_place(temporary: Path, folder: Path) -> None:

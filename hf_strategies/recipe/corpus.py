@@ -8,14 +8,13 @@ here they are labelled, made unique, split and cached.
 import importlib.metadata
 import platform
 import re
-import warnings
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from hf_strategies.errors import StrategyError
-from hf_strategies.recipe.cache import cache_root, read_rows, write_rows
+from hf_strategies.recipe.cache import Rows, cache_root, kept
 from hf_strategies.recipe.docstrings import (
     DISTRIBUTIONS,
     STANDARD_LIBRARY,
@@ -124,19 +123,12 @@ def load_corpus(
     dict_keys(['text', 'label', 'source'])
     """
     folder = cache_root(cache_dir) / f"corpus-{_fingerprint(seed, per_label, libraries)}"
-    rows = read_rows(folder)
-    if rows is None or set(rows) != set(SPLITS):
+
+    def build() -> Rows:
         corpus = build_corpus(seed=seed, per_label=per_label, libraries=libraries)
-        rows = {split: [asdict(sentence) for sentence in corpus[split]] for split in SPLITS}
-        try:
-            write_rows(folder, rows)
-        except OSError as error:
-            warnings.warn(
-                f"the offline corpus is built anew each time, for it cannot be kept in {folder} ({error}); "
-                f"set HF_STRATEGIES_CACHE to a folder that can be written",
-                stacklevel=2,
-            )
-    return rows
+        return {split: [asdict(sentence) for sentence in corpus[split]] for split in SPLITS}
+
+    return kept(folder, build)
 
 
 def _sentences_in(library: str, libraries: Sequence[str], seed: int, per_label: int) -> dict[str, Sentence]:
@@ -210,7 +202,7 @@ def _fingerprint(seed: int, per_label: int, libraries: Sequence[str]) -> str:
 
 
 def library_version(library: str) -> str:
-    """Return the version of an installed library, by the name it is imported by; Python's for the standard library."""
+    """Return the version of an installed library, by its name in imports; Python's for the standard library."""
     if library == STANDARD_LIBRARY:
         return platform.python_version()
     try:

@@ -5,18 +5,17 @@ A new one is one function that makes examples of a docstring, and an `OfflineTas
 
 import json
 import platform
-import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from hf_strategies.recipe.cache import Rows, cache_root, read_rows, write_rows
+from hf_strategies.recipe.cache import Rows, cache_root, kept
 from hf_strategies.recipe.corpus import LIBRARIES, library_version
 from hf_strategies.recipe.docstrings import Docstring, stable_rank, walk_docstrings
 
-__all__ = ["OfflineTask", "kept", "load_offline"]
+__all__ = ["OfflineTask", "load_offline"]
 
 _HELD_OUT = 10  # of a hundred files, to validation and as many to test
 
@@ -48,22 +47,6 @@ def load_offline(
     versions = [(name, library_version(name)) for name in libraries]
     name = stable_rank(task.version, platform.python_version(), versions, seed, task.per_library)
     return kept(cache_root(cache_dir) / f"{task.name}-{name}", lambda: _build(task, seed, libraries))
-
-
-def kept(folder: Path, build: Callable[[], Rows]) -> Rows:
-    """Return the rows in ``folder``; where it has none, or damaged ones, ``build`` them and try to keep them."""
-    rows = read_rows(folder)
-    if rows is None:
-        rows = build()
-        try:
-            write_rows(folder, rows)
-        except OSError as error:
-            warnings.warn(
-                f"the offline data set is built anew each time, for it cannot be kept in {folder} ({error}); "
-                f"set HF_STRATEGIES_CACHE to a folder that can be written",
-                stacklevel=3,
-            )
-    return rows
 
 
 def _build(task: OfflineTask, seed: int, libraries: Sequence[str]) -> Rows:
