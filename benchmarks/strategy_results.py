@@ -96,12 +96,12 @@ def unfinished(keys: Iterable[Key], path: Path) -> list[Key]:
     return [key for key in keys if key not in done]
 
 
-def machine() -> str:
-    """Return the processor, its cores, and the versions that matter."""
+def machine(threads: str = "1 thread a run") -> str:
+    """Return the processor, its cores, how many ``threads`` were used, and the versions that matter."""
     from importlib.metadata import version
 
     return (
-        f"{_processor()}, {os.cpu_count()} cores, 1 thread a run; Python {platform.python_version()},"
+        f"{_processor()}, {os.cpu_count()} cores, {threads}; Python {platform.python_version()},"
         f" torch {version('torch')}, transformers {version('transformers')}"
     )
 

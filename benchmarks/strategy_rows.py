@@ -12,7 +12,9 @@ BUDGETS = (1, 2, 4, 8, 16)
 GENEROUS = 20
 """Epochs that stopping strategies may use."""
 PATIENCE = 4
-"""Evaluations without improvement: two epochs."""
+"""Evaluations without improvement until early stopping stops: two epochs."""
+WAIT = 3
+"""... until our cooldown starts, unless a row says otherwise; it adds half of the steps done."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ def cooled_down(monitor: str | None, options: Mapping[str, Any], metric: str) ->
         from hf_strategies import PlateauCooldown
     except ImportError as mistake:
         raise StrategyError("strategies: this checkout has no PlateauCooldown: leave its rows out") from mistake
-    settings = {"patience": PATIENCE, "mode": "min" if monitor else "max", **options}
+    settings = {"patience": WAIT, "mode": "min" if monitor else "max", **options}
     callback = PlateauCooldown(monitor=monitor or metric, **settings)
     return Plan({"lr_scheduler_type": "linear_warmup_plateau_cooldown"}, [callback])
 
@@ -112,7 +114,7 @@ STRATEGIES: Mapping[str, Strategy] = {
         _stops("linear_stop", "stop", partial(stopped_by_transformers, "linear", None), "EarlyStoppingCallback"),
         _stops("constant_stop", "stop", partial(stopped_by_us, _CONSTANT, None), "EarlyStopping, constant rate"),
         _cooldown("cooldown"),
-        _cooldown("cooldown_loss", "loss"),
+        _cooldown("cooldown_loss", "loss", patience=2),
         *_sweep("cosine"),
         _stops("cosine_stop", "more", partial(stopped_by_transformers, "cosine", None), "EarlyStoppingCallback"),
         _stops("linear_stop_loss", "more", partial(stopped_by_transformers, "linear", "loss"), "... by the loss"),

@@ -1,8 +1,9 @@
 """The phases of a training that holds its learning rate until validation stalls, as a function of its history."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import median
 from typing import Any
 
 from hf_strategies.stopping.history import Evaluation, Meters
@@ -85,30 +86,41 @@ def phases(
 
 
 def best_of(
-    rule: StoppingRule, log_history: Log, start: int, *, total_steps: int | None = None
+    rule: StoppingRule, log_history: Log, start: int, *, end: int | None = None, total_steps: int | None = None
 ) -> tuple[Evaluation | None, bool]:
-    """Return the best evaluation so far, and whether that is the newest one.
+    """Return the evaluation whose weights to keep so far, and whether that is the newest one.
 
     Up to the step ``start`` it is the best by ``rule``. In the cooldown, an evaluation that is no worse than the best
-    before takes its place: that one was the luckiest of many at a high rate, and no margin is needed to prefer
-    weights that have settled.
+    before takes its place, and from the step ``end`` on one that is no worse than the plateau was: than the median of
+    the evaluations after the best one, up to ``start``. That best one was the luckiest of many at a high rate, which
+    weights that have settled need not reach; but where training on has harmed them, the best ones come back.
 
     >>> rule = StoppingRule.read("loss")
     >>> log = [{"eval_loss": value, "step": k} for k, value in enumerate((0.5, 0.4, 0.6, 0.4), start=1)]
     >>> best_of(rule, log, 3)[0].step, best_of(rule, log, 4)[0].step
     (4, 2)
+    >>> log[-1]["eval_loss"] = 0.45  # worse than 0.4, and better than the plateau of 0.6
+    >>> best_of(rule, log, 3)[0].step, best_of(rule, log, 3, end=4)[0].step
+    (2, 4)
     """
     log = list(log_history)
     held = [entry for entry in log if int(entry.get("step", 0)) <= start]
     judged = rule.judge(held, total_steps=total_steps, after_step=_NEVER)
     best, index = judged.best, judged.best_index
     sign = 1.0 if rule.watched.mode == "min" else -1.0
+    plateau = [] if index is None else judged.history[index + 1 :] or judged.history[index:]
+    usual = _median(sign, plateau)
     every = rule.judge(log, total_steps=total_steps, after_step=_NEVER).history
     for number, each in enumerate(every):
-        as_good = best is None or sign * each.value <= sign * best.value
-        if each.step > start and math.isfinite(each.value) and as_good:
+        bar = usual if end is not None and each.step >= end else math.inf if best is None else sign * best.value
+        if each.step > start and math.isfinite(each.value) and sign * each.value <= bar:
             best, index = each, number
     return best, index is not None and index == len(every) - 1
+
+
+def _median(sign: float, plateau: Sequence[Evaluation]) -> float:
+    values = [sign * each.value for each in plateau if math.isfinite(each.value)]
+    return median(values) if values else math.inf
 
 
 _NEVER = 2**62  # no evaluation comes later: there is no stop

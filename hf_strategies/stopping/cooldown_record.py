@@ -28,6 +28,8 @@ def cooldown_reason(rule: StoppingRule, found: Phases, best: Evaluation | None, 
         said += " is not finite"
     if best is None:
         return f"{said}; {rule.monitor} never was finite."
+    if best.step >= found.end:
+        return f"{said}; kept {best.value:.6g} of its end (epoch {best.epoch:.2f})."
     return f"{said}; best {best.value:.6g} at step {best.step} (epoch {best.epoch:.2f})."
 
 

@@ -40,8 +40,9 @@ class PlateauCooldown(TrainerCallback):
     step of the first evaluation at which ``stop_when`` holds, by default the ``patience``-th in a row without an
     improvement; evaluations in the warmup do not count. K = ceil(``cooldown`` * s). If no plateau comes in time,
     s is the last step with s + K <= N, the number of training steps, and the cooldown ends with them. At its end
-    training stops, is evaluated, and gets the best weights of hold and cooldown back. In the cooldown nothing but
-    a metric that is NaN or infinite stops it.
+    training stops and is evaluated. The weights of that end stay if the metric is no worse than on the plateau (than
+    the median of the evaluations after the best one, up to s): the best one was the luckiest of many. Else the best
+    weights of hold and cooldown come back. In the cooldown nothing but a metric that is NaN or infinite stops it.
 
     All of this is a pure function of the Trainer's `log_history`, the step and the number of training steps: a
     resumed run has the learning rates of the uninterrupted one to the bit. On several processes all follow rank 0.
@@ -52,11 +53,12 @@ class PlateauCooldown(TrainerCallback):
         patience: what is allowed without an improvement: 3 (evaluations), ``"500 steps"``, ``"2ep"``, or 0.1 (of
             the budget); 3 if neither this nor ``stop_when`` is given.
         cooldown: its length: a fraction, in (0, 1), of the steps done when it starts, an int of steps, or ``"2ep"``.
-            None: as `lr_scheduler_kwargs` has it, or 0.2.
+            None: as `lr_scheduler_kwargs` has it, or 0.5.
         min_delta: smallest change that is an improvement, in the metric's unit; see `EarlyStopping`, as for
             ``relative_delta``, ``z``, ``samples``, ``smoothing``, ``start_from`` and ``weights_in``.
         mode: ``"min"`` or ``"max"``; None when ``monitor`` is a metric whose direction is known.
-        restore_best_weights: put the best weights back at the end; False leaves the last ones.
+        restore_best_weights: put better weights back where the cooldown's end is worse than the plateau; False
+            leaves the last ones in any case.
         cooldown_shape: its curve: ``"sqrt"`` (1-sqrt), ``"linear"``, ``"cosine"``, ``"polynomial"``,
             ``"exponential"`` (with a floor). None: as `lr_scheduler_kwargs` has it, or ``"sqrt"``.
         min_lr_ratio: floor of the cooldown, as a ratio of each group's peak. None: the schedule's own.

@@ -58,7 +58,7 @@ class PlateauCooldownArguments(BestWeightsArguments):
     )
     plateau_cooldown_length: str | None = field(
         default=None,
-        metadata={"help": "Length: a fraction of the steps done when it starts, steps, or '2ep' (default 0.2)."},
+        metadata={"help": "Length: a fraction of the steps done when it starts, steps, or '2ep' (default 0.5)."},
     )
     plateau_cooldown_shape: str | None = field(
         default=None,

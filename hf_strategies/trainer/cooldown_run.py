@@ -133,7 +133,7 @@ class CooldownRun:
             say(state, found["reason"])
         if self.phases.at(state.global_step) != "over":
             say(state, f"Something else has ended training at step {state.global_step}, before the cooldown did.")
-        if self._keeper and restored:
+        if self._keeper and restored and self._keeper.step != state.global_step:
             say(state, f"Restored the best weights, of step {self._keeper.step}.")
         self._host.put_on_card(self._key, f"end of training: {found['reason']}")
 
@@ -152,7 +152,9 @@ class CooldownRun:
             rewinds=options.rewind != "none",
             meters=self._book.meters(state),
         )
-        best, is_newest = best_of(options.rule, state.log_history, found.start, total_steps=setting.budget)
+        best, is_newest = best_of(
+            options.rule, state.log_history, found.start, end=found.end, total_steps=setting.budget
+        )
         return from_rank_zero((found, best, is_newest))
 
     def _from(self, bounds: Bounds) -> int:

@@ -10,13 +10,13 @@ from transformers import TrainerState, TrainingArguments
 from transformers.trainer_utils import has_length
 
 from hf_strategies.errors import StrategyError
-from hf_strategies.schedules.cooldown import Cooldown
+from hf_strategies.schedules.cooldown import LENGTH, Cooldown
 from hf_strategies.trainer.cooldown_rates import has_own_cooldown
 from hf_strategies.trainer.lr_scheduler import ScheduleLR
 
 __all__ = ["DEFAULTS", "Setting", "settle"]
 
-DEFAULTS: Mapping[str, Any] = {"cooldown": 0.2, "cooldown_shape": "sqrt", "min_lr_ratio": 0.0}
+DEFAULTS: Mapping[str, Any] = {"cooldown": LENGTH, "cooldown_shape": "sqrt", "min_lr_ratio": 0.0}
 
 
 @dataclass(frozen=True)

@@ -67,7 +67,7 @@ def test_a_fraction_is_of_the_steps_done(cooldown: Any, done: int, steps: int) -
 
 
 @pytest.mark.parametrize(
-    ("total", "warmup", "cooldown"), [(1, 0, 1), (2, 1, 1), (3, 1, 1), (100, 0, 17), (100, 90, 10), (100, 83, 17)]
+    ("total", "warmup", "cooldown"), [(1, 0, 1), (2, 1, 1), (3, 1, 1), (100, 0, 34), (100, 66, 34), (100, 90, 10)]
 )
 def test_the_default_is_cut_to_what_follows_the_warmup(total: int, warmup: int, cooldown: int) -> None:
     found = schedule("linear_warmup_plateau_cooldown", total_steps=total, warmup_steps=warmup)

@@ -121,6 +121,36 @@ def test_the_best_is_over_hold_and_cooldown(
     assert (found and found.step, newest) == (best, is_newest)
 
 
+@pytest.mark.parametrize(
+    ("scores", "best"),
+    [
+        # The plateau after the best one, of step 20, is 0.4, 0.5, with the median 0.45; the cooldown ends at step 60.
+        ([0.3, 0.6, 0.4, 0.5, 0.45, 0.45], 60),
+        ([0.3, 0.6, 0.4, 0.5, 0.45, 0.44], 20),
+        # The median of 0.5, 0.4 and 0.3.
+        ([0.6, 0.5, 0.4, 0.3, 0.2, 0.4], 60),
+        ([0.6, 0.5, 0.4, 0.3, 0.2, 0.39], 10),
+        # Better still in the cooldown, and no worse at its end than the plateau was: the end.
+        ([0.3, 0.6, 0.4, 0.5, 0.7, 0.45], 60),
+        ([0.3, 0.6, 0.4, 0.5, 0.7, 0.44], 50),
+        # NaN has no part in the median, and is not kept.
+        ([0.3, 0.6, math.nan, 0.5, 0.1, 0.5], 60),
+        ([0.3, 0.6, 0.4, 0.5, 0.5, math.nan], 20),
+        # No plateau: the best is the newest of the hold, and the end has to be as good.
+        ([0.3, 0.4, 0.5, 0.6, 0.5, 0.6], 60),
+        ([0.3, 0.4, 0.5, 0.6, 0.5, 0.59], 40),
+    ],
+)
+def test_the_end_is_kept_when_it_is_no_worse_than_the_plateau_was(scores: list[float], best: int) -> None:
+    found, newest = best_of(RULE, log(scores), 40, end=60)
+    assert found is not None
+    assert (found.step, newest) == (best, best == 60)
+    mirrored = [{"eval_loss": -entry["eval_score"], "step": entry["step"]} for entry in log(scores)]
+    found, _ = best_of(StoppingRule.read("loss"), mirrored, 40, end=60)
+    assert found is not None
+    assert found.step == best
+
+
 def test_the_margin_of_an_improvement_holds_in_the_hold_only() -> None:
     rule = StoppingRule.read("score", "patience(2)", "max", min_delta=0.1)
     values = log([0.5, 0.55, 0.55, 0.51, 0.56])

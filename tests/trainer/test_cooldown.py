@@ -15,8 +15,8 @@ from hf_strategies import EarlyStopping, PlateauCooldown, ReduceOnPlateau, Strat
 from tests.tiny import flat, learning_rates
 
 PEAK = 0.05
-# best at step 3, patience 3 is used up at step 6; half of 6 steps of cooldown
-SCORES = [0.5, 0.6, 0.7, *[0.6] * 40]
+# best at step 3, patience 3 is used up at step 6; half of 6 steps of cooldown, which ends worse than the plateau was
+SCORES = [0.5, 0.6, 0.7, *[0.6] * 3, *[0.55] * 37]
 RISING = [0.01 * step for step in range(60)]
 OPTIONS = {
     "lr_scheduler_type": "linear_warmup_plateau_cooldown",
@@ -131,13 +131,27 @@ def test_the_best_weights_of_hold_and_cooldown_come_back(make_trainer: Callable[
     trainer = make_trainer(SCORES, callbacks=[cooldown()], **OPTIONS)
     trainer.train()
     assert torch.equal(flat(trainer.model), trainer.weights_at[3])
-    better = make_trainer([*SCORES[:6], 0.6, 0.7, 0.65], callbacks=[cooldown()], **OPTIONS)
+    better = make_trainer([*SCORES[:6], 0.6, 0.7, 0.55], callbacks=[cooldown()], **OPTIONS)
     better.train()
     assert torch.equal(flat(better.model), better.weights_at[8])  # as good as the best of the hold
     last = make_trainer(SCORES, callbacks=[cooldown(restore_best_weights=False)], **OPTIONS)
     last.train()
     assert torch.equal(flat(last.model), last.weights_at[9])
     assert (record(trainer)["restored_best_weights"], record(last)["restored_best_weights"]) == (True, False)
+
+
+def test_the_end_is_kept_where_it_is_as_good_as_the_plateau_was(
+    make_trainer: Callable[..., Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    # After 0.7, the luckiest, the plateau was 0.6, 0.6, 0.6.
+    trainer = make_trainer([*SCORES[:8], 0.6], callbacks=[cooldown()], **OPTIONS)
+    with caplog.at_level(logging.WARNING, logger="hf_strategies"):
+        trainer.train()
+    assert torch.equal(flat(trainer.model), trainer.weights_at[9])
+    assert (record(trainer)["best_step"], record(trainer)["best_value"]) == (9, 0.6)
+    assert said(caplog)[1:] == [
+        "Cooled down from step 6 to 9: eval_score has not improved for 3 evaluations; kept 0.6 of its end (epoch 2.25)."
+    ]
 
 
 def test_the_console_says_where_it_starts_and_ends(
@@ -156,8 +170,10 @@ def test_the_console_says_where_it_starts_and_ends(
 def test_and_so_when_the_budget_starts_it(make_trainer: Callable[..., Any], caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, logger="hf_strategies"):
         make_trainer(RISING, callbacks=[cooldown()], **(OPTIONS | {"max_steps": 12})).train()
-    assert said(caplog)[0] == "Cooldown started at step 8, ends at step 12: the budget ends there."
-    assert len(said(caplog)) == 3
+    assert said(caplog) == [
+        "Cooldown started at step 8, ends at step 12: the budget ends there.",
+        "Cooled down from step 8 to 12: the budget ends at step 12; kept 0.11 of its end (epoch 3.00).",
+    ]
 
 
 def test_the_record_is_in_trainer_state_json(make_trainer: Callable[..., Any], tmp_path: Path) -> None:
@@ -245,7 +261,7 @@ def test_gradient_accumulation_counts_updates(make_trainer: Callable[..., Any]) 
 
 def test_evaluations_in_the_warmup_do_not_count(make_trainer: Callable[..., Any]) -> None:
     # the wait starts at step 5, with the first evaluation after the warmup
-    trainer = make_trainer([0.9, *[0.5] * 40], callbacks=[cooldown()], **(OPTIONS | {"warmup_steps": 4}))
+    trainer = make_trainer([0.9, *[0.5] * 7, *[0.4] * 33], callbacks=[cooldown()], **(OPTIONS | {"warmup_steps": 4}))
     trainer.train()
     assert record(trainer)["cooldown_start"] == 8
     assert record(trainer)["best_step"] == 1
