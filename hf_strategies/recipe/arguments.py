@@ -8,6 +8,7 @@ from transformers import TrainingArguments
 from transformers.trainer_utils import IntervalStrategy, SaveStrategy, SchedulerType
 
 from hf_strategies.errors import StrategyError
+from hf_strategies.recipe.launch import check_world, take_cpu
 from hf_strategies.recipe.lora import LoraArguments
 from hf_strategies.recipe.precision import choose_precision
 from hf_strategies.schedules import SCHEDULES
@@ -146,12 +147,14 @@ class RecipeArguments(TrainingArguments):
         self._check_numbers()
         if not math.isfinite(self.warmup_steps) or 1 <= self.warmup_steps != int(self.warmup_steps):
             raise StrategyError(f"warmup_steps={self.warmup_steps}: give whole steps, or a fraction in [0, 1)")
+        take_cpu(self)
         choose_precision(self, bf16_is_unset=self.bf16 is None)
         try:
             super().__post_init__()  # type: ignore[no-untyped-call]
         except json.JSONDecodeError as mistake:
             name = next((row.name for row in fields(self) if getattr(self, row.name) == mistake.doc), "a file")
             raise StrategyError(f"{name}={mistake.doc!r} is no JSON: {mistake}") from mistake
+        check_world(self)
         if self.device.type == "cpu":
             self.dataloader_pin_memory = False
 

@@ -7,8 +7,11 @@ from typing import Any
 import numpy as np
 import torch
 from torch.nn import functional
+from transformers import TrainingArguments
 
-__all__ = ["ClassWeightArguments", "balanced_weights", "weighted_loss"]
+from hf_strategies.errors import StrategyError
+
+__all__ = ["ClassWeightArguments", "balanced_loss", "balanced_weights", "refuse_cross_entropy_flags", "weighted_loss"]
 
 _IGNORED = -100
 
@@ -62,3 +65,26 @@ def weighted_loss(weights: Sequence[float], smoothing: float = 0.0) -> Callable[
         return total / counted
 
     return loss
+
+
+def balanced_loss(
+    args: ClassWeightArguments, run: TrainingArguments, labels: Sequence[int] | np.ndarray, count: int
+) -> Callable[..., torch.Tensor] | None:
+    """Return the `weighted_loss` that the flags ask for, for these training labels; None for the model's own."""
+    if args.class_weights == "none":
+        return None
+    return weighted_loss(balanced_weights(labels, count), run.label_smoothing_factor)
+
+
+def refuse_cross_entropy_flags(args: ClassWeightArguments, run: TrainingArguments, problem_type: str) -> None:
+    """Raise `StrategyError` for flags that only the cross-entropy of one label of several has a use for."""
+    if args.class_weights != "none":
+        raise StrategyError(
+            f"class_weights={args.class_weights!r} with problem_type={problem_type!r}: only"
+            " single_label_classification has them, so leave it out"
+        )
+    if run.label_smoothing_factor:
+        raise StrategyError(
+            f"label_smoothing_factor={run.label_smoothing_factor} with problem_type={problem_type!r}: only"
+            " single_label_classification has it, so leave it out"
+        )

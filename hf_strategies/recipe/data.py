@@ -2,6 +2,7 @@
 
 import glob
 import logging
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -11,7 +12,7 @@ from datasets.exceptions import DatasetGenerationError
 from hf_strategies.errors import StrategyError, did_you_mean
 from hf_strategies.recipe.arguments import DataArguments
 
-__all__ = ["check_columns", "limit", "load_splits", "with_validation"]
+__all__ = ["Reader", "check_columns", "limit", "load_splits", "with_validation"]
 
 logger = logging.getLogger(__name__)
 
@@ -27,8 +28,14 @@ _READERS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-def load_splits(args: DataArguments) -> DatasetDict | None:
+Reader = Callable[[str, Path], Dataset]
+"""Reads a file of another format: its flag, which errors name, and its path."""
+
+
+def load_splits(args: DataArguments, readers: Mapping[str, Reader] | None = None) -> DatasetDict | None:
     """Load the splits that the arguments name, under ``train``, ``validation`` and ``test``; None if none is named.
+
+    ``readers`` read files with other endings, such as ``".conll"``, than all recipes read.
 
     Raises `StrategyError` for a missing, unreadable or empty file or split.
     """
@@ -36,7 +43,7 @@ def load_splits(args: DataArguments) -> DatasetDict | None:
         splits = _from_hub(args)
     else:
         files = {"train": args.train_file, "validation": args.validation_file, "test": args.test_file}
-        splits = {split: _from_file(f"{split}_file", file) for split, file in files.items() if file}
+        splits = {split: _from_file(f"{split}_file", file, readers or {}) for split, file in files.items() if file}
     for split, rows in splits.items():
         if len(rows) == 0:
             raise StrategyError(f"the {split} split is empty: give at least one example")
@@ -72,26 +79,31 @@ def limit(splits: DatasetDict, args: DataArguments) -> DatasetDict:
     )
 
 
-def check_columns(rows: Dataset, split: str, columns: dict[str, str]) -> None:
-    """Raise `StrategyError` unless ``rows`` has all columns, given as flag -> name, and no text is missing."""
+def check_columns(rows: Dataset, split: str, columns: dict[str, str], *, gaps: Collection[str] = ()) -> None:
+    """Raise `StrategyError` unless ``rows`` has all columns, given as flag -> name, and no value is missing.
+
+    In the columns of the flags in ``gaps`` values may be missing.
+    """
     for flag, column in columns.items():
         if column not in rows.column_names:
             raise StrategyError(
                 f"{flag}={column!r} is no column of the {split} split: {did_you_mean(column, rows.column_names)}"
             )
-        for index, value in enumerate(rows[column]):
+        for index, value in enumerate(() if flag in gaps else rows[column]):
             if value is None:
                 raise StrategyError(f"row {index} of the {split} split has no {column!r}: fill it or drop the row")
 
 
-def _from_file(flag: str, file: str) -> Dataset:
+def _from_file(flag: str, file: str, readers: Mapping[str, Reader]) -> Dataset:
     path = Path(file)
     if not path.is_file():
         raise StrategyError(f"{flag}={file!r}: no such file")
-    if path.suffix not in _READERS:
-        raise StrategyError(f"{flag}={file!r} ends in {path.suffix!r}: give one of {', '.join(_READERS)}")
+    if path.suffix not in (known := {**_READERS, **readers}):
+        raise StrategyError(f"{flag}={file!r} ends in {path.suffix!r}: give one of {', '.join(known)}")
     if path.stat().st_size == 0:
         raise StrategyError(f"{flag}={file!r} is empty: give at least one example")
+    if path.suffix in readers:
+        return readers[path.suffix](flag, path)
     builder, options = _READERS[path.suffix]
     try:
         loaded = load_dataset(builder, data_files={"train": glob.escape(str(path))}, split="train", **options)

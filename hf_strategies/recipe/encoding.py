@@ -9,9 +9,10 @@ from datasets import Dataset, DatasetDict
 from datasets.fingerprint import Hasher
 from transformers import PreTrainedTokenizerBase
 
-__all__ = ["encode_splits", "tokenizer_state"]
+__all__ = ["Batch", "encode_splits", "tokenizer_state"]
 
 Batch = dict[str, list[Any]]
+"""Some rows of a data set: the values of each column."""
 
 _FEWEST_ROWS = 1000  # for more than one process: starting one takes longer than encoding fewer rows
 

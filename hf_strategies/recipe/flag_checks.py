@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from importlib.util import find_spec
 
+from transformers import AttentionInterface
 from transformers.integrations.integration_utils import (
     INTEGRATION_TO_CALLBACK,
     get_available_reporting_integrations,
@@ -25,6 +26,9 @@ def check_flags(args: RecipeArguments, model: ModelArguments, metrics: Sequence[
         raise StrategyError(
             "do_train=False without model_name_or_path would evaluate random weights: name a trained model"
         )
+    if model.lora_r is not None and not args.do_train:
+        raise StrategyError(f"lora_r={model.lora_r} with do_train=False has nothing to train: leave it out")
+    _check_attention(model.attn_implementation)
     best = (args.metric_for_best_model or "loss").removeprefix("eval_")
     if best not in metrics:
         raise StrategyError(f"metric_for_best_model={best!r} is no metric here: {did_you_mean(best, metrics)}")
@@ -32,6 +36,13 @@ def check_flags(args: RecipeArguments, model: ModelArguments, metrics: Sequence[
         raise StrategyError("figure=True needs matplotlib: pip install 'hf-strategies[plots]'")
     for name in args.report_to or ():
         _check_reporting(name)
+
+
+def _check_attention(name: str | None) -> None:
+    known = ["eager", *AttentionInterface().valid_keys()]
+    # One with a slash is a kernel on the Hub.
+    if name is not None and name not in known and "/" not in name:
+        raise StrategyError(f"attn_implementation={name!r}: {did_you_mean(name, known)}")
 
 
 def _check_reporting(name: str) -> None:

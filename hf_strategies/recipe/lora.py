@@ -1,17 +1,19 @@
 """Low-rank adapters (LoRA) by flags, with the optional package peft."""
 
+import warnings
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, cast
 
+from torch import nn
 from transformers import PreTrainedModel, Trainer
 
-from hf_strategies.errors import StrategyError
+from hf_strategies.errors import StrategyError, did_you_mean
 
-__all__ = ["LoraArguments", "save_merged", "with_lora"]
-
-_HEADS = ("classifier", "qa_outputs", "score", "cls", "lm_head", "pre_classifier", "pooler", "predictions")
+__all__ = ["LoraArguments", "save_merged", "trained_whole", "with_lora"]
 
 
 @dataclass
@@ -48,31 +50,52 @@ class LoraArguments:
 
 
 def with_lora(model: PreTrainedModel, args: LoraArguments) -> PreTrainedModel:
-    """Return the model with adapters, whose new head is trained whole; the model itself without ``lora_r``.
+    """Return the model with adapters, and with the modules of `trained_whole` free; itself without ``lora_r``.
 
-    Raises `StrategyError` when no layer has one of the names in ``lora_target_modules``.
+    Raises `StrategyError` when a name in ``lora_target_modules`` is that of no layer, or of one that shares its
+    weight with another, whose adapter could not be merged into both.
     """
     if args.lora_r is None:
         return model
     from peft import LoraConfig, get_peft_model
 
-    heads = [name for name, _ in model.named_children() if name in _HEADS]
+    whole = trained_whole(model)
+    for target in args.lora_target_modules or ():
+        _check_target(model, target, whole)
     config = LoraConfig(
         r=args.lora_r,
         lora_alpha=cast(int, args.lora_alpha or 2 * args.lora_r),
         lora_dropout=args.lora_dropout,
         target_modules=args.lora_target_modules or "all-linear",
-        exclude_modules=heads or None,
-        modules_to_save=heads or None,
+        exclude_modules=whole or None,
+        modules_to_save=whole or None,
     )
-    try:
+    with warnings.catch_warnings():
+        # peft 0.21 asks transformers 5.23 by a name that is going to change.
+        warnings.filterwarnings("ignore", ".*is_gradient_checkpointing", FutureWarning)
         return cast(PreTrainedModel, get_peft_model(model, config))
-    except ValueError as mistake:
-        names = sorted({name.rpartition(".")[2] for name, part in model.named_modules() if hasattr(part, "weight")})
-        raise StrategyError(
-            f"lora_target_modules={args.lora_target_modules!r} fits no layer of this model: give some of"
-            f" {', '.join(names)}"
-        ) from mistake
+
+
+def trained_whole(model: PreTrainedModel) -> list[str]:
+    """Return the names of the modules that are trained beside the adapters, instead of being adapted.
+
+    They are those of the head, and any that are new: a pooler that the pretrained model lacks, as ``new_weights`` of
+    `load_model` tells. A module that shares a weight, as the decoder of a masked language model does with the
+    embeddings, is left as it is.
+    """
+    inside = (
+        {id(parameter) for parameter in model.base_model.parameters()} if model.base_model is not model else set()
+    )
+    new: set[str] = getattr(model, "new_weights", set())
+    shared = _shared(model)
+    found: list[str] = []
+    for path, module in model.named_modules():
+        own = list(module.named_parameters(path, recurse=False))
+        is_free = any(name in new or (inside and id(parameter) not in inside) for name, parameter in own)
+        is_tied = any(id(parameter) in shared for parameter in module.parameters())
+        if path and is_free and not is_tied and not any(path.startswith(f"{parent}.") for parent in found):
+            found.append(path)
+    return found
 
 
 def save_merged(trainer: Trainer) -> None:
@@ -88,3 +111,31 @@ def save_merged(trainer: Trainer) -> None:
     trainer.save_model(str(Path(str(trainer.args.output_dir), "adapter")))
     trainer.model = trainer.model_wrapped = model.merge_and_unload()
     trainer.save_model()
+
+
+def _shared(model: nn.Module) -> set[int]:
+    times = Counter(id(parameter) for _, parameter in model.named_parameters(remove_duplicate=False))
+    return {key for key, count in times.items() if count > 1}
+
+
+def _check_target(model: nn.Module, target: str, whole: Sequence[str]) -> None:
+    layers, shared = dict(_layers(model, whole)), _shared(model)
+    chosen = [layer for name, layer in layers.items() if f".{name}".endswith(f".{target}")]
+    if not chosen:
+        names = {name.rpartition(".")[2] for name, layer in layers.items() if id(layer.weight) not in shared}
+        raise StrategyError(
+            f"lora_target_modules={target!r} fits no layer of this model: {did_you_mean(target, names)}"
+        )
+    if any(id(layer.weight) in shared for layer in chosen):
+        raise StrategyError(
+            f"lora_target_modules={target!r} shares its weight with another layer of this model: leave it out"
+        )
+
+
+def _layers(model: nn.Module, whole: Sequence[str]) -> Iterator[tuple[str, Any]]:
+    """Yield the layers that can be adapted: those with a matrix, apart from what is trained whole."""
+    for name, module in model.named_modules():
+        weight = getattr(module, "weight", None)
+        is_free = any(f"{name}.".startswith(f"{parent}.") for parent in whole)
+        if isinstance(weight, nn.Parameter) and weight.dim() > 1 and not is_free:
+            yield name, module

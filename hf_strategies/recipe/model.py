@@ -38,14 +38,16 @@ def trained_labels(config: PreTrainedConfig | None) -> tuple[str, ...]:
     return tuple(str(names[index]) for index in sorted(names))
 
 
-def make_tokenizer(args: ModelArguments, texts: Sequence[str], run: RecipeArguments) -> PreTrainedTokenizerBase:
-    """Load the model's tokenizer, or train a WordPiece one on ``texts`` when no model is named.
+def make_tokenizer(
+    args: ModelArguments, texts: Sequence[str], run: RecipeArguments, **options: Any
+) -> PreTrainedTokenizerBase:
+    """Load the model's tokenizer with these ``options``, or train a WordPiece one on ``texts`` when none is named.
 
     A resumed run takes the one in its checkpoint. Nothing is written: the same texts give each process the same
     tokenizer, and the Trainer saves it with the model.
     """
     if args.model_name_or_path is not None:
-        return _load_tokenizer("model_name_or_path", args.model_name_or_path, **_where(args))
+        return _load_tokenizer("model_name_or_path", args.model_name_or_path, **options, **_where(args))
     if run.resume_from_checkpoint and not run.find_lr:
         return _load_tokenizer("resume_from_checkpoint", run.resume_from_checkpoint)
     return train_wordpiece(texts)
@@ -73,19 +75,33 @@ def load_model(
 ) -> PreTrainedModel:
     """Make the model of an Auto class ``kind`` with these ``options`` of its configuration.
 
-    Its head is new unless the model was trained with one of that size. Without ``config``, that of a model that was
-    named, it is a small BERT.
+    Its head is new unless the model was trained with one of that size; ``new_weights`` of the model are the names of
+    all that the model that was named lacks. Without ``config``, that of a model that was named, it is a small BERT.
     """
     attention = {} if args.attn_implementation is None else {"attn_implementation": args.attn_implementation}
     if config is None:
         small = BertConfig(vocab_size=len(tokenizer), pad_token_id=tokenizer.pad_token_id, **SMALL_BERT, **options)
-        return cast(PreTrainedModel, kind.from_config(small, **attention))
+        try:
+            return cast(PreTrainedModel, kind.from_config(small, **attention))
+        except (ValueError, ImportError) as mistake:
+            if not attention:
+                raise
+            reason = str(mistake).splitlines()[0].rstrip(".")
+            raise StrategyError(
+                f"attn_implementation={args.attn_implementation!r} cannot be had: {reason}: give sdpa"
+            ) from mistake
     try:
-        model = kind.from_pretrained(
-            str(args.model_name_or_path), ignore_mismatched_sizes=True, **options, **attention, **_where(args)
+        model, found = kind.from_pretrained(
+            str(args.model_name_or_path),
+            ignore_mismatched_sizes=True,
+            output_loading_info=True,
+            **options,
+            **attention,
+            **_where(args),
         )
     except (OSError, ValueError, ImportError) as mistake:
         raise _cannot_load("model_name_or_path", args.model_name_or_path, mistake, "its weights") from mistake
+    model.new_weights = {*found["missing_keys"], *(name for name, *_ in found["mismatched_keys"])}
     return cast(PreTrainedModel, model)
 
 

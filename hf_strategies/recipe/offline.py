@@ -20,12 +20,16 @@ __all__ = ["OfflineTask", "load_offline"]
 _HELD_OUT = 10  # of a hundred files, to validation and as many to test
 
 
+def _whole(row: dict[str, Any]) -> str:
+    return json.dumps(row, sort_keys=True)
+
+
 @dataclass(frozen=True)
 class OfflineTask:
     """A data set made of docstrings: ``examples`` makes rows of one, of which ``per_library`` are kept.
 
     ``version`` is part of the cache's name: raise it whenever the rows change. ``finish`` sees the rows of a whole
-    split, where a row needs others, as wrong answers to choose from.
+    split, where a row needs others, as wrong answers to choose from. Of rows with the same ``key`` the first is kept.
     """
 
     name: str
@@ -33,6 +37,7 @@ class OfflineTask:
     examples: Callable[[Docstring], Iterable[dict[str, Any]]]
     per_library: int
     finish: Callable[[list[dict[str, Any]]], list[dict[str, Any]]] = list
+    key: Callable[[dict[str, Any]], str] = _whole
 
 
 def load_offline(
@@ -56,7 +61,7 @@ def _build(task: OfflineTask, seed: int, libraries: Sequence[str]) -> Rows:
             (docstring, row) for docstring in walk_docstrings(library, seed=seed) for row in task.examples(docstring)
         )
         for docstring, row in islice(rows, task.per_library):
-            found.setdefault(json.dumps(row, sort_keys=True), (_split_of(docstring, seed), row))
+            found.setdefault(task.key(row), (_split_of(docstring, seed), row))
     splits: Rows = {
         split: sorted((row for place, row in found.values() if place == split), key=lambda row: _order(row, seed))
         for split in ("train", "validation", "test")
@@ -70,4 +75,4 @@ def _split_of(docstring: Docstring, seed: int) -> str:
 
 
 def _order(row: dict[str, Any], seed: int) -> str:
-    return stable_rank(seed, "order", json.dumps(row, sort_keys=True))
+    return stable_rank(seed, "order", _whole(row))

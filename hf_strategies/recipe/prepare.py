@@ -19,7 +19,7 @@ from hf_strategies.trainer.early_stopping import EarlyStopping
 from hf_strategies.trainer.plateau import ReduceOnPlateau
 from hf_strategies.trainer.registration import check_scheduler_arguments
 
-__all__ = ["check_strategy", "planned_steps", "prepare_run", "steps_per_epoch"]
+__all__ = ["check_strategy", "plan_training", "planned_steps", "prepare_run", "steps_per_epoch"]
 
 _WATCHING = {
     EarlyStopping: "early_stopping",
@@ -61,26 +61,30 @@ def check_strategy(args: RecipeArguments, strategy: StrategyArguments, metrics: 
                 )
 
 
-def prepare_run(args: RecipeArguments, splits: Mapping[str, Sequence[object]], *, pretrained: bool) -> None:
+def prepare_run(
+    args: RecipeArguments, splits: Mapping[str, Sequence[object]], *, pretrained: bool, plan: bool = True
+) -> None:
     """Check everything that can be known before a model is loaded, and find the checkpoint to resume from.
 
     ``pretrained`` tells whether a model was named, on which the usual learning rate depends. Random numbers begin
-    with the seed from here on.
+    with the seed from here on. Where tokenizing makes more or fewer examples of the rows, ``plan=False`` leaves
+    the number of steps to `plan_training`, to be called with them.
     """
     args.set_learning_rate(pretrained=pretrained)
     if args.do_train and "train" not in splits:
         raise StrategyError("train_file is missing: give it, or --do_train false to evaluate a trained model")
     if args.baselines and "train" not in splits:
         raise StrategyError("baselines=True without train_file has nothing to learn from: give it, or no --baselines")
-    if args.do_train:
-        _prepare_training(args, len(splits["train"]))
-    else:
+    if args.do_train and plan:
+        plan_training(args, len(splits["train"]))
+    if not args.do_train:
         args.eval_strategy = IntervalStrategy.NO  # the Trainer wants a validation set for any other
     prepare_output(args)
     set_seed(args.seed)
 
 
-def _prepare_training(args: RecipeArguments, examples: int) -> None:
+def plan_training(args: RecipeArguments, examples: int) -> None:
+    """Check the schedule for the steps that so many training examples give."""
     steps = planned_steps(args, examples)
     if steps < 1:
         raise StrategyError(f"num_train_epochs={args.num_train_epochs} gives no step: give more")

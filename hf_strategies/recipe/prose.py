@@ -78,9 +78,17 @@ def sentences_of(docstring: str) -> list[str]:
     """
     found = []
     for paragraph in paragraphs_of(docstring):
-        candidates = _SENTENCE_END.split(strip_markup(paragraph))
-        found += [text for text in map(str.strip, candidates) if _is_prose(text)]
+        found += [text for text in split_sentences(strip_markup(paragraph)) if _is_prose(text)]
     return found
+
+
+def split_sentences(text: str) -> list[str]:
+    """Split running text after each ``.!?`` that ends a sentence.
+
+    >>> split_sentences("It is fast, e.g. Here. And there?")
+    ['It is fast, e.g. Here.', 'And there?']
+    """
+    return [sentence.strip() for sentence in _SENTENCE_END.split(text)]
 
 
 def paragraphs_of(docstring: str) -> list[str]:

@@ -19,8 +19,14 @@ class RecipeTrainer(Trainer):
     """Draws training batches by `LikeLengths`, and evaluates rows in the order in which they lie.
 
     The stock Trainer, told to group by length, shuffles what it evaluates too, and counts tokens by reading every
-    row, because it has dropped the column with the lengths by then.
+    row, because it has dropped the column with the lengths by then. It also takes the loss of a batch to be divided
+    by all examples of an optimizer step already, because the heads of encoders take ``num_items_in_batch`` as an
+    argument; but they ignore it, so that loss and gradient grew with ``gradient_accumulation_steps``.
     """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.model_accepts_loss_kwargs = False
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int] | None:
         rows = self.train_dataset if train_dataset is None else train_dataset

@@ -28,18 +28,25 @@ Results = Mapping[str, Mapping[str, float]]
 
 
 def run_trainer(
-    trainer: Trainer, encoded: DatasetDict, *, predict: Callable[[], Results], data: str, task: str
+    trainer: Trainer,
+    encoded: DatasetDict,
+    *,
+    predict: Callable[[], Results],
+    data: str,
+    task: str,
+    after_training: Callable[[Trainer], Mapping[str, float]] = lambda _: {},
 ) -> None:
     """Train, save, evaluate, predict and report, as far as the flags ask for it; or find a learning rate.
 
     ``predict`` is called when there is a test set, at the end, on every process: it writes predictions and returns
-    metrics. ``data`` and ``task`` are named on the model card.
+    metrics. ``after_training`` is called on every process when training has ended, before the model is saved; what it
+    returns goes into the training metrics. ``data`` and ``task`` are named on the model card.
     """
     args = cast(RecipeArguments, trainer.args)
     if args.find_lr:
         _suggest_learning_rate(trainer)
         return
-    _train_and_evaluate(trainer, encoded)
+    _train_and_evaluate(trainer, encoded, after_training)
     results = predict() if args.do_predict and "test" in encoded else {}
     _report(trainer, results, data, task)
 
@@ -66,10 +73,13 @@ def write_predictions(trainer: Trainer, rows: Iterable[Mapping[str, Any]]) -> No
         file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 
 
-def _train_and_evaluate(trainer: Trainer, encoded: DatasetDict) -> None:
+def _train_and_evaluate(
+    trainer: Trainer, encoded: DatasetDict, after_training: Callable[[Trainer], Mapping[str, float]]
+) -> None:
     args = cast(RecipeArguments, trainer.args)
     if args.do_train:
         metrics = trainer.train(resume_from_checkpoint=args.resume_from_checkpoint).metrics
+        metrics |= after_training(trainer)
         save_merged(trainer)
         trainer.save_metrics("train", metrics | {"train_samples": len(encoded["train"])})
         trainer.save_state()

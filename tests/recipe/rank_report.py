@@ -1,19 +1,23 @@
-"""Run the recipe and write down what each rank saw: python -m tests.recipe.rank_report FILE FLAGS..."""
+"""Run a recipe and write down what each rank saw: RECIPE=name python -m tests.recipe.rank_report FILE FLAGS..."""
 
+import importlib
 import json
+import os
 import sys
 from pathlib import Path
 
 from accelerate import PartialState
 from transformers.trainer_utils import IntervalStrategy
 
-from hf_strategies.recipes.text_classification import main
 from hf_strategies.report.run import RunReport
 from hf_strategies.trainer.leaving import leave
 
+RECIPE = os.environ.get("RECIPE", "text_classification")
+_TIMINGS = ("_runtime", "_per_second", "_time")
+
 
 def report(flags: list[str]) -> dict[str, object]:
-    trainer = main(flags)
+    trainer = importlib.import_module(f"hf_strategies.recipes.{RECIPE}").main(flags)
     state = trainer.state
     run = RunReport(state.log_history, None)
     assert trainer.args.eval_strategy == IntervalStrategy.STEPS or not trainer.args.do_train
@@ -24,9 +28,16 @@ def report(flags: list[str]) -> dict[str, object]:
         "global_step": state.global_step,
         "learning_rates": run.learning_rates,
         "eval_losses": [row["eval_loss"] for row in run.evaluations],
+        "metrics": last_metrics(state.log_history),
         "records": {name: value for name, value in state.stateful_callbacks.items() if name.startswith("Early")},
         "weights": sum(float(parameter.double().abs().sum()) for parameter in trainer.model.parameters()),
     }
+
+
+def last_metrics(log_history: list[dict[str, float]]) -> dict[str, float]:
+    """The metrics of the last evaluation, without how long it took."""
+    last = next((row for row in reversed(log_history) if "eval_loss" in row), {})
+    return {name: value for name, value in last.items() if name.startswith("eval_") and not name.endswith(_TIMINGS)}
 
 
 if __name__ == "__main__":

@@ -150,7 +150,8 @@ def test_the_end_is_kept_where_it_is_as_good_as_the_plateau_was(
     assert torch.equal(flat(trainer.model), trainer.weights_at[9])
     assert (record(trainer)["best_step"], record(trainer)["best_value"]) == (9, 0.6)
     assert said(caplog)[1:] == [
-        "Cooled down from step 6 to 9: eval_score has not improved for 3 evaluations; kept 0.6 of its end (epoch 2.25)."
+        "Cooled down from step 6 to 9: eval_score has not improved for 3 evaluations; kept 0.6 of its end"
+        " (epoch 2.25)."
     ]
 
 

@@ -1,0 +1,83 @@
+"""Adapt an encoder to the language of a domain by masked language modelling, before another recipe fine-tunes it.
+
+    # nothing named: documentation sentences and a small BERT, no network
+    accelerate launch recipes/masked_lm.py --early_stopping_patience 3 --early_stopping_monitor perplexity
+
+    # your texts (a .txt file has one on each line), your model, a schedule by name
+    accelerate launch recipes/masked_lm.py --model_name_or_path bert-base-uncased \
+        --train_file notes.txt --validation_file dev.txt --whole_word_mask true --block_size 256 \
+        --lr_scheduler_type exponential_warmup_cosine_decay --warmup_steps 0.1 \
+        --num_train_epochs 10 --early_stopping_patience 2 --output_dir runs/adapted
+
+    # then the task, from the adapted model
+    accelerate launch recipes/text_classification.py --model_name_or_path runs/adapted --train_file train.csv
+
+From the installed package: accelerate launch -m hf_strategies.recipes.masked_lm ...
+What is written to --output_dir: the model, all_results.json, trainer_state.json, the model card README.md and, with
+--figure, training.png. There is no predictions.jsonl: what this model says of masked tokens is of use to nobody.
+
+A new head learns beside the encoder where the model has none, and a pooler is not kept: a task that needs one begins
+with a new one.
+
+The lines of a set are packed into blocks, one after the other, and see each other there; --pack false gives each its
+own row. The masks of training are drawn anew in each epoch; those of validation and test set are always the same,
+so that perplexities compare: exp of the mean over all masked tokens. eval_loss is its logarithm.
+"""
+
+from collections.abc import Sequence
+
+from transformers import AutoModelForMaskedLM, Trainer
+
+from hf_strategies.recipe.exact_loss import ExactLossTrainer
+from hf_strategies.recipe.flow import read_flags
+from hf_strategies.recipe.lm_data import MaskedLMArguments, encode, load_lines
+from hf_strategies.recipe.lm_masking import Masker, MaskingCollator
+from hf_strategies.recipe.lm_metrics import LM_METRICS, masked_lm_metrics, row_sums, unigram_baseline
+from hf_strategies.recipe.model import load_config, load_model, longest_input, make_tokenizer
+from hf_strategies.recipe.parsing import run_command
+from hf_strategies.recipe.prepare import plan_training, prepare_run
+from hf_strategies.recipe.recipe_trainer import make_trainer, padding_multiple
+from hf_strategies.recipe.run import Results, predict_in_order, run_trainer
+
+
+def main(argv: Sequence[str] | None = None) -> Trainer:
+    """Run the recipe with the flags in ``argv``; return its Trainer."""
+    flags = read_flags(MaskedLMArguments, argv, __doc__ or "", LM_METRICS)
+    flags.run.remove_unused_columns = False  # the collator reads columns that no model takes
+    with flags.run.main_process_first():
+        data = load_lines(flags.data)
+    config = load_config(flags.model)
+    prepare_run(flags.run, data.splits, pretrained=config is not None, plan=False)
+    tokenizer = make_tokenizer(flags.model, data.texts, flags.run)
+    masker = Masker.of(tokenizer, flags.data.mlm_probability, whole_words=flags.data.whole_word_mask)
+    with flags.run.main_process_first():
+        encoded = encode(flags.data, data, tokenizer, longest_input(flags.model, config, tokenizer), masker)
+    if flags.run.do_train:
+        plan_training(flags.run, len(encoded["train"]))
+    seed = flags.run.seed if flags.run.data_seed is None else flags.run.data_seed
+    collator = MaskingCollator(masker, tokenizer, seed, padding_multiple(flags))
+    trainer = make_trainer(
+        flags,
+        load_model(AutoModelForMaskedLM, flags.model, config, tokenizer),
+        tokenizer,
+        encoded,
+        collator=collator,
+        metrics=masked_lm_metrics,
+        reduce=row_sums,
+        kind=ExactLossTrainer,
+    )
+    trainer.add_callback(collator)
+
+    def predict() -> Results:
+        _, metrics = predict_in_order(trainer, encoded["test"])
+        results = {"this model": {name: metrics[f"test_{name}"] for name in LM_METRICS}}
+        if flags.run.baselines and trainer.is_world_process_zero():
+            results["token frequencies"] = unigram_baseline(encoded["train"], encoded["test"], masker)
+        return results
+
+    run_trainer(trainer, encoded, predict=predict, data=data.name, task="fill-mask")
+    return trainer
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,100 @@
+"""Fine-tune an encoder to choose, of several endings, the one that fits a context (as in SWAG).
+
+    # nothing named: how docstrings of functions begin, and a small BERT, no network
+    accelerate launch recipes/multiple_choice.py --early_stopping_patience 3
+
+    # your files (sent1, sent2, ending0 ... endingN, label), your model, a schedule by name
+    accelerate launch recipes/multiple_choice.py --model_name_or_path bert-base-uncased \
+        --train_file train.csv --validation_file dev.csv --test_file test.csv \
+        --lr_scheduler_type exponential_warmup_cosine_decay --warmup_steps 0.1 \
+        --num_train_epochs 10 --early_stopping_patience 3 --early_stopping_monitor accuracy
+
+    # a data set of the Hub; questions with a column of lists of answers
+    accelerate launch recipes/multiple_choice.py --dataset_name allenai/swag --dataset_config_name regular
+    accelerate launch recipes/multiple_choice.py --train_file quiz.json --context_column question \
+        --choices_column answers --label_column right
+
+From the installed package: accelerate launch -m hf_strategies.recipes.multiple_choice ...
+What is written to --output_dir: the model, all_results.json, predictions.jsonl, trainer_state.json, the model
+card README.md and, with --figure, training.png.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from datasets import Dataset, DatasetDict
+from torch.nn.functional import cross_entropy
+from transformers import AutoModelForMultipleChoice, EvalPrediction, Trainer
+
+from hf_strategies.recipe.choice_baselines import choice_baselines
+from hf_strategies.recipe.choice_data import ChoiceArguments, ChoiceCollator, ChoiceData, encode, load_choices
+from hf_strategies.recipe.exact_loss import ExactLossTrainer
+from hf_strategies.recipe.flow import read_flags
+from hf_strategies.recipe.metrics import Accuracy
+from hf_strategies.recipe.model import load_config, load_model, longest_input, make_tokenizer
+from hf_strategies.recipe.parsing import run_command
+from hf_strategies.recipe.prepare import prepare_run
+from hf_strategies.recipe.recipe_trainer import make_trainer, padding_multiple
+from hf_strategies.recipe.run import Results, predict_in_order, run_trainer, write_predictions
+
+
+def main(argv: Sequence[str] | None = None) -> Trainer:
+    """Run the recipe with the flags in ``argv``; return its Trainer."""
+    flags = read_flags(ChoiceArguments, argv, __doc__ or "", ["accuracy"])
+    with flags.run.main_process_first():
+        data = load_choices(flags.data)
+    config = load_config(flags.model)
+    prepare_run(flags.run, data.splits, pretrained=config is not None)
+    tokenizer = make_tokenizer(flags.model, data.texts, flags.run)
+    with flags.run.main_process_first():
+        encoded = encode(flags.data, data, tokenizer, longest_input(flags.model, config, tokenizer))
+    trainer = make_trainer(
+        flags,
+        load_model(AutoModelForMultipleChoice, flags.model, config, tokenizer),
+        tokenizer,
+        encoded,
+        collator=ChoiceCollator(tokenizer, pad_to_multiple_of=padding_multiple(flags)),
+        metrics=choice_metrics,
+        kind=ExactLossTrainer,
+    )
+
+    def predict() -> Results:
+        return predict_test_set(trainer, data, encoded, baselines=flags.run.baselines)
+
+    run_trainer(trainer, encoded, predict=predict, data=data.name, task="multiple-choice")
+    return trainer
+
+
+def choice_metrics(prediction: EvalPrediction) -> dict[str, float]:
+    """Return the share of rows whose likeliest ending is the right one, and the mean negative log-likelihood."""
+    logits: Any = np.asarray(prediction.predictions, dtype=np.float64)
+    labels: Any = np.asarray(prediction.label_ids)
+    accuracy: dict[str, float] = Accuracy().compute(predictions=logits.argmax(axis=-1), references=labels)
+    return {**accuracy, "nll": float(cross_entropy(torch.from_numpy(logits), torch.from_numpy(labels)))}
+
+
+def predict_test_set(trainer: Trainer, data: ChoiceData, encoded: DatasetDict, *, baselines: bool) -> Results:
+    """Predict the test set; return the metrics of this model and, if asked for, of the baselines."""
+    rows = data.splits["test"]
+    outputs, metrics = predict_in_order(trainer, encoded["test"])
+    write_predictions(trainer, chosen(rows, outputs))
+    if "label" not in rows.column_names:
+        return {}
+    results = {"this model": {"accuracy": metrics["test_accuracy"]}}
+    if baselines and trainer.is_world_process_zero():
+        results |= choice_baselines(data.splits["train"], rows)
+    return results
+
+
+def chosen(rows: Dataset, logits: np.ndarray) -> Iterator[dict[str, Any]]:
+    """Yield each row with the index and the text of its likeliest ending, and the probability of that one."""
+    for row, probabilities in zip(rows, torch.from_numpy(logits).softmax(dim=-1), strict=True):
+        best = int(probabilities.argmax())
+        probability = float(probabilities[best])
+        yield {**row, "prediction": best, "prediction_text": row["endings"][best], "probability": probability}
+
+
+if __name__ == "__main__":
+    run_command(main)

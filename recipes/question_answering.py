@@ -1,0 +1,108 @@
+"""Fine-tune an encoder to find the answer to a question in a text: extractive question answering.
+
+    # nothing named: what parameters mean, out of documentation, and a small BERT, no network
+    accelerate launch recipes/question_answering.py --baselines
+
+    # your files: SQuAD's own form, or json lines or parquet with question, context and answers
+    accelerate launch recipes/question_answering.py --model_name_or_path bert-base-uncased \
+        --train_file train-v2.0.json --validation_file dev-v2.0.json --test_file questions.jsonl \
+        --num_train_epochs 3 --early_stopping_patience 2 --early_stopping_monitor f1 --n_best 3
+
+    # a data set of the Hub; flags from a file
+    accelerate launch recipes/question_answering.py --config recipes/configs/bert_squad.yaml \
+        --dataset_name rajpurkar/squad
+
+From the installed package: accelerate launch -m hf_strategies.recipes.question_answering ...
+Long contexts are read in windows that overlap. When the training set has questions without answers (SQuAD 2.0), "no
+answer" is predicted too, by a threshold that is tuned on the validation set and kept in the model's config.json.
+What is written to --output_dir: the model, all_results.json, predictions.jsonl, trainer_state.json, the model
+card README.md and, with --figure, training.png.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from datasets import Dataset, DatasetDict
+from transformers import AutoModelForQuestionAnswering, DataCollatorWithPadding, Trainer
+
+from hf_strategies.recipe.flow import read_flags
+from hf_strategies.recipe.model import load_config, load_model, longest_input, make_tokenizer
+from hf_strategies.recipe.parsing import run_command
+from hf_strategies.recipe.prepare import plan_training, prepare_run
+from hf_strategies.recipe.qa_answers import AnswerFinder, Answers
+from hf_strategies.recipe.qa_baselines import question_baselines
+from hf_strategies.recipe.qa_data import QuestionArguments, QuestionData, has_unanswerable, load_questions
+from hf_strategies.recipe.qa_features import encode_questions, usual_length
+from hf_strategies.recipe.qa_metrics import QUESTION_METRICS
+from hf_strategies.recipe.qa_threshold import check_question_flags, keep_threshold, make_finder
+from hf_strategies.recipe.qa_trainer import QuestionTrainer
+from hf_strategies.recipe.recipe_trainer import make_trainer, padding_multiple
+from hf_strategies.recipe.run import Results, predict_in_order, run_trainer, write_predictions
+
+
+def main(argv: Sequence[str] | None = None) -> Trainer:
+    """Run the recipe with the flags in ``argv``; return its Trainer."""
+    flags = read_flags(QuestionArguments, argv, __doc__ or "", list(QUESTION_METRICS))
+    with flags.run.main_process_first():
+        data = load_questions(flags.data)
+    config = load_config(flags.model)
+    unanswerable = has_unanswerable(flags.data, data, config)
+    check_question_flags(flags, unanswerable=unanswerable)
+    prepare_run(flags.run, data.splits, pretrained=config is not None, plan=False)
+    tokenizer = make_tokenizer(flags.model, data.texts, flags.run)
+    length = usual_length(longest_input(flags.model, config, tokenizer), flags.model.max_length)
+    with flags.run.main_process_first():
+        encoded = encode_questions(flags.data, data, tokenizer, length)
+    if flags.run.do_train:
+        plan_training(flags.run, len(encoded["train"]))
+    model = load_model(AutoModelForQuestionAnswering, flags.model, config, tokenizer, num_labels=2)
+    finder = make_finder(flags, data, encoded, model, unanswerable=unanswerable)
+    trainer = make_trainer(
+        flags,
+        model,
+        tokenizer,
+        encoded,
+        collator=DataCollatorWithPadding(tokenizer, pad_to_multiple_of=padding_multiple(flags)),
+        metrics=finder,
+        kind=QuestionTrainer.searching(longest=flags.data.max_answer_length, n_best=flags.data.n_best),
+    )
+
+    def predict() -> Results:
+        return predict_test_set(trainer, data, encoded, finder, baselines=flags.run.baselines)
+
+    run_trainer(trainer, encoded, predict=predict, data=data.name, task="question-answering")
+    keep_threshold(trainer, finder)
+    return trainer
+
+
+def predict_test_set(
+    trainer: Trainer, data: QuestionData, encoded: DatasetDict, finder: AnswerFinder, *, baselines: bool
+) -> Results:
+    """Answer the test set; return the metrics of this model and, if asked for, of the baselines."""
+    rows = data.splits["test"]
+    outputs, metrics = predict_in_order(trainer, encoded["test"])
+    write_predictions(trainer, answered(rows, finder.answers("test", outputs), finder))
+    if "answer_texts" not in rows.column_names:
+        return {}
+    results = {"this model": {name: metrics[f"test_{name}"] for name in QUESTION_METRICS}}
+    if baselines and trainer.is_world_process_zero():
+        results |= question_baselines(data.splits["train"], rows, unanswerable=finder.unanswerable)
+    return results
+
+
+def answered(rows: Dataset, answers: Answers, finder: AnswerFinder) -> Iterator[dict[str, Any]]:
+    """Yield a line for each question: its answer, the score, what else was asked for, the right answers if known."""
+    known = rows["answer_texts"] if "answer_texts" in rows.column_names else [None] * len(rows)
+    for place, text in enumerate(answers.chosen(finder.threshold)):
+        found = answers.alternatives[place]
+        line: dict[str, Any] = {"id": rows[place]["id"], "question": rows[place]["question"], "prediction": text}
+        line["score"] = found[0][1] if found else None
+        if finder.unanswerable:
+            line["null_score"] = float(answers.null[place])
+        if finder.n_best > 1:
+            line["alternatives"] = [{"text": text, "score": score} for text, score in found]
+        yield line if known[place] is None else {**line, "answers": known[place]}
+
+
+if __name__ == "__main__":
+    run_command(main)

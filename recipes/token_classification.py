@@ -1,0 +1,115 @@
+"""Fine-tune an encoder to tag words: named entities, parts of speech.
+
+    # nothing named: which words of documentation are code, and a small BERT; no network
+    accelerate launch recipes/token_classification.py --baselines
+
+    # your files (json, jsonl, parquet or CoNLL), your model, a schedule by name, the best weights by entity F1
+    accelerate launch recipes/token_classification.py --model_name_or_path bert-base-cased \
+        --train_file train.conll --validation_file dev.conll --test_file test.conll \
+        --lr_scheduler_type exponential_warmup_cosine_decay --warmup_steps 0.1 \
+        --num_train_epochs 10 --early_stopping_patience 3 --early_stopping_monitor f1
+
+    # a data set of the Hub; its parts of speech
+    accelerate launch recipes/token_classification.py --dataset_name eriktks/conll2003 --tags_column pos_tags
+
+From the installed package: accelerate launch -m hf_strategies.recipes.token_classification ...
+What is written to --output_dir: the model, all_results.json, predictions.jsonl, trainer_state.json, the model
+card README.md and, with --figure, training.png. Metrics are precision, recall and F1 of whole entities (seqeval) and
+the accuracy of words; of tags that are no entities, accuracy and macro-F1. A sentence longer than the model takes
+goes through it in several windows, and counts whole.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from datasets import Dataset, DatasetDict
+from transformers import AutoModelForTokenClassification, DataCollatorForTokenClassification, Trainer
+
+from hf_strategies.recipe.class_weights import balanced_weights, weighted_loss
+from hf_strategies.recipe.flow import check_metrics, read_flags
+from hf_strategies.recipe.model import (
+    label_names,
+    load_config,
+    load_model,
+    longest_input,
+    make_tokenizer,
+    trained_labels,
+)
+from hf_strategies.recipe.parsing import run_command
+from hf_strategies.recipe.prepare import plan_training, prepare_run
+from hf_strategies.recipe.recipe_trainer import make_trainer, padding_multiple
+from hf_strategies.recipe.run import Results, predict_in_order, run_trainer, write_predictions
+from hf_strategies.recipe.token_data import TokenArguments, TokenData, choose_tags, load_tokens
+from hf_strategies.recipe.token_metrics import TOKEN_METRICS, metric_names, tag_baselines
+from hf_strategies.recipe.token_windows import (
+    SentenceMetrics,
+    SentenceTrainer,
+    encode,
+    label_ids,
+    likeliest,
+    tags_of_sentences,
+)
+
+
+def main(argv: Sequence[str] | None = None) -> Trainer:
+    """Run the recipe with the flags in ``argv``; return its Trainer."""
+    flags = read_flags(TokenArguments, argv, __doc__ or "", TOKEN_METRICS)
+    with flags.run.main_process_first():
+        data = load_tokens(flags.data)
+    config = load_config(flags.model)
+    tags = choose_tags(data, trained_labels(config), fixed=not flags.run.do_train)
+    check_metrics(flags, metric_names(tags))
+    prepare_run(flags.run, data.splits, pretrained=config is not None, plan=False)
+    # Tokenizers that tell words by the space before them, as RoBERTa's, are given one before the first word too.
+    tokenizer = make_tokenizer(flags.model, data.texts, flags.run, add_prefix_space=True)
+    with flags.run.main_process_first():
+        encoded = encode(flags.data, data, tokenizer, tags, longest_input(flags.model, config, tokenizer))
+    if "train" in encoded and flags.run.do_train:
+        plan_training(flags.run, len(encoded["train"]))
+    weights = [1.0] * len(tags)
+    if flags.data.class_weights == "balanced" and "train" in encoded:
+        weights = balanced_weights(label_ids(encoded["train"]), len(tags))
+    trainer = make_trainer(
+        flags,
+        load_model(AutoModelForTokenClassification, flags.model, config, tokenizer, **label_names(tags)),
+        tokenizer,
+        encoded,
+        collator=DataCollatorForTokenClassification(tokenizer, pad_to_multiple_of=padding_multiple(flags)),
+        metrics=SentenceMetrics(tags),
+        reduce=likeliest,
+        # The mean over the words of a step; the model's own loss is the mean of the means of its batches.
+        loss=weighted_loss(weights, flags.run.label_smoothing_factor),
+        kind=SentenceTrainer,
+    )
+
+    def predict() -> Results:
+        return predict_test_set(trainer, data, encoded, tags, baselines=flags.run.baselines)
+
+    run_trainer(trainer, encoded, predict=predict, data=data.name, task="token-classification")
+    return trainer
+
+
+def predict_test_set(
+    trainer: Trainer, data: TokenData, encoded: DatasetDict, tags: tuple[str, ...], *, baselines: bool
+) -> Results:
+    """Predict the test set; return the metrics of this model and, if asked for, of the baselines."""
+    rows = data.splits["test"]
+    ids, metrics = predict_in_order(trainer, encoded["test"])
+    write_predictions(trainer, tagged(rows, encoded["test"], ids, tags))
+    if "tags" not in rows.column_names:
+        return {}
+    results = {"this model": {name: metrics[f"test_{name}"] for name in metric_names(tags)}}
+    if baselines and trainer.is_world_process_zero():
+        results |= tag_baselines(data.splits["train"], rows, tags)
+    return results
+
+
+def tagged(rows: Dataset, encoded: Dataset, ids: np.ndarray, tags: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """Yield each row with the tags that were predicted, one for each word."""
+    for row, prediction in zip(rows, tags_of_sentences(encoded, ids, tags), strict=True):
+        yield {**dict(row), "prediction": prediction}
+
+
+if __name__ == "__main__":
+    run_command(main)
