@@ -25,7 +25,7 @@ QUESTIONS = (
     "What is the meaning of {}?",
     "What is {} for?",
 )
-_FEWEST, _MOST = 2, 8  # parameters in a context
+_FEWEST, _MOST = 2, 4  # parameters in a context; further ones are left out
 _MIN_WORDS, _MAX_WORDS = 3, 15  # in an answer
 
 _NUMPY_HEADING = re.compile(r"(?:Other |Keyword )?(?:Parameters|Arguments|Attributes|Args)", re.IGNORECASE)
@@ -50,7 +50,7 @@ def load_parameter_questions(*, seed: int = 0, cache_dir: Path | None = None, pe
 
 
 def questions_about(docstring: Docstring) -> Iterator[dict[str, Any]]:
-    """Yield a row for each parameter that a docstring describes, if it describes 2 to 8 in words.
+    """Yield a row for each of the first 4 parameters that a docstring describes in words, if there are at least 2.
 
     >>> text = "Args:\\n    n_jobs: Number of jobs to run.\\n    verbose (bool): Whether to tell more."
     >>> row = next(questions_about(Docstring("x", "x.py", "f", text)))
@@ -137,4 +137,4 @@ def _indent(line: str) -> int:
     return len(line) - len(line.lstrip())
 
 
-PARAMETER_QUESTIONS = OfflineTask("parameter-questions", 1, questions_about, per_library=2000)
+PARAMETER_QUESTIONS = OfflineTask("parameter-questions", 2, questions_about, per_library=1000)

@@ -5,7 +5,6 @@ import os
 import random
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,14 +34,6 @@ def quiz(count: int, seed: int, labels: bool = True) -> list[dict[str, Any]]:
             row[f"ending{place}"] = " ".join(chance.choices(NOUNS, k=chance.randint(1, 9))) + f" {place}"
         rows.append(row | ({"label": index % 4} if labels else {}))
     return rows
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,6 @@ import os
 import random
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,14 +30,6 @@ def prose(count: int, seed: int) -> str:
     """Lines of 1 to 9 words, with an empty one in between."""
     chance = random.Random(seed)
     return "".join(" ".join(chance.choices(WORDS, k=chance.randint(1, 9))) + "\n\n" for _ in range(count))
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

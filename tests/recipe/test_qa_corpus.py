@@ -84,8 +84,8 @@ def test_each_parameter_is_asked_for_and_its_answer_stands_in_the_context() -> N
         assert name in row["question"].rstrip("?").split()
 
 
-@pytest.mark.parametrize(("count", "asked"), [(1, 0), (2, 2), (8, 8), (11, 8)])
-def test_a_context_has_2_to_8_parameters(count: int, asked: int) -> None:
+@pytest.mark.parametrize(("count", "asked"), [(1, 0), (2, 2), (4, 4), (11, 4)])
+def test_a_context_has_2_to_4_parameters(count: int, asked: int) -> None:
     lines = [f"    p{number}: The number of sheep in field {number}." for number in range(count)]
     assert len(list(questions_about(docstring("\n".join(["Args:", *lines]))))) == asked
 

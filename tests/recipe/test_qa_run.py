@@ -113,15 +113,6 @@ def alone(out: Path, row: dict[str, Any]) -> tuple[list[tuple[str, float]], floa
     return [(row["context"][begin:stop], score) for (begin, stop), score in ranked], null, windows
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Such small models gain nothing from a second thread, and lose much where the processor is shared."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the runs of this module lie."""

@@ -4,7 +4,7 @@ import json
 import random
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -82,15 +82,6 @@ def alone(out: Path, rows: list[dict[str, Any]]) -> list[tuple[str, float]]:
 
 def share_right(rows: list[dict[str, Any]]) -> float:
     return sum(1 for row in rows if row["prediction"] == row["label"]) / len(rows)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Such small models gain nothing from a second thread, and lose much where the processor is shared."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

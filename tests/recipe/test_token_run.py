@@ -2,7 +2,6 @@
 
 import json
 import random
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -60,15 +59,6 @@ def scores_of(rows: list[dict[str, Any]]) -> dict[str, float]:
     """What seqeval says of written predictions."""
     true, predicted = [row["tags"] for row in rows], [row["prediction"] for row in rows]
     return {name: getattr(seqeval.metrics, f"{name}_score")(true, predicted) for name in SCORES}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Such small models gain nothing from a second thread, and lose much where the processor is shared."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
