@@ -55,6 +55,9 @@ def _events(report: RunReport) -> Iterator[tuple[int, str, str | tuple[int, tupl
         yield step, "tab:orange", (0, (1, 3)), f"plateau {number}, rate lowered"
     if cooldown.get("phase", "hold") != "hold":
         yield cooldown["cooldown_start"], "tab:orange", ":", f"{cooldown['trigger']}, cooldown starts"
-    for what, color, dashes in (("best", "tab:green", "--"), ("stop", "tab:red", "-.")):
+    for what, word, color, dashes in (
+        ("best", report.kept_word, "tab:green", "--"),
+        ("stop", "stop", "tab:red", "-."),
+    ):
         if record.get(f"{what}_step") is not None:
-            yield record[f"{what}_step"], color, dashes, what
+            yield record[f"{what}_step"], color, dashes, word

@@ -71,6 +71,13 @@ class RunReport:
         return self._last_step > 0
 
     @property
+    def kept_word(self) -> str:
+        """What the evaluation is called whose weights were kept: the best, or the end of a cooldown."""
+        record = self.record or {}
+        ends, best = record.get("cooldown_end"), record.get("best_step")
+        return "kept" if ends is not None and best is not None and best >= ends else "best"
+
+    @property
     def _last_step(self) -> int:
         return max((int(entry["step"]) for entry in self.log_history), default=0)
 

@@ -21,7 +21,8 @@ def evaluation_table(report: RunReport) -> Table:
         table.add_column(column, justify="right")
     table.add_column("")
     for row in rows:
-        marks = [mark for mark in ("best", "stop") if row["step"] == record.get(f"{mark}_step")]
+        named = {"best": report.kept_word, "stop": "stop"}
+        marks = [word for mark, word in named.items() if row["step"] == record.get(f"{mark}_step")]
         if cooldown["phase"] != "hold" and row["step"] >= cooldown["cooldown_start"]:
             marks.append("cooldown starts" if row["step"] == cooldown["cooldown_start"] else "cooldown")
         values = (_number(row.get(key)) for key in metrics)
@@ -51,8 +52,9 @@ def print_run(report: RunReport, test: Mapping[str, Mapping[str, float]], consol
     if report.record and report.record["best_step"] is not None:
         best, restored = report.record, report.record["restored_best_weights"]
         console.print(
-            f"Best: {best['monitor']} = {best['best_value']:.4f} at step {best['best_step']}"
-            f" (epoch {best['best_epoch']:.2f}), {'restored' if restored else 'not restored'}.",
+            f"{report.kept_word.capitalize()}: {best['monitor']} = {best['best_value']:.4f}"
+            f" at step {best['best_step']} (epoch {best['best_epoch']:.2f}),"
+            f" {'restored' if restored else 'not restored'}.",
             highlight=False,
         )
     if test:

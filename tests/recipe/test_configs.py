@@ -21,6 +21,7 @@ from hf_strategies.recipe.arguments import ModelArguments
 from hf_strategies.recipe.model import load_model
 from hf_strategies.recipe.parsing import flags_of_yaml
 from hf_strategies.recipe.small_bert import train_wordpiece
+from tests.recipe.every_recipe import RECIPES as NAMES
 
 RECIPES = Path(__file__).resolve().parents[2] / "recipes"
 CONFIGS = sorted(path.name for path in (RECIPES / "configs").glob("*.yaml"))
@@ -178,3 +179,24 @@ def test_the_placement_for_two_processes_on_the_cpu_has_two(tmp_path: Path, chec
     assert [report["world_size"] for report in reports] == [2, 2]
     assert [report["wrapped_model"] for report in reports] == ["DistributedDataParallel"] * 2
     assert [report["global_step"] for report in reports] == [2, 2]
+
+
+def test_every_recipe_runs_in_bf16_on_the_cpu_with_as_many_steps_as_rows_give(tmp_path: Path, checkout: Path) -> None:
+    for name in NAMES:
+        lines = "".join(json.dumps(row) + "\n" for row in rows(name))
+        (tmp_path / f"{name}.jsonl").write_text(lines, encoding="utf-8")
+    command = [sys.executable, "-m", "accelerate.commands.launch", "--num_processes", "1", "--num_machines", "1"]
+    command += [
+        "--dynamo_backend",
+        "no",
+        "--mixed_precision",
+        "bf16",
+        "-m",
+        "tests.recipe.every_recipe",
+        str(tmp_path),
+    ]
+    environment = os.environ | {"PYTHONPATH": str(checkout), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=500)
+    assert done.returncode == 0, done.stderr[-3000:]
+    # Eight rows in batches of two.
+    assert json.loads((tmp_path / "report.json").read_text()) == {name: [4, "bf16"] for name in NAMES}

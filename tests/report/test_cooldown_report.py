@@ -89,3 +89,13 @@ class TestFigure:
 
     def test_a_cooldown_that_did_not_start_is_not_marked(self, tmp_path: Path) -> None:
         assert "cooldown starts" not in self.words(cooled(phase="hold"), tmp_path / "run.svg")
+
+
+def test_the_end_of_a_cooldown_that_was_kept_is_not_called_the_best() -> None:
+    def word(**steps: int) -> str:
+        return RunReport([], {"stopped": True, **steps}).kept_word
+
+    assert word(best_step=60, cooldown_end=60) == "kept"
+    assert word(best_step=50, cooldown_end=60) == "best"
+    assert word(best_step=60) == "best"  # early stopping has no cooldown
+    assert RunReport([], None).kept_word == "best"
