@@ -17,7 +17,7 @@ from hf_strategies.trainer.leaving import leave
 from tests.tiny import flat, learning_rates, tiny_trainer
 
 # patience 3 is used up at step 6; the cooldown ends at step 9
-SCORES = {0: [0.5, 0.6, 0.7, *[0.6] * 40], 1: [0.01 * step for step in range(43)]}
+SCORES = {0: [0.5, 0.6, 0.7, *[0.6] * 3, *[0.55] * 37], 1: [0.01 * step for step in range(43)]}
 NAMES = ("linear_warmup_plateau_cooldown", "cosine")
 START = 7  # the step that the resumed run starts from, in the cooldown
 
