@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from datasets import Dataset, DatasetDict, load_dataset
 from datasets.exceptions import DatasetGenerationError
+from sklearn.model_selection import GroupShuffleSplit
 
 from hf_strategies.errors import StrategyError, did_you_mean
 from hf_strategies.recipe.arguments import DataArguments
@@ -50,15 +51,27 @@ def load_splits(args: DataArguments, readers: Mapping[str, Reader] | None = None
     return DatasetDict(splits) if splits else None
 
 
-def with_validation(splits: DatasetDict, args: DataArguments, seed: int) -> DatasetDict:
-    """Split a validation set off the training set where there is none; the test set is never taken for it."""
+def with_validation(
+    splits: DatasetDict, args: DataArguments, seed: int, *, together: str | None = None
+) -> DatasetDict:
+    """Split a validation set off the training set where there is none; the test set is never taken for it.
+
+    Rows with the same value in the column ``together`` stay together: of them the ``validation_fraction`` is taken,
+    not of the rows, so that what is asked in validation was not read in training.
+    """
     if "validation" in splits or "train" not in splits:
         return splits
     rows = splits["train"]
-    if len(rows) < 2:
-        raise StrategyError("the train split has one example, and there is no validation set: give validation_file")
-    size = min(max(1, round(len(rows) * args.validation_fraction)), len(rows) - 1)
-    parts = rows.train_test_split(test_size=size, seed=seed)
+    groups = list(range(len(rows))) if together is None else list(rows[together])
+    if (count := len(set(groups))) < 2:
+        alone = "one example" if together is None else f"one {together}"
+        raise StrategyError(f"the train split has {alone}, and there is no validation set: give validation_file")
+    size = min(max(1, round(count * args.validation_fraction)), count - 1)
+    if together is None:
+        parts = rows.train_test_split(test_size=size, seed=seed)
+    else:
+        train, held = next(GroupShuffleSplit(1, test_size=size, random_state=seed).split(groups, groups=groups))
+        parts = DatasetDict({"train": rows.select(train), "test": rows.select(held)})
     logger.warning(
         f"There is no validation set: {len(parts['test'])} of the {len(rows)} training examples are taken for it"
         f" (validation_fraction={args.validation_fraction})."

@@ -81,8 +81,10 @@ class QuestionData:
 def load_questions(args: QuestionArguments) -> QuestionData:
     """Load and check the questions; with nothing named, those about parameters of documented functions.
 
-    How the sets are split does not depend on the run's seed, so that runs with several seeds compare. Raises
-    `StrategyError` for a missing column or text, an answer that does not stand where it is said to stand, and
+    How the sets are split does not depend on the run's seed, so that runs with several seeds compare; all questions
+    about a context stay on one side.
+
+    Raises `StrategyError` for a missing column or text, an answer that does not stand where it is said to stand, and
     whatever `load_splits` refuses.
     """
     raw = load_splits(args, {".json": read_questions_file})
@@ -91,7 +93,7 @@ def load_questions(args: QuestionArguments) -> QuestionData:
         raw, name = _offline(), "parameters in documentation (offline default)"
     # Checked before they are split and cut, so that an error tells the row of the file.
     checked = DatasetDict({split: _normal_form(rows, split, args) for split, rows in raw.items()})
-    splits = limit(with_validation(checked, args, seed=0), args)
+    splits = limit(with_validation(checked, args, seed=0, together="context"), args)
     return QuestionData(splits, _unanswered(checked), name)
 
 

@@ -94,6 +94,32 @@ def test_all_forms_give_the_same_rows(form: str, tmp_path: Path) -> None:
     assert data.texts == [CONTEXT, "Nobody lives there.", *(row["question"] for row in ASKED)]
 
 
+def about(contexts: int, questions: int) -> list[dict[str, Any]]:
+    """Make rows: ``questions`` about each of so many contexts, those of a context far apart."""
+    return [
+        {"question": f"{number}?", "context": f"Text {text}.", "answers": {"text": ["Text"], "answer_start": [0]}}
+        for number in range(questions)
+        for text in range(contexts)
+    ]
+
+
+def test_no_context_is_both_trained_on_and_validated_on(tmp_path: Path) -> None:
+    file = tmp_path / "rows.json"
+    file.write_text(json_lines(about(contexts=20, questions=7)), encoding="utf-8")
+    splits = load(file, validation_file=None, validation_fraction=0.1).splits
+    trained, validated = set(splits["train"]["context"]), set(splits["validation"]["context"])
+    assert not trained & validated
+    assert (len(validated), len(splits["validation"])) == (2, 14)  # a tenth of the 20 contexts, whole
+    assert (len(trained), len(splits["train"])) == (18, 126)
+
+
+def test_questions_about_one_context_cannot_be_split(tmp_path: Path) -> None:
+    file = tmp_path / "rows.json"
+    file.write_text(json_lines(about(contexts=1, questions=7)), encoding="utf-8")
+    with pytest.raises(StrategyError, match="has one context, and there is no validation set: give validation_file"):
+        load(file, validation_file=None)
+
+
 def test_other_columns_and_rows_without_ids_can_be_read(tmp_path: Path) -> None:
     rows = [{"q": row["question"], "text": row["context"], "a": row["answers"]} for row in ASKED]
     (tmp_path / "rows.jsonl").write_text(json_lines(rows), encoding="utf-8")
@@ -218,7 +244,7 @@ class TestUnanswerable:
         ("options", "wanted"),
         [
             ({"train_file": "all.json"}, True),
-            ({"train_file": "answered.json"}, False),
+            ({"train_file": "answered.json", "validation_file": "answered.json"}, False),
             ({"train_file": "answered.json", "validation_file": "all.json", "unanswerable": True}, True),
             ({"test_file": "all.json"}, True),
             ({"test_file": "answered.json"}, False),
@@ -240,7 +266,10 @@ class TestUnanswerable:
                 {"train_file": "answered.json", "validation_file": "all.json"},
                 r"row 2 of the validation split has no answer: set unanswerable=True, or drop such rows",
             ),
-            ({"train_file": "answered.json", "null_threshold": 1.0}, r"null_threshold=1.0 has no effect"),
+            (
+                {"train_file": "answered.json", "validation_file": "answered.json", "null_threshold": 1.0},
+                r"null_threshold=1.0 has no effect",
+            ),
         ],
     )
     def test_what_contradicts_the_data_is_told(self, options: dict[str, Any], words: str) -> None:
