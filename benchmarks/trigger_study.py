@@ -37,10 +37,8 @@ from hf_strategies.schedules.cooldown import Cooldown
 
 RESULTS = Path(__file__).resolve().parent / "results"
 WARMUP = 0.25  # epochs, as in strategy_run.py
-HOLD = 20
-"""Evaluations, two an epoch, of the training at a constant rate."""
-STARTS = (2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 17, 20)
-"""Evaluations at which a cooldown branches off."""
+STARTS = (2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 17, 20, 24, 28, 32)
+"""Evaluations, two an epoch, at which a cooldown branches off; at the last one too."""
 
 TO_CHOOSE = tuple(name for name, task in TASKS.items() if task.role == "choose")
 
@@ -106,16 +104,16 @@ def batches(prepared: Prepared, seed: int, skipped: int) -> Iterator[Any]:
     return every
 
 
-def study(task: str, seed: int, lr: float, layers: int, fraction: float) -> Iterator[dict[str, Any]]:
-    """Yield the evaluations of the hold, each with what a cooldown that starts there ends with."""
-    prepared = prepare(task, seed, TASKS[task].layers(layers), 1)
+def study(task: str, seed: int, lr: float, args: Namespace) -> Iterator[dict[str, Any]]:
+    """Yield the evaluations of the hold, some with what a cooldown that starts there ends with."""
+    prepared = prepare(task, seed, TASKS[task].layers(args.layers), 1)
     every, warmup = max(1, prepared.steps_per_epoch // 2), max(1, round(WARMUP * prepared.steps_per_epoch))
-    held, source, cooldown = Training(prepared, seed, lr), batches(prepared, seed, 0), Cooldown(fraction)
-    for number in range(1, HOLD + 1):
+    held, source, cooldown = Training(prepared, seed, lr), batches(prepared, seed, 0), Cooldown(args.cooldown)
+    for number in range(1, 2 * args.epochs + 1):
         while held.step < number * every:
             held.train(source, min(1.0, held.step / warmup))
         found: dict[str, Any] = {"evaluation": number, "step": held.step, **held.score("validation", "test")}
-        if number in STARTS:
+        if number in STARTS or number == 2 * args.epochs:
             state = torch.get_rng_state()
             found["cooled"] = _cooled(held.branch(), cooldown)
             torch.set_rng_state(state)
@@ -146,7 +144,7 @@ def execute(args: Namespace) -> None:
                 if any(key.items() <= line.items() for line in done):
                     continue
                 started = time.process_time()
-                rows = list(study(task, seed, lr, args.layers, args.cooldown))
+                rows = list(study(task, seed, lr, args))
                 line = {**key, "seconds": round(time.process_time() - started), "evaluations": rows}
                 with path.open("a", encoding="utf-8") as file:
                     file.write(json.dumps(line) + "\n")
@@ -159,6 +157,7 @@ def read_arguments() -> Namespace:
     parser.add_argument("--tasks", nargs="+", default=list(TO_CHOOSE), help=f"of {', '.join(TASKS)}")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2], help="0 1 2")
     parser.add_argument("--layers", type=int, default=3, help="of MiniLM, from the first; it has 6 (3)")
+    parser.add_argument("--epochs", type=int, default=10, help="at the full rate (10)")
     parser.add_argument("--cooldown", type=float, default=0.5, help="its length, a fraction of the steps done (0.5)")
     parser.add_argument("--results", type=Path, default=RESULTS / "triggers.jsonl", help="a line for each training")
     parser.add_argument("--table", action="store_true", help="write the table and the figure, run nothing")
@@ -166,8 +165,9 @@ def read_arguments() -> Namespace:
     for task in args.tasks:
         if task not in TASKS:
             raise StrategyError(f"tasks={task!r} is unknown: {did_you_mean(task, TASKS)}")
-    if not 1 <= args.layers <= 6:
-        raise StrategyError(f"layers={args.layers}: give 1 to 6")
+    for name, most in (("layers", 6), ("epochs", 1000)):
+        if not 1 <= getattr(args, name) <= most:
+            raise StrategyError(f"{name}={getattr(args, name)}: give 1 to {most}")
     Cooldown.read(args.cooldown, "sqrt", 0.0)
     return args
 

@@ -73,14 +73,25 @@ def prepare_run(
     args.set_learning_rate(pretrained=pretrained)
     if args.do_train and "train" not in splits:
         raise StrategyError("train_file is missing: give it, or --do_train false to evaluate a trained model")
-    if args.baselines and "train" not in splits:
-        raise StrategyError("baselines=True without train_file has nothing to learn from: give it, or no --baselines")
+    _check_baselines(args, splits)
     if args.do_train and plan:
         plan_training(args, len(splits["train"]))
     if not args.do_train:
         args.eval_strategy = IntervalStrategy.NO  # the Trainer wants a validation set for any other
     prepare_output(args)
     set_seed(args.seed)
+
+
+def _check_baselines(args: RecipeArguments, splits: Mapping[str, Sequence[object]]) -> None:
+    if not args.baselines:
+        return
+    if "train" not in splits:
+        raise StrategyError("baselines=True without train_file has nothing to learn from: give it, or no --baselines")
+    if "test" not in splits or not args.do_predict:
+        raise StrategyError(
+            "baselines=True compares on the test set, which this run does not predict: give test_file and"
+            " --do_predict true, or no --baselines"
+        )
 
 
 def plan_training(args: RecipeArguments, examples: int) -> None:

@@ -216,6 +216,13 @@ def test_baselines_with_nothing_to_learn_from_are_told() -> None:
         prepare_run(args, {"test": [1]}, pretrained=False)
 
 
+@pytest.mark.parametrize(("splits", "predicts"), [({"train": [1]}, True), ({"train": [1], "test": [1]}, False)])
+def test_baselines_without_a_test_set_to_compare_on_are_told(splits: dict[str, list[int]], predicts: bool) -> None:
+    args = RecipeArguments(do_train=False, do_predict=predicts, baselines=True, use_cpu=True)
+    with pytest.raises(StrategyError, match="baselines=True compares on the test set, which this run does not"):
+        prepare_run(args, splits, pretrained=False)
+
+
 @pytest.mark.parametrize(
     ("content", "flags", "words"),
     [

@@ -1,6 +1,5 @@
 """Examples with any number of labels: from flags to files, and the same in two processes as in one."""
 
-import json
 import random
 from pathlib import Path
 from typing import Any
@@ -23,9 +22,8 @@ from hf_strategies.recipe.classification_data import (
 from hf_strategies.recipe.small_bert import train_wordpiece
 from hf_strategies.recipe.thresholds import best_threshold, sigmoid
 from hf_strategies.recipes import text_classification
-from tests.recipe.rank_report import last_metrics
 from tests.recipe.test_run import QUIET, predictions, read
-from tests.recipe.torchrun import torchrun
+from tests.recipe.torchrun import measure_in_one, train_in_two, write_rows, write_splits
 
 STEPS = ["--max_steps", "24", "--eval_strategy", "steps", "--eval_steps", "12", "--learning_rate", "3e-3"]
 SIZES = ["--per_device_train_batch_size", "8", "--per_device_eval_batch_size", "4"]
@@ -46,33 +44,22 @@ def pets(count: int, seed: int) -> list[dict[str, Any]]:
     return rows
 
 
-def write(file: Path, rows: list[dict[str, Any]]) -> str:
-    file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    return str(file)
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the data lies; 19 validation rows do not fill the batches of two processes."""
-    folder = tmp_path_factory.mktemp("multi")
-    for seed, (split, count) in enumerate({"train": 64, "validation": 19, "test": 11}.items()):
-        write(folder / f"{split}.jsonl", pets(count, seed))
-    return folder
+    """Where the data lies."""
+    return write_splits(tmp_path_factory.mktemp("multi"), pets)
 
 
 @pytest.fixture(scope="module")
 def two(folder: Path) -> list[dict[str, Any]]:
     """What two processes saw that trained a model, in the folder ``two``, and evaluated it."""
-    files = [f"--{split}_file={split}.jsonl" for split in ("train", "validation", "test")]
-    return torchrun(folder, "report", [*FLAGS, *files, *STEPS, "--baselines", "--output_dir", "two"])
+    return train_in_two(folder, [*FLAGS, *STEPS])
 
 
 @pytest.fixture(scope="module")
 def one(folder: Path, two: list[dict[str, Any]]) -> dict[str, float]:
     """The metrics that one process finds for the same model, at the threshold that the two found."""
-    files = [f"--{split}_file={folder / split}.jsonl" for split in ("validation", "test")]
-    flags = ["--do_train", "false", "--model_name_or_path", str(folder / "two"), "--output_dir", str(folder / "one")]
-    return last_metrics(text_classification.main([*FLAGS, *files, *flags]).state.log_history)
+    return measure_in_one(folder, FLAGS)
 
 
 def outputs(folder: Path, rows: list[dict[str, Any]]) -> np.ndarray:
@@ -160,7 +147,7 @@ def test_training_a_tuned_model_further_begins_at_a_half_again(folder: Path, tmp
 
 
 def data(tmp_path: Path, labels: list[Any], **flags: Any) -> ClassificationData:
-    file = write(
+    file = write_rows(
         tmp_path / "rows.jsonl", [{"text": f"t{index}", "label": label} for index, label in enumerate(labels)]
     )
     return load_classification(ClassificationArguments(train_file=file, validation_file=file, **flags))
@@ -230,8 +217,8 @@ def test_lists_that_are_no_labels_are_told(
 
 
 def test_a_label_that_training_lacks_is_told_with_its_row(tmp_path: Path) -> None:
-    train = write(tmp_path / "train.jsonl", [{"text": "t", "label": ["cat", "dog"]}])
-    other = write(tmp_path / "other.jsonl", [{"text": "t", "label": []}, {"text": "t", "label": ["cat", "dgo"]}])
+    train = write_rows(tmp_path / "train.jsonl", [{"text": "t", "label": ["cat", "dog"]}])
+    other = write_rows(tmp_path / "other.jsonl", [{"text": "t", "label": []}, {"text": "t", "label": ["cat", "dgo"]}])
     loaded = load_classification(ClassificationArguments(train_file=train, validation_file=other))
     words = r"label 'dgo' \(row 1 of the validation split\) is not in the training set: did you mean 'dog'\?"
     with pytest.raises(StrategyError, match=words):

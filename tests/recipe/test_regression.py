@@ -21,7 +21,7 @@ from hf_strategies.recipe.label_kinds import kind_of_model
 from hf_strategies.recipes import text_classification
 from tests.recipe.rank_report import last_metrics
 from tests.recipe.test_run import QUIET, predictions, read
-from tests.recipe.torchrun import torchrun
+from tests.recipe.torchrun import measure_in_one, train_in_two, write_rows, write_splits
 
 STEPS = ["--max_steps", "30", "--eval_strategy", "steps", "--eval_steps", "15", "--learning_rate", "5e-3"]
 SIZES = ["--per_device_train_batch_size", "8", "--per_device_eval_batch_size", "4"]
@@ -40,33 +40,22 @@ def stars(count: int, seed: int) -> list[dict[str, Any]]:
     return rows
 
 
-def write(file: Path, rows: list[dict[str, Any]]) -> str:
-    file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    return str(file)
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the data lies; 19 validation rows do not fill the batches of two processes."""
-    folder = tmp_path_factory.mktemp("regression")
-    for seed, (split, count) in enumerate({"train": 64, "validation": 19, "test": 11}.items()):
-        write(folder / f"{split}.jsonl", stars(count, seed))
-    return folder
+    """Where the data lies."""
+    return write_splits(tmp_path_factory.mktemp("regression"), stars)
 
 
 @pytest.fixture(scope="module")
 def two(folder: Path) -> list[dict[str, Any]]:
     """What two processes saw that trained a model, in the folder ``two``, and evaluated it."""
-    files = [f"--{split}_file={split}.jsonl" for split in ("train", "validation", "test")]
-    return torchrun(folder, "report", [*FLAGS, *files, *STEPS, "--baselines", "--output_dir", "two"])
+    return train_in_two(folder, [*FLAGS, *STEPS])
 
 
 @pytest.fixture(scope="module")
 def one(folder: Path, two: list[dict[str, Any]]) -> dict[str, float]:
     """The metrics that one process finds for the same model."""
-    files = [f"--{split}_file={folder / split}.jsonl" for split in ("validation", "test")]
-    flags = ["--do_train", "false", "--model_name_or_path", str(folder / "two"), "--output_dir", str(folder / "one")]
-    return last_metrics(text_classification.main([*FLAGS, *files, *flags]).state.log_history)
+    return measure_in_one(folder, FLAGS)
 
 
 def test_two_processes_measure_what_one_does(two: list[dict[str, Any]], one: dict[str, float]) -> None:
@@ -113,7 +102,7 @@ class TestFiles:
 
 
 def data(tmp_path: Path, labels: list[Any], **flags: Any) -> ClassificationData:
-    file = write(
+    file = write_rows(
         tmp_path / "rows.jsonl", [{"text": f"t{index}", "label": label} for index, label in enumerate(labels)]
     )
     return load_classification(ClassificationArguments(train_file=file, validation_file=file, **flags))
@@ -184,7 +173,7 @@ class TestAModelThatIsOnlyEvaluated:
     """Its own kind of labels counts, not what the data look like."""
 
     def flags(self, folder: Path, tmp_path: Path) -> list[str]:
-        whole = write(tmp_path / "whole.jsonl", [row | {"label": int(row["label"])} for row in stars(6, 1)])
+        whole = write_rows(tmp_path / "whole.jsonl", [row | {"label": int(row["label"])} for row in stars(6, 1)])
         model = ["--do_train", "false", "--model_name_or_path", str(folder / "two")]
         return [*FLAGS, *model, "--validation_file", whole, "--output_dir", str(tmp_path / "out")]
 
@@ -207,7 +196,7 @@ class TestAModelThatIsOnlyEvaluated:
 
 @pytest.mark.usefixtures("two")
 def test_a_model_of_another_kind_becomes_one_of_this(folder: Path, tmp_path: Path) -> None:
-    classes = write(
+    classes = write_rows(
         tmp_path / "classes.jsonl", [row | {"label": "ab"[index % 2]} for index, row in enumerate(stars(16, 0))]
     )
     flags = [*FLAGS, "--max_steps", "2", "--model_name_or_path", str(folder / "two")]
