@@ -5,16 +5,12 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from hf_strategies.errors import StrategyError
-
 BUDGETS = (1, 2, 4, 8, 16)
 """Epochs of the sweep that a user would run; its sum is what the sweep costs."""
 GENEROUS = 20
 """Epochs that stopping strategies may use."""
 PATIENCE = 4
 """Evaluations without improvement until early stopping stops: two epochs."""
-WAIT = 3
-"""... until our cooldown starts, unless a row says otherwise; it adds half of the steps done."""
 
 
 @dataclass(frozen=True)
@@ -79,12 +75,9 @@ def stopped_by_us(schedule: str, monitor: str | None, metric: str) -> Plan:
 
 def cooled_down(monitor: str | None, options: Mapping[str, Any], metric: str) -> Plan:
     """Hold the learning rate until ``monitor`` (the metric if None) stalls, then cool down and stop."""
-    try:
-        from hf_strategies import PlateauCooldown
-    except ImportError as mistake:
-        raise StrategyError("strategies: this checkout has no PlateauCooldown: leave its rows out") from mistake
-    settings = {"patience": WAIT, "mode": "min" if monitor else "max", **options}
-    callback = PlateauCooldown(monitor=monitor or metric, **settings)
+    from hf_strategies import PlateauCooldown
+
+    callback = PlateauCooldown(monitor=monitor or metric, mode="min" if monitor else "max", **options)
     return Plan({"lr_scheduler_type": "linear_warmup_plateau_cooldown"}, [callback])
 
 
@@ -114,7 +107,9 @@ STRATEGIES: Mapping[str, Strategy] = {
         _stops("linear_stop", "stop", partial(stopped_by_transformers, "linear", None), "EarlyStoppingCallback"),
         _stops("constant_stop", "stop", partial(stopped_by_us, _CONSTANT, None), "EarlyStopping, constant rate"),
         _cooldown("cooldown"),
-        _cooldown("cooldown_loss", "loss", patience=2),
+        _cooldown("cooldown_short", cooldown=0.3),
+        _cooldown("cooldown_metric", patience=3, cooldown=0.5),
+        _cooldown("cooldown_loss", "loss", patience=2, cooldown=0.5),
         *_sweep("cosine"),
         _stops("cosine_stop", "more", partial(stopped_by_transformers, "cosine", None), "EarlyStoppingCallback"),
         _stops("linear_stop_loss", "more", partial(stopped_by_transformers, "linear", "loss"), "... by the loss"),

@@ -186,9 +186,9 @@ TASKS: Mapping[str, Task] = {
         Task("banking77_flipped", "choose", banking77, _ONE, "accuracy", 192, 128, 480, 32, flipped=FLIPPED),
         Task("nlupp", "confirm", nlupp, _MANY, "micro_f1", 192, 128, 385, 32, (5e-4, 1.5e-3)),
         Task("sts16", "confirm", sts16, _NUMBER, "spearman", 128, 100, 350, 40, (1e-4, 3e-4)),
-        Task("docstrings", "confirm", docstrings, _ONE, "accuracy", 768, 200, 1000, 32, **_FROM_NOTHING),
+        Task("docstrings", "choose", docstrings, _ONE, "accuracy", 768, 200, 1000, 32, **_FROM_NOTHING),
         Task(
-            "docstrings_flipped", "confirm", docstrings, _ONE, "accuracy", 768, 200, 1000, 32,
+            "docstrings_flipped", "choose", docstrings, _ONE, "accuracy", 768, 200, 1000, 32,
             flipped=FLIPPED, **_FROM_NOTHING,
         ),
     )

@@ -43,7 +43,7 @@ TRIGGERS: Mapping[str, tuple[str, str]] = {
 }
 """What is watched, and when the cooldown starts."""
 
-LINES = ("metric, patience 3", "loss, patience 2")
+LINES = ("metric, patience 2", "loss, patience 2", "both, patience 2")
 """Triggers that the figure marks."""
 
 
@@ -174,18 +174,17 @@ def draw(everything: Mapping[str, Sequence[Hold]], path: Path) -> None:
     """Draw for each task the test metric and the validation loss against the start of the cooldown."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(6.5 * len(everything), 7), layout="constrained")
-    panels = figure.subplots(2, len(everything), squeeze=False, sharex=True)
+    figure = Figure(figsize=(1 + 4 * len(everything), 7), layout="constrained")
+    panels = figure.subplots(2, len(everything), squeeze=False, sharex="col")
     for column, (task, holds) in enumerate(everything.items()):
         top, bottom = panels[0][column], panels[1][column]
         _metric(top, holds)
         _loss(bottom, holds)
-        top.set_title(f"{task}, mean of {len(holds)} trainings")
+        top.set_title(f"{task}\nmean of {len(holds)} trainings")
         top.set_ylabel(f"test {TASKS[task].metric}, points")
         bottom.set_ylabel("validation loss")
         bottom.set_xlabel("epochs at the full rate before the cooldown")
-        top.legend()
-        bottom.legend()
+    figure.legend(*panels[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     figure.savefig(path, dpi=110)
 
 
@@ -198,7 +197,7 @@ def _metric(axes: Any, holds: Sequence[Hold]) -> None:
     axes.plot([start / 2 for start in starts], cooled, "o-", color="C0", label="after a cooldown from there")
     for index, name in enumerate(LINES, start=1):
         where = [hold.trigger(*TRIGGERS[name]) / 2 for hold in holds]
-        axes.axvline(mean(where), color=f"C{index}", linestyle="--", label=f"{name}: starts here (mean)")
+        axes.axvline(mean(where), color=f"C{index}", linestyle="--", label=f"{name} starts it here (mean)")
     axes.grid(alpha=0.3)
 
 

@@ -9,7 +9,7 @@ from transformers.trainer import TRAINER_STATE_NAME
 import hf_strategies.auto  # noqa: F401  importing the callback is the one line that registers the schedules
 from hf_strategies.errors import StrategyError, did_you_mean
 from hf_strategies.schedules.cooldown import Cooldown
-from hf_strategies.stopping import StoppingRule
+from hf_strategies.stopping import Metric, StoppingRule
 from hf_strategies.stopping.parameters import Count, Real
 from hf_strategies.trainer.company import refuse_other_restorer
 from hf_strategies.trainer.cooldown_company import refuse_company
@@ -21,7 +21,10 @@ from hf_strategies.trainer.idle_step import IdleStep
 from hf_strategies.trainer.rule_checks import check_needs, keeper_name, read_place, read_rule, read_switch
 from hf_strategies.trainer.watch import MetricWatch
 
-__all__ = ["REWINDS", "PlateauCooldown"]
+__all__ = ["PLATEAU", "REWINDS", "PlateauCooldown"]
+
+PLATEAU = "patience(2) and patience(2, monitor='loss')"
+"""Where a metric has stalled, unless told otherwise; that each alone is worse was measured: benchmarks/README.md."""
 
 REWINDS = ("none", "weights", "optimizer")
 """What a plateau sends training back to, and with which optimizer state."""
@@ -37,7 +40,7 @@ class PlateauCooldown(TrainerCallback):
 
     where base is the schedule in use: take ``lr_scheduler_type="linear_warmup_plateau_cooldown"``, or any other of
     this package or of transformers that is a `LambdaLR`, such as ``constant_with_warmup`` or ``cosine``. s is the
-    step of the first evaluation at which ``stop_when`` holds, by default the ``patience``-th in a row without an
+    step of the first evaluation at which ``stop_when`` holds, or the ``patience``-th in a row without an
     improvement; evaluations in the warmup do not count. K = ceil(``cooldown`` * s). If no plateau comes in time,
     s is the last step with s + K <= N, the number of training steps, and the cooldown ends with them. At its end
     training stops and is evaluated. The weights of that end stay if the metric is no worse than on the plateau (than
@@ -51,7 +54,8 @@ class PlateauCooldown(TrainerCallback):
     Args:
         monitor: a metric of `evaluate()`, with or without ``eval_`` in front, or an expression; see `Metric`.
         patience: what is allowed without an improvement: 3 (evaluations), ``"500 steps"``, ``"2ep"``, or 0.1 (of
-            the budget); 3 if neither this nor ``stop_when`` is given.
+            the budget). If neither this nor ``stop_when`` is given: 2 evaluations without an improvement of the
+            metric, of which the loss (``eval_loss``) has not improved either; of the loss alone, 3.
         cooldown: its length: a fraction, in (0, 1), of the steps done when it starts, an int of steps, or ``"2ep"``.
             None: as `lr_scheduler_kwargs` has it, or 0.5.
         min_delta: smallest change that is an improvement, in the metric's unit; see `EarlyStopping`, as for
@@ -100,6 +104,8 @@ class PlateauCooldown(TrainerCallback):
         start_from: int | float | str = 0,
         weights_in: str = "memory",
     ) -> None:
+        if patience is None and stop_when is None and Metric.read(monitor).names != ("eval_loss",):
+            stop_when = PLATEAU
         improvement = {"min_delta": min_delta, "relative_delta": relative_delta, "z": z, "samples": samples}
         self.rule: StoppingRule = read_rule(
             monitor, stop_when, patience, None, mode, smoothing=smoothing, start_from=start_from, **improvement

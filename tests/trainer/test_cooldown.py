@@ -53,6 +53,26 @@ def test_holds_until_the_plateau_then_cools_down_and_stops(make_trainer: Callabl
     assert sorted(trainer.weights_at) == list(range(1, 10))
 
 
+@pytest.mark.parametrize(
+    ("settings", "step"),
+    [
+        ({"monitor": "score", "mode": "max"}, 6),  # two evaluations after the best score, 2, and the best loss, 4
+        ({"monitor": "score", "mode": "max", "patience": 2}, 4),
+        ({"monitor": "score", "mode": "max", "stop_when": "patience(4)"}, 6),
+        ({}, 7),  # three after the best loss
+        ({"patience": 2}, 6),
+    ],
+)
+def test_a_metric_has_stalled_when_the_loss_has_too_unless_told_otherwise(
+    settings: dict[str, Any], step: int
+) -> None:
+    values = zip((0.5, 0.7, *[0.6] * 6), (1.0, 0.9, 0.8, 0.7, *[0.75] * 4), strict=True)
+    log = [{"eval_score": s, "eval_loss": loss, "step": k} for k, (s, loss) in enumerate(values, start=1)]
+    stop = PlateauCooldown(**settings).rule.judge(log).stop
+    assert stop is not None
+    assert stop.step == step
+
+
 def test_without_a_plateau_it_lands_at_the_end_of_the_budget(make_trainer: Callable[..., Any]) -> None:
     """As the schedule does by its name alone, to the bit."""
     options = OPTIONS | {"max_steps": 12}
@@ -91,7 +111,7 @@ def test_length_shape_and_floor_are_those_given(
 
 def test_what_is_not_given_is_the_schedule_s(make_trainer: Callable[..., Any]) -> None:
     kwargs = {"cooldown": 2, "cooldown_shape": "linear", "min_lr": 0.2 * PEAK}
-    callback = PlateauCooldown("score", mode="max")
+    callback = PlateauCooldown("score", 3, mode="max")
     trainer = make_trainer(SCORES, callbacks=[callback], **OPTIONS, lr_scheduler_kwargs=kwargs)
     trainer.train()
     assert learning_rates(trainer)[6:] == pytest.approx([PEAK, 0.6 * PEAK])
