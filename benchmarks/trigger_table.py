@@ -127,13 +127,30 @@ def chosen(holds: Sequence[Hold], outcomes: Sequence[Outcome]) -> tuple[float, f
     return mean(best), mean(sum(outcome.steps for outcome in found) for found in each)
 
 
+def lost(holds: Sequence[Hold], outcomes: Sequence[Outcome]) -> float:
+    """Return by how many points the outcomes stay below those of the best starts, on average."""
+    return mean(hold.best().test - outcome.test for hold, outcome in zip(holds, outcomes, strict=True))
+
+
+def overall(everything: Mapping[str, Sequence[Hold]]) -> str:
+    """Return the table over all tasks, each of the same weight: points below the best start, and how many steps."""
+    lines = ["|start of the cooldown|below the best start|steps, of the best start's|", "|-|-|-|"]
+    for name, trigger in TRIGGERS.items():
+        points, shares = [], []
+        for holds in everything.values():
+            outcomes = [hold.cooled(hold.trigger(*trigger)) for hold in holds]
+            points.append(lost(holds, outcomes))
+            shares.append(sum(o.steps for o in outcomes) / sum(hold.best().steps for hold in holds))
+        lines.append(f"|{name}|{mean(points):.1f}|{mean(shares):.2f}|")
+    return "\n".join(lines)
+
+
 def row(name: str, holds: Sequence[Hold], outcomes: Sequence[Outcome]) -> str:
-    """Return a line of the table."""
-    lost = mean(hold.best().test - outcome.test for hold, outcome in zip(holds, outcomes, strict=True))
+    """Return a line of the table of a task."""
     test, steps = chosen(holds, outcomes)
     start = median(outcome.start for outcome in outcomes)
     every = mean(outcome.test for outcome in outcomes)
-    return f"|{name}|{start / 2:.2g}|{every:.1f}|{lost:.1f}|{test:.1f}|{steps:.0f}|"
+    return f"|{name}|{start / 2:.2g}|{every:.1f}|{lost(holds, outcomes):.1f}|{test:.1f}|{steps:.0f}|"
 
 
 def table(holds: Sequence[Hold]) -> str:
@@ -159,6 +176,7 @@ def write_report(path: Path) -> str:
     """Write table (.md) and figure (.png) beside the results, and return the table."""
     everything = read(path)
     parts = [f"## {task}: {_about(task, holds)}\n\n{table(holds)}" for task, holds in everything.items()]
+    parts.insert(0, f"## All tasks\n\n{overall(everything)}")
     text = "# When should the cooldown start?\n\n" + "\n\n".join(parts) + "\n"
     path.with_suffix(".md").write_text(text, encoding="utf-8")
     draw(everything, path.with_suffix(".png"))

@@ -26,7 +26,7 @@ class PlateauCooldownArguments(BestWeightsArguments):
     plateau_cooldown_when: str | None = field(
         default=None,
         metadata={
-            "help": "Criteria in place of plateau_cooldown_patience, such as 'patience(3) or time_budget(3600)'."
+            "help": "Criteria in place of plateau_cooldown_patience: \"patience(2) and patience(2, monitor='loss')\"."
         },
     )
     plateau_cooldown_monitor: str = field(

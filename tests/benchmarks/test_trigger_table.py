@@ -75,6 +75,14 @@ def test_every_trigger_can_be_read_and_gives_a_row() -> None:
     assert "|the best by test|3|72.0|0.0|72.0|90|" in lines
 
 
+def test_over_all_tasks_each_has_the_same_weight() -> None:
+    table, one = import_module("trigger_table"), hold()
+    lines = table.overall({"banking77": [one, one], "nlupp": [one]}).splitlines()
+    # metric, patience 2: 64 after 60 steps; the best start, 72 after 90 steps.
+    assert "|metric, patience 2|8.0|0.67|" in lines
+    assert len(lines) == 2 + len(table.TRIGGERS)
+
+
 def test_the_report_goes_beside_the_results(tmp_path: Path) -> None:
     table, one = import_module("trigger_table"), hold()
     line = {"task": one.task, "seed": one.seed, "lr": one.lr, "evaluations": one.evaluations}
