@@ -12,7 +12,7 @@ from hf_strategies.schedules.cooldown import Cooldown
 from hf_strategies.stopping import Metric, StoppingRule
 from hf_strategies.stopping.parameters import Count, Real
 from hf_strategies.trainer.company import refuse_other_restorer
-from hf_strategies.trainer.cooldown_company import refuse_company
+from hf_strategies.trainer.cooldown_company import refuse_company, refuse_sets
 from hf_strategies.trainer.cooldown_run import CooldownOptions, CooldownRun
 from hf_strategies.trainer.cooldown_settings import DEFAULTS
 from hf_strategies.trainer.early_stopping import EarlyStopping
@@ -74,7 +74,8 @@ class PlateauCooldown(TrainerCallback):
         factor: what the rate is multiplied with at each of them, in (0, 1].
 
     Raises `StrategyError` for a bad argument; when training starts for a scheduler that is no `LambdaLR`, without
-    `eval_strategy`, or beside `EarlyStopping` or `ReduceOnPlateau`; and when resuming would make the rate jump.
+    `eval_strategy`, with several evaluation sets where the loss is watched unasked, or beside `EarlyStopping` or
+    `ReduceOnPlateau`; and when resuming would make the rate jump.
 
     >>> from transformers import Trainer, TrainingArguments
     >>> args = TrainingArguments("out", eval_strategy="epoch", lr_scheduler_type="linear_warmup_plateau_cooldown",
@@ -104,8 +105,9 @@ class PlateauCooldown(TrainerCallback):
         start_from: int | float | str = 0,
         weights_in: str = "memory",
     ) -> None:
-        if patience is None and stop_when is None and Metric.read(monitor).names != ("eval_loss",):
-            stop_when = PLATEAU
+        nothing_said = patience is None and stop_when is None
+        self._adds_loss = nothing_said and Metric.read(monitor).names != ("eval_loss",)
+        stop_when = PLATEAU if self._adds_loss else stop_when
         improvement = {"min_delta": min_delta, "relative_delta": relative_delta, "z": z, "samples": samples}
         self.rule: StoppingRule = read_rule(
             monitor, stop_when, patience, None, mode, smoothing=smoothing, start_from=start_from, **improvement
@@ -144,6 +146,8 @@ class PlateauCooldown(TrainerCallback):
         self._watch = MetricWatch("PlateauCooldown", self.rule.names, args)
         host = Host(self)
         check_needs(self.rule, args, state, kwargs["model"], host.trainer)
+        if self._adds_loss:
+            refuse_sets(host.trainer, self.rule.monitor)
         refuse_company(host.trainer, self)
         refuse_other_restorer(host.trainer, self, EarlyStopping)
         self._run = CooldownRun(self._options, host, args, state, **kwargs)

@@ -1,4 +1,4 @@
-"""Callbacks that cannot work beside a cooldown."""
+"""What a cooldown cannot work with: other callbacks, and evaluation sets that have no such loss."""
 
 from transformers import EarlyStoppingCallback, Trainer, TrainerCallback
 
@@ -7,7 +7,7 @@ from hf_strategies.stopping.expression import calls
 from hf_strategies.trainer.early_stopping import EarlyStopping
 from hf_strategies.trainer.plateau import ReduceOnPlateau
 
-__all__ = ["refuse_company"]
+__all__ = ["refuse_company", "refuse_sets"]
 
 # They stop a run for good, not because it has stalled: there is nothing to cool down, or no time for it.
 _SAFETY = {"divergence", "target", "time_budget", "flop_budget", "token_budget"}
@@ -28,6 +28,16 @@ def refuse_company(trainer: Trainer | None, callback: TrainerCallback) -> None:
                 f"{type(other).__name__} beside PlateauCooldown would end training where the cooldown starts, or in"
                 " it: leave it out, PlateauCooldown stops by itself"
             )
+
+
+def refuse_sets(trainer: Trainer | None, monitor: str) -> None:
+    """Raise `StrategyError` if there are several evaluation sets, none of whose losses is called ``eval_loss``."""
+    if trainer is not None and isinstance(trainer.eval_dataset, dict):
+        raise StrategyError(
+            f"PlateauCooldown({monitor!r}) watches 'eval_loss' too, which several evaluation sets do not have: say"
+            " when it stalls, by patience=2, or by stop_when with a loss of one of them, such as"
+            f" \"patience(2) and patience(2, monitor='{next(iter(trainer.eval_dataset), 'set')}_loss')\""
+        )
 
 
 def _waits(other: EarlyStopping) -> bool:

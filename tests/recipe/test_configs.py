@@ -181,22 +181,26 @@ def test_the_placement_for_two_processes_on_the_cpu_has_two(tmp_path: Path, chec
     assert [report["global_step"] for report in reports] == [2, 2]
 
 
-def test_every_recipe_runs_in_bf16_on_the_cpu_with_as_many_steps_as_rows_give(tmp_path: Path, checkout: Path) -> None:
+@pytest.mark.parametrize(
+    ("precision", "flags", "compiled"),
+    [
+        ("bf16", [], False),
+        # A compiler of C++ makes the kernels; on two cores that takes minutes.
+        pytest.param("no", ["--torch_compile", "true"], True, marks=[pytest.mark.slow, pytest.mark.timeout(1500)]),
+    ],
+    ids=["bf16", "torch_compile"],
+)
+def test_every_recipe_runs_on_the_cpu_with_as_many_steps_as_rows_give(
+    precision: str, flags: list[str], compiled: bool, tmp_path: Path, checkout: Path
+) -> None:
     for name in NAMES:
         lines = "".join(json.dumps(row) + "\n" for row in rows(name))
         (tmp_path / f"{name}.jsonl").write_text(lines, encoding="utf-8")
     command = [sys.executable, "-m", "accelerate.commands.launch", "--num_processes", "1", "--num_machines", "1"]
-    command += [
-        "--dynamo_backend",
-        "no",
-        "--mixed_precision",
-        "bf16",
-        "-m",
-        "tests.recipe.every_recipe",
-        str(tmp_path),
-    ]
+    command += ["--dynamo_backend", "no", "--mixed_precision", precision]
+    command += ["-m", "tests.recipe.every_recipe", str(tmp_path), *flags]
     environment = os.environ | {"PYTHONPATH": str(checkout), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=500)
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=1400)
     assert done.returncode == 0, done.stderr[-3000:]
     # Eight rows in batches of two.
-    assert json.loads((tmp_path / "report.json").read_text()) == {name: [4, "bf16"] for name in NAMES}
+    assert json.loads((tmp_path / "report.json").read_text()) == {name: [4, precision, compiled] for name in NAMES}

@@ -304,6 +304,15 @@ def test_several_evaluation_sets_are_watched_together(make_trainer: Callable[...
     assert learning_rates(trainer) == pytest.approx(EXPECTED, abs=1e-15)
 
 
+def test_the_loss_is_not_watched_unasked_where_no_set_has_it(make_trainer: Callable[..., Any]) -> None:
+    trainer = make_trainer(SCORES, callbacks=[PlateauCooldown("a_score", mode="max")], **OPTIONS)
+    trainer.eval_dataset = {"a": trainer.eval_dataset, "b": trainer.eval_dataset}
+    with pytest.raises(
+        StrategyError, match=r"several evaluation sets do not have: .*patience\(2, monitor='a_loss'\)"
+    ):
+        trainer.train()
+
+
 def test_stages_lower_the_rate_before_the_cooldown(
     make_trainer: Callable[..., Any], caplog: pytest.LogCaptureFixture
 ) -> None:
