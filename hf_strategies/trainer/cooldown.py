@@ -54,8 +54,8 @@ class PlateauCooldown(TrainerCallback):
     Args:
         monitor: a metric of `evaluate()`, with or without ``eval_`` in front, or an expression; see `Metric`.
         patience: what is allowed without an improvement: 3 (evaluations), ``"500 steps"``, ``"2ep"``, or 0.1 (of
-            the budget). If neither this nor ``stop_when`` is given: 2 evaluations without an improvement of the
-            metric, of which the loss (``eval_loss``) has not improved either; of the loss alone, 3.
+            the budget). If neither this nor ``stop_when`` is given, it is over when the metric has not improved for
+            2 evaluations and the loss (``eval_loss``) has not either; if the loss is the metric, for 3.
         cooldown: its length: a fraction, in (0, 1), of the steps done when it starts, an int of steps, or ``"2ep"``.
             None: as `lr_scheduler_kwargs` has it, or 0.5.
         min_delta: smallest change that is an improvement, in the metric's unit; see `EarlyStopping`, as for
