@@ -1,6 +1,8 @@
 """The arithmetic of the study of triggers: what a criterion would have got from the branches of one training."""
 
 import json
+import subprocess
+import sys
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -92,3 +94,18 @@ def test_the_report_goes_beside_the_results(tmp_path: Path) -> None:
     assert (tmp_path / "triggers.png").read_bytes().startswith(b"\x89PNG")
     with pytest.raises(StrategyError, match=r"nothing.jsonl.*run the study before --table"):
         table.write_report(tmp_path / "nothing.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--tasks", "bankin77"], "tasks='bankin77' is unknown: did you mean 'banking77'"),
+        (["--epochs", "0"], "epochs=0: give 1 to 1000"),
+        (["--cooldown", "1.5"], "cooldown=1.5"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(words: list[str], told: str, checkout: Path) -> None:
+    command = [sys.executable, str(checkout / "benchmarks" / "trigger_study.py"), *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith(f"trigger_study.py: error: {told}")
