@@ -9,15 +9,17 @@ import pytest
 
 PACKAGE = "hf_strategies"
 
-# Room -> the rooms of the package that it may import; the modules at the top (errors, checks) are open to all.
-MAY_IMPORT = {
-    "schedules": {"schedules"},
-    "stopping": {"stopping"},
-    "trainer": {"trainer", "schedules", "stopping", "auto"},
-    "report": {"report", "schedules", "stopping"},
-    "recipe": {"recipe", "report", "trainer", "schedules", "stopping"},
+# Room -> the rooms and modules of the package that it may import beside itself. A folder within a room that has a
+# line of its own follows that line; any other one follows its room's.
+BASE = {"errors", "checks"}
+MAY_IMPORT: dict[str, set[str]] = {
+    "schedules": BASE,
+    "stopping": BASE,
+    "trainer": {*BASE, "schedules", "stopping", "auto"},
+    "report": {*BASE, "schedules", "stopping"},
+    "recipe": {*BASE, "report", "trainer", "schedules", "stopping"},
 }
-OPEN = {"errors", "checks"}
+PURE = ("schedules", "stopping")
 HEAVY = {"torch", "transformers", "accelerate", "datasets", "evaluate", "numpy", "sklearn", "matplotlib"}
 
 
@@ -32,29 +34,63 @@ def imported(file: Path) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("room", MAY_IMPORT)
-def test_imports_go_one_way(room: str, checkout: Path) -> None:
-    for file in (checkout / PACKAGE / room).glob("*.py"):
+def files_below(folder: Path) -> list[Path]:
+    """All Python files below a folder, however deep; there has to be one."""
+    files = sorted(folder.rglob("*.py"))
+    assert files, folder
+    return files
+
+
+def room_of(module: str) -> str:
+    """The longest row of the table that a module, named from the package on, lies in; "" where there is none."""
+    parts = module.split(".")
+    names = (".".join(parts[:count]) for count in range(len(parts), 0, -1))
+    return next((name for name in names if name in MAY_IMPORT), "")
+
+
+def wrong_imports(package: Path) -> list[str]:
+    """The imports below a package that its table does not allow, as "importer imports imported"."""
+    wrong = []
+    for file in files_below(package):
+        importer = ".".join(file.relative_to(package).with_suffix("").parts)
+        room = room_of(importer)
+        allowed = tuple(f"{name}." for name in {room, *MAY_IMPORT.get(room, ())})
         for name in imported(file):
-            parts = name.split(".")
-            if parts[0] == PACKAGE and len(parts) > 1:
-                assert parts[1] in MAY_IMPORT[room] | OPEN, f"{file.name} imports {name}"
+            inside = name.removeprefix(f"{PACKAGE}.")
+            if room and inside != name and not f"{inside}.".startswith(allowed):
+                wrong.append(f"{importer} imports {inside}")
+    return wrong
 
 
-@pytest.mark.parametrize("room", ["schedules", "stopping"])
+def test_imports_go_one_way(checkout: Path) -> None:
+    assert wrong_imports(checkout / PACKAGE) == []
+
+
+def test_a_wrong_import_deep_in_a_folder_is_noticed(tmp_path: Path) -> None:
+    deep = tmp_path / PACKAGE / "stopping" / "a" / "b"
+    deep.mkdir(parents=True)
+    (deep / "c.py").write_text(f"def f():\n    from {PACKAGE}.schedules import find_plan\n", encoding="utf-8")
+    assert wrong_imports(tmp_path / PACKAGE) == ["stopping.a.b.c imports schedules"]
+
+
+def test_every_folder_of_the_package_is_in_the_table(checkout: Path) -> None:
+    folders = {file.parent.relative_to(checkout / PACKAGE) for file in files_below(checkout / PACKAGE)}
+    assert not [str(folder) for folder in folders if folder.parts and not room_of(".".join(folder.parts))]
+
+
+@pytest.mark.parametrize("room", PURE)
 def test_the_pure_rooms_import_nothing_heavy(room: str, checkout: Path) -> None:
-    files = list((checkout / PACKAGE / room).glob("*.py"))
-    assert files
+    files = files_below(checkout / PACKAGE / room)
     assert not {name.split(".")[0] for file in files for name in imported(file)} & HEAVY
 
 
 def test_no_recipe_imports_another(checkout: Path) -> None:
-    for file in (checkout / "recipes").glob("*.py"):
+    for file in files_below(checkout / "recipes"):
         assert not [name for name in imported(file) if name.startswith(("recipes", "hf_strategies.recipes"))]
 
 
 def test_no_recipe_places_tensors_itself(checkout: Path) -> None:
-    for file in (checkout / "recipes").glob("*.py"):
+    for file in files_below(checkout / "recipes"):
         text = file.read_text(encoding="utf-8")
         assert ".to(" not in text
         assert "torch.distributed" not in text
