@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
-from hf_strategies.checks import number
 from hf_strategies.errors import StrategyError, did_you_mean
+from hf_strategies.lengths import to_steps
 from hf_strategies.report.schedule_text import names_and_summaries, overview, sheet, usual_warmup
 from hf_strategies.schedule_options import (
     assignments,
@@ -24,7 +24,7 @@ from hf_strategies.schedule_options import (
 )
 from hf_strategies.schedules import DECAYS, SCHEDULES, WARMUPS, Plan, Schedule, find_plan, load_entry_points
 from hf_strategies.schedules.grid import build
-from hf_strategies.schedules.units import to_steps
+from hf_strategies.values import number
 
 __all__ = ["flags_command", "list_command", "plot_command", "show_command"]
 

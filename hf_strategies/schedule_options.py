@@ -6,10 +6,10 @@ from argparse import Namespace
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from hf_strategies.checks import number
 from hf_strategies.errors import StrategyError, did_you_mean
 from hf_strategies.schedules import Plan
 from hf_strategies.schedules.extend import ON_EXTEND
+from hf_strategies.values import number
 
 __all__ = [
     "assignments",

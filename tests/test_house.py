@@ -11,7 +11,7 @@ PACKAGE = "hf_strategies"
 
 # Room -> the rooms and modules of the package that it may import beside itself. A folder within a room that has a
 # line of its own follows that line; any other one follows its room's.
-BASE = {"errors", "checks"}
+BASE = {"errors", "values", "lengths"}
 MAY_IMPORT: dict[str, set[str]] = {
     "schedules": BASE,
     "stopping": BASE,

@@ -31,25 +31,7 @@ def test_its_counts_are_those_of_the_tables() -> None:
     from hf_strategies.schedules import DECAYS, WARMUPS
     from hf_strategies.stopping import CRITERIA
 
-    words = dict(
-        enumerate(
-            [
-                "zero",
-                "one",
-                "two",
-                "three",
-                "four",
-                "five",
-                "six",
-                "seven",
-                "eight",
-                "nine",
-                "ten",
-                "eleven",
-                "twelve",
-            ]
-        )
-    )
+    words = {6: "six", 11: "eleven", 12: "twelve"}
     text = " ".join(README.split())
     assert f"{words[len(WARMUPS)].capitalize()} warmups crossed with {words[len(DECAYS)]} decays" in text
     assert f"{len(WARMUPS) * len(DECAYS)} pairs, {words[len(WARMUPS)]} with a cooldown that a plateau starts" in text

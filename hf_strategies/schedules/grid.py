@@ -7,12 +7,12 @@ from numbers import Integral
 from types import MappingProxyType
 from typing import Any
 
-from hf_strategies.checks import number
 from hf_strategies.errors import StrategyError, did_you_mean
+from hf_strategies.lengths import steps_in_epoch, to_steps
 from hf_strategies.schedules.parameters import Clock
 from hf_strategies.schedules.plans import Multiplier, Plan
 from hf_strategies.schedules.registry import find_plan
-from hf_strategies.schedules.units import steps_in_epoch, to_steps
+from hf_strategies.values import number
 
 __all__ = ["Schedule", "build", "schedule"]
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Protocol
 
-from hf_strategies.checks import number
 from hf_strategies.errors import StrategyError, did_you_mean
-from hf_strategies.schedules.units import to_steps
+from hf_strategies.lengths import to_steps
+from hf_strategies.values import number
 
 __all__ = ["Choice", "Clock", "Length", "Milestones", "Parameter", "Real"]
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from hf_strategies.checks import number
 from hf_strategies.errors import StrategyError, did_you_mean
 from hf_strategies.schedules.parameters import Clock, Parameter
 from hf_strategies.schedules.plans import Multiplier
 from hf_strategies.schedules.tables import DECAYS, WARMUPS
+from hf_strategies.values import number
 
 __all__ = ["PHASES", "Phase"]
 

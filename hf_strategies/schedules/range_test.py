@@ -4,8 +4,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hf_strategies.checks import number
 from hf_strategies.errors import StrategyError
+from hf_strategies.values import number
 
 __all__ = ["Ramp", "RangeTest", "read_beta", "read_range_test", "smooth", "stop_reason"]
 

@@ -7,10 +7,10 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from hf_strategies.checks import number
 from hf_strategies.errors import StrategyError
 from hf_strategies.stopping.directions import Direction, known_direction, log_key, read_mode
 from hf_strategies.stopping.syntax import shown, syntax_tree
+from hf_strategies.values import number
 
 __all__ = ["Metric", "direction"]
 

@@ -5,8 +5,8 @@ import re
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from hf_strategies.checks import number
 from hf_strategies.errors import StrategyError
+from hf_strategies.values import number
 
 __all__ = ["Amount", "Count", "Parameter", "Real", "Span", "Spans"]
 

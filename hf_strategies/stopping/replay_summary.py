@@ -4,11 +4,11 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from hf_strategies.checks import number
 from hf_strategies.errors import StrategyError
 from hf_strategies.stopping.improvement import standard_error
 from hf_strategies.stopping.replay import Outcome
 from hf_strategies.stopping.replay_grid import Setting
+from hf_strategies.values import number
 
 __all__ = ["Suggestion", "Summary", "suggest", "summarise"]
 

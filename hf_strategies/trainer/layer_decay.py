@@ -8,9 +8,9 @@ from torch.optim import Optimizer
 from transformers import PreTrainedModel, Trainer, TrainingArguments
 
 import hf_strategies.auto  # noqa: F401  as for EarlyStopping: importing this registers the schedules
-from hf_strategies.checks import number
 from hf_strategies.errors import StrategyError
 from hf_strategies.trainer.depth import parameter_depths
+from hf_strategies.values import number
 
 __all__ = ["LayerDecayArguments", "layer_decay_optimizer", "parameter_groups"]
 

@@ -8,10 +8,10 @@ from typing import Any
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-from hf_strategies.checks import number
 from hf_strategies.errors import StrategyError, did_you_mean
 from hf_strategies.schedules import Schedule, find_plan
 from hf_strategies.schedules.extend import ON_EXTEND, Planned
+from hf_strategies.values import number
 
 __all__ = ["ScheduleLR"]
 

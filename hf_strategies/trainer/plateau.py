@@ -8,13 +8,13 @@ from torch.optim.lr_scheduler import LambdaLR
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 import hf_strategies.auto  # noqa: F401  importing the callback is the one line that registers the schedules
-from hf_strategies.checks import number
 from hf_strategies.errors import StrategyError
 from hf_strategies.stopping import Metric, evaluations, plateaus
 from hf_strategies.stopping.plateau import MIN_DELTA, PATIENCE
 from hf_strategies.trainer.lambda_rates import lambda_lr, set_rates
 from hf_strategies.trainer.ranks import from_rank_zero
 from hf_strategies.trainer.watch import MetricWatch
+from hf_strategies.values import number
 
 __all__ = ["ReduceOnPlateau"]
 

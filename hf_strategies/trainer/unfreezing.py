@@ -12,7 +12,7 @@ from transformers.trainer_utils import has_length
 
 import hf_strategies.auto  # noqa: F401  as for EarlyStopping: importing a callback registers the schedules
 from hf_strategies.errors import StrategyError
-from hf_strategies.schedules.units import to_steps
+from hf_strategies.lengths import to_steps
 from hf_strategies.trainer.depth import parameter_depths
 from hf_strategies.trainer.watch import SHARDED
 

@@ -21,9 +21,10 @@ from hf_strategies.recipe.arguments import ModelArguments
 from hf_strategies.recipe.model import load_model
 from hf_strategies.recipe.parsing import flags_of_yaml
 from hf_strategies.recipe.small_bert import train_wordpiece
+from tests.conftest import CHECKOUT
 from tests.recipe.every_recipe import RECIPES as NAMES
 
-RECIPES = Path(__file__).resolve().parents[2] / "recipes"
+RECIPES = CHECKOUT / "recipes"
 CONFIGS = sorted(path.name for path in (RECIPES / "configs").glob("*.yaml"))
 PLACEMENTS = sorted(path.name for path in (RECIPES / "accelerate").glob("*.yaml"))
 QUIET = ["--use_cpu", "--report_to", "none", "--disable_tqdm", "true", "--logging_strategy", "no"]

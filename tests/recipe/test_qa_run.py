@@ -16,6 +16,7 @@ from transformers import AutoModelForQuestionAnswering, AutoTokenizer, Trainer
 from hf_strategies import StrategyError
 from hf_strategies.recipe.qa_metrics import exact_matches, token_f1s
 from hf_strategies.recipes import question_answering
+from tests.conftest import CHECKOUT
 
 NAMES = ["ann", "bob", "cid", "dora", "emil", "fay"]
 PLACES = ["york", "oslo", "new rome", "old kent road", "paris", "bath"]
@@ -282,7 +283,7 @@ def two_processes(folder: Path, flags: list[str]) -> list[dict[str, Any]]:
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
     command += ["-m", "tests.recipe.rank_report", str(folder / "report.json"), *flags]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true", "RECIPE": "question_answering"}
-    environment |= {"PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    environment |= {"PYTHONPATH": str(CHECKOUT)}
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
     return [read(folder / f"report.{rank}.json") for rank in range(2)]

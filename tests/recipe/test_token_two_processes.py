@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from hf_strategies.recipes import token_classification
+from tests.conftest import CHECKOUT
 from tests.recipe.rank_report import last_metrics
 from tests.recipe.test_token_run import QUIET, predictions, sentences, write
 
@@ -25,7 +26,7 @@ def torchrun(folder: Path, name: str, flags: list[str]) -> list[dict[str, Any]]:
         "ACCELERATE_USE_CPU": "true",
         "RECIPE": "token_classification",
     }
-    environment |= {"PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    environment |= {"PYTHONPATH": str(CHECKOUT)}
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
     return [json.loads((folder / f"{name}.{rank}.json").read_text()) for rank in range(2)]

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from tests.conftest import CHECKOUT
+
 WORDS = {"cats": ["meow", "purr", "whisker", "paw"], "dogs": ["bark", "fetch", "tail", "bone"]}
 COMMON = ["the", "a", "is", "on", "we", "saw", "it", "near", "house"]
 
@@ -31,7 +33,7 @@ def run(folder: Path, name: str, processes: int, flags: list[str]) -> list[dict[
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
     command += ["-m", "tests.recipe.rank_report", str(folder / f"{name}.json"), *flags]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
-    environment |= {"PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    environment |= {"PYTHONPATH": str(CHECKOUT)}
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
     return [json.loads((folder / f"{name}.{rank}.json").read_text()) for rank in range(processes)]

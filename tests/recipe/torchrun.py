@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_strategies.recipes import text_classification
+from tests.conftest import CHECKOUT
 from tests.recipe.rank_report import last_metrics
 
 Rows = list[dict[str, Any]]
@@ -45,7 +46,7 @@ def torchrun(folder: Path, name: str, flags: list[str]) -> list[dict[str, Any]]:
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
     command += ["-m", "tests.recipe.rank_report", str(folder / f"{name}.json"), *flags]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
-    environment |= {"PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    environment |= {"PYTHONPATH": str(CHECKOUT)}
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
     return [json.loads((folder / f"{name}.{rank}.json").read_text()) for rank in range(2)]

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from hf_strategies import EarlyStopping
+from tests.conftest import CHECKOUT
 from tests.tiny import tiny_trainer
 from tests.trainer.killed_run import BEST, STOP
 
@@ -38,8 +39,7 @@ def outcomes(folder: Path, jobs: Kills) -> dict[str, Any]:
     """Run all in processes forked from one, beside one that is not killed."""
     (folder / "jobs.json").write_text(json.dumps({"whole": [], **jobs}))
     command = [sys.executable, "-m", "tests.trainer.killed_run", str(folder), str(folder / "jobs.json")]
-    checkout = Path(__file__).resolve().parents[2]
-    done = subprocess.run(command, cwd=checkout, capture_output=True, text=True, timeout=500)
+    done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, timeout=500)
     assert done.returncode == 0, done.stderr[-3000:]
     return dict(json.loads((folder / "found.json").read_text()))
 

@@ -4,11 +4,11 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.conftest import CHECKOUT
 from tests.trainer.stopping_on_ranks import BUDGET, NAN_AT, RATES, SEEDS, STEPS, TARGETS, scores
 
 Runs = dict[str, dict[str, Any]]
@@ -21,8 +21,7 @@ def ranks(tmp_path_factory: pytest.TempPathFactory) -> list[Runs]:
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m"]
     command += ["tests.trainer.stopping_on_ranks", str(folder)]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
-    checkout = Path(__file__).resolve().parents[2]
-    done = subprocess.run(command, cwd=checkout, env=environment, capture_output=True, text=True, timeout=400)
+    done = subprocess.run(command, cwd=CHECKOUT, env=environment, capture_output=True, text=True, timeout=400)
     assert done.returncode == 0, done.stderr[-3000:]
     found = [json.loads((folder / f"rank{rank}.json").read_text()) for rank in (0, 1)]
     assert [each["world_size"] for each in found] == [2, 2]

@@ -3,8 +3,8 @@
 import math
 import re
 
-from hf_strategies.checks import number
 from hf_strategies.errors import StrategyError
+from hf_strategies.values import number
 
 __all__ = ["steps_in_epoch", "to_steps"]
 
