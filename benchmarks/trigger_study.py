@@ -33,7 +33,7 @@ from transformers.utils import logging
 from trigger_table import write_report
 
 from hf_strategies.errors import StrategyError, did_you_mean
-from hf_strategies.schedules.cooldown import Cooldown
+from hf_strategies.schedules.plateau_cooldown import Cooldown
 
 RESULTS = Path(__file__).resolve().parent / "results"
 WARMUP = 0.25  # epochs, as in strategy_run.py

@@ -23,7 +23,7 @@ from hf_strategies.schedule_options import (
     takes,
 )
 from hf_strategies.schedules import DECAYS, SCHEDULES, WARMUPS, Plan, Schedule, find_plan, load_entry_points
-from hf_strategies.schedules.grid import build
+from hf_strategies.schedules.schedule import build
 from hf_strategies.values import number
 
 __all__ = ["flags_command", "list_command", "plot_command", "show_command"]

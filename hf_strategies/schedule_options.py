@@ -8,7 +8,7 @@ from typing import Any
 
 from hf_strategies.errors import StrategyError, did_you_mean
 from hf_strategies.schedules import Plan
-from hf_strategies.schedules.extend import ON_EXTEND
+from hf_strategies.schedules.resume import ON_EXTEND
 from hf_strategies.values import number
 
 __all__ = [

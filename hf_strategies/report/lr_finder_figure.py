@@ -3,7 +3,7 @@
 import os
 from typing import Any
 
-from hf_strategies.schedules.range_test import RangeTest
+from hf_strategies.schedules.lr_range import RangeTest
 
 __all__ = ["draw_range_test"]
 

@@ -8,8 +8,8 @@ from typing import Any
 from hf_strategies.errors import StrategyError
 from hf_strategies.report.schedule_flags import as_flags
 from hf_strategies.schedules import DECAYS, SCHEDULES, WARMUPS, GridPlan, Plan, Schedule
-from hf_strategies.schedules.extend import ON_EXTEND
-from hf_strategies.schedules.grid import build
+from hf_strategies.schedules.resume import ON_EXTEND
+from hf_strategies.schedules.schedule import build
 
 __all__ = ["names_and_summaries", "overview", "sheet", "usual_warmup"]
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol
 
+from hf_strategies.schedules.curve import Shape
 from hf_strategies.schedules.parameters import Clock, Parameter
-from hf_strategies.schedules.shapes import Shape
 
 __all__ = ["Curve", "GridPlan", "Multiplier", "Plan"]
 

@@ -7,15 +7,57 @@ from importlib import metadata
 from types import MappingProxyType
 
 from hf_strategies.errors import StrategyError, did_you_mean
-from hf_strategies.schedules.cooldown import plateau_cooldown
+from hf_strategies.schedules.curve import Shape
 from hf_strategies.schedules.parameters import Real
 from hf_strategies.schedules.phases import PHASES
 from hf_strategies.schedules.plans import GridPlan, Plan
-from hf_strategies.schedules.reserved import TRANSFORMERS_NAMES
-from hf_strategies.schedules.shapes import Shape
+from hf_strategies.schedules.plateau_cooldown import plateau_cooldown
 from hf_strategies.schedules.tables import DECAY_ROWS, WARMUP_ROWS
 
-__all__ = ["ENTRY_POINTS", "SCHEDULES", "add_plans", "find_plan", "load_entry_points", "new_pairs", "on_new"]
+__all__ = [
+    "ENTRY_POINTS",
+    "RESERVED_PARAMETERS",
+    "SCHEDULES",
+    "TRANSFORMERS_NAMES",
+    "add_plans",
+    "find_plan",
+    "load_entry_points",
+    "new_pairs",
+    "on_new",
+]
+
+
+TRANSFORMERS_NAMES = (
+    "constant",
+    "constant_with_warmup",
+    "cosine",
+    "cosine_warmup_with_min_lr",
+    "cosine_with_min_lr",
+    "cosine_with_restarts",
+    "greedy",
+    "inverse_sqrt",
+    "linear",
+    "polynomial",
+    "reduce_lr_on_plateau",
+    "reduce_on_plateau",
+    "warmup_stable_decay",
+)
+"""Values, and members' names in lower case, of transformers' own `SchedulerType`, which need not be loaded for it."""
+
+RESERVED_PARAMETERS = (
+    "last_epoch",
+    "min_lr",
+    "name",
+    "num_training_steps",
+    "num_warmup_steps",
+    "on_extend",
+    "optimizer",
+    "steps_per_epoch",
+    "total_steps",
+    "warmup_steps",
+)
+"""Arguments of `schedule`, of `ScheduleLR` and of transformers, which take such a value first."""
+
 
 ENTRY_POINTS = "hf_strategies.schedules"
 """The group of entry points by which other packages contribute: each names a function that registers."""

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from hf_strategies.schedules.decay_table import BUILT_IN_DECAYS
-from hf_strategies.schedules.shapes import Shape
+from hf_strategies.schedules.curve import Shape
+from hf_strategies.schedules.decays import BUILT_IN_DECAYS
 from hf_strategies.schedules.warmups import BUILT_IN_WARMUPS
 
 __all__ = ["DECAYS", "DECAY_ROWS", "WARMUPS", "WARMUP_ROWS"]

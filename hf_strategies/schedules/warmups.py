@@ -2,8 +2,8 @@
 
 import math
 
+from hf_strategies.schedules.curve import Shape, lift
 from hf_strategies.schedules.parameters import Real
-from hf_strategies.schedules.shapes import Shape, lift
 
 __all__ = ["BUILT_IN_WARMUPS"]
 

@@ -8,7 +8,7 @@ from transformers.trainer import TRAINER_STATE_NAME
 
 import hf_strategies.auto  # noqa: F401  importing the callback is the one line that registers the schedules
 from hf_strategies.errors import StrategyError, did_you_mean
-from hf_strategies.schedules.cooldown import Cooldown
+from hf_strategies.schedules.plateau_cooldown import Cooldown
 from hf_strategies.stopping import Metric, StoppingRule
 from hf_strategies.stopping.parameters import Count, Real
 from hf_strategies.trainer.company import refuse_other_restorer

@@ -5,7 +5,7 @@ from typing import Any, TypeGuard
 
 from torch.optim.lr_scheduler import LambdaLR
 
-from hf_strategies.schedules.cooldown import Cooldown, Timeline
+from hf_strategies.schedules.plateau_cooldown import Cooldown, Timeline
 from hf_strategies.trainer.lambda_rates import set_rates
 from hf_strategies.trainer.lr_scheduler import ScheduleLR
 

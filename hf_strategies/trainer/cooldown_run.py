@@ -7,7 +7,7 @@ from typing import Any
 from transformers import TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_utils import IntervalStrategy, SaveStrategy
 
-from hf_strategies.schedules.cooldown import Timeline
+from hf_strategies.schedules.plateau_cooldown import Timeline
 from hf_strategies.stopping import Evaluation, StoppingRule
 from hf_strategies.stopping.cooldown import Phases, best_of, phases
 from hf_strategies.stopping.cooldown_record import cooldown_reason, cooldown_record

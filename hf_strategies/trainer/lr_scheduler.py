@@ -10,7 +10,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from hf_strategies.errors import StrategyError, did_you_mean
 from hf_strategies.schedules import Schedule, find_plan
-from hf_strategies.schedules.extend import ON_EXTEND, Planned
+from hf_strategies.schedules.resume import ON_EXTEND, Planned
 from hf_strategies.values import number
 
 __all__ = ["ScheduleLR"]

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from hf_strategies.report.lr_finder_figure import draw_range_test
-from hf_strategies.schedules.range_test import Ramp, RangeTest, read_range_test
+from hf_strategies.schedules.lr_range import Ramp, RangeTest, read_range_test
 
 RAMP = Ramp(1e-6, 1.0, 61)
 RATES = [RAMP.rate(step) for step in range(61)]

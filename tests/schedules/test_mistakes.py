@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from hf_strategies import StrategyError, schedule
-from hf_strategies.schedules.extend import Planned
+from hf_strategies.schedules.resume import Planned
 
 
 @pytest.mark.parametrize(

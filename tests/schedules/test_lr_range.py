@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from hf_strategies import StrategyError
-from hf_strategies.schedules.range_test import Ramp, read_range_test, smooth, stop_reason
+from hf_strategies.schedules.lr_range import Ramp, read_range_test, smooth, stop_reason
 
 RAMP = Ramp(1e-6, 1.0, 61)  # ten steps to the decade
 RATES = [RAMP.rate(step) for step in range(61)]

@@ -7,7 +7,7 @@ from numbers import Integral, Real
 from typing import Any
 
 from hf_strategies.errors import StrategyError
-from hf_strategies.schedules.grid import Schedule, schedule
+from hf_strategies.schedules.schedule import Schedule, schedule
 
 __all__ = ["ON_EXTEND", "Planned", "replan"]
 

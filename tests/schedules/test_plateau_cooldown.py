@@ -7,7 +7,7 @@ import pytest
 
 from hf_strategies import SCHEDULES, StrategyError, schedule
 from hf_strategies.schedules import WARMUPS
-from hf_strategies.schedules.cooldown import PLATEAU_COOLDOWN, Cooldown, Timeline
+from hf_strategies.schedules.plateau_cooldown import PLATEAU_COOLDOWN, Cooldown, Timeline
 
 
 def peak(step: float) -> float:

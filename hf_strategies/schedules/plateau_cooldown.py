@@ -7,10 +7,10 @@ from typing import Any
 
 from hf_strategies.errors import StrategyError
 from hf_strategies.lengths import to_steps
+from hf_strategies.schedules.curve import Shape
 from hf_strategies.schedules.decays import COOLDOWNS, check_cooldown, stable
 from hf_strategies.schedules.parameters import Choice, Clock, Parameter, Real
 from hf_strategies.schedules.plans import GridPlan, Multiplier
-from hf_strategies.schedules.shapes import Shape
 from hf_strategies.values import number
 
 __all__ = ["COOLDOWN_PARAMETERS", "LENGTH", "PLATEAU_COOLDOWN", "Cooldown", "Timeline", "plateau_cooldown"]
