@@ -7,9 +7,9 @@ from hf_strategies.errors import StrategyError, did_you_mean
 from hf_strategies.replay_inputs import read_runs
 from hf_strategies.replay_options import grid_lists
 from hf_strategies.stopping.metric import Metric, direction
-from hf_strategies.stopping.replay import PastRun, refuse_missing, replay
-from hf_strategies.stopping.replay_grid import grid
-from hf_strategies.stopping.replay_summary import suggest, summarise
+from hf_strategies.stopping.replay.runs import PastRun, refuse_missing, replay
+from hf_strategies.stopping.replay.settings import grid
+from hf_strategies.stopping.replay.summary import suggest, summarise
 
 __all__ = ["replay_command"]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_strategies.errors import StrategyError
-from hf_strategies.stopping.replay import PastRun
+from hf_strategies.stopping.replay.runs import PastRun
 
 __all__ = ["read_runs"]
 

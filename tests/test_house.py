@@ -112,6 +112,16 @@ def test_schedules_and_criteria_load_nothing_heavy(code: str) -> None:
     assert done.stdout.strip() == ""
 
 
+def test_the_wheel_has_every_folder_of_the_package(checkout: Path) -> None:
+    import tomllib
+
+    listed = tomllib.loads((checkout / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"][
+        "packages"
+    ]
+    folders = {".".join(file.parent.relative_to(checkout).parts) for file in files_below(checkout / PACKAGE)}
+    assert set(listed) == {*folders, f"{PACKAGE}.recipes"}
+
+
 def test_every_public_name_can_be_imported() -> None:
     import hf_strategies
 

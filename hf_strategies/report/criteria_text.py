@@ -4,8 +4,8 @@ import inspect
 import textwrap
 from collections.abc import Sequence
 
-from hf_strategies.stopping.criteria_table import CRITERIA, Criterion
-from hf_strategies.stopping.expression import COMMON
+from hf_strategies.stopping.condition import COMMON
+from hf_strategies.stopping.criteria.table import CRITERIA, Criterion
 from hf_strategies.stopping.improvement import IMPROVEMENT_PARAMETERS
 from hf_strategies.stopping.parameters import Parameter
 

@@ -7,8 +7,8 @@ import math
 from typing import Any
 
 from hf_strategies.report.replay_report import ReplayReport
-from hf_strategies.stopping.replay import Outcome
-from hf_strategies.stopping.replay_summary import Summary
+from hf_strategies.stopping.replay.runs import Outcome
+from hf_strategies.stopping.replay.summary import Summary
 
 __all__ = ["as_csv", "as_json"]
 

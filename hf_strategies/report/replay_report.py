@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from hf_strategies.stopping.replay import Outcome, PastRun
-from hf_strategies.stopping.replay_grid import Setting, varying
-from hf_strategies.stopping.replay_summary import Suggestion, Summary
+from hf_strategies.stopping.replay.runs import Outcome, PastRun
+from hf_strategies.stopping.replay.settings import Setting, varying
+from hf_strategies.stopping.replay.summary import Suggestion, Summary
 
 __all__ = ["ReplayReport"]
 

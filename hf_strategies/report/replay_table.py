@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Sequence
 
 from hf_strategies.report.replay_report import ReplayReport
-from hf_strategies.stopping.replay import Outcome, PastRun
-from hf_strategies.stopping.replay_summary import Suggestion, Summary
+from hf_strategies.stopping.replay.runs import Outcome, PastRun
+from hf_strategies.stopping.replay.summary import Suggestion, Summary
 
 __all__ = ["as_text"]
 

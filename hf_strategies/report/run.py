@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hf_strategies.stopping.past_log import training_log
+from hf_strategies.stopping.history import training_log
 
 __all__ = ["RunReport"]
 

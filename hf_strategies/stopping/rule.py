@@ -5,17 +5,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from hf_strategies.errors import StrategyError, did_you_mean
-from hf_strategies.stopping.budgets import BUDGETS
-from hf_strategies.stopping.criteria import waits
-from hf_strategies.stopping.expression import Node, calls, parse
+from hf_strategies.stopping.condition import Node, Seen, View, calls, names_of, parse, reasons, view_of
+from hf_strategies.stopping.criteria.budgets import BUDGETS
+from hf_strategies.stopping.criteria.patience import waits
 from hf_strategies.stopping.history import Evaluation, Meters, Series, read_log
 from hf_strategies.stopping.improvement import IMPROVEMENT_PARAMETERS, Improvement, best_so_far
-from hf_strategies.stopping.judging import Seen, View, names_of, reasons, view_of
 from hf_strategies.stopping.metric import Metric
 from hf_strategies.stopping.parameters import Span, Spans
 from hf_strategies.stopping.smoothing import Smoothing
 
-__all__ = ["Judgement", "StoppingRule"]
+__all__ = ["Judgement", "StoppingRule", "reason", "record"]
 
 
 @dataclass(frozen=True)
@@ -198,3 +197,43 @@ def _waited(judgement: Judgement, view: View, baseline: float | None) -> float:
     series = Series(judgement.history[judgement.judged : end], view.mode, view.metric.text)
     series = view.smoothing.of(series) if view.smoothing else series
     return (waits(series, view.improvement, "evaluations", baseline) or [0.0])[-1]
+
+
+def reason(rule: StoppingRule, judgement: Judgement) -> str:
+    """Say in one sentence why and where training stopped, or that it has not.
+
+    >>> rule = StoppingRule.read("loss", "patience(1)")
+    >>> log = [{"eval_loss": 1.0, "step": 10, "epoch": 1.0}, {"eval_loss": 1.5, "step": 20, "epoch": 2.0}]
+    >>> print(reason(rule, rule.judge(log)).partition(";")[0])
+    Stopped early at step 20 (epoch 2.00): eval_loss has not improved for 1 evaluation
+    """
+    stop, best = judgement.stop, judgement.best
+    if stop is None:
+        return f"Not stopped early: {rule.progress(judgement)}."
+    said = f"Stopped early at step {stop.step} (epoch {stop.epoch:.2f}): {judgement.why}"
+    if best is None:
+        return f"{said}; {rule.monitor} never was finite."
+    return f"{said}; best {best.value:.6g} at step {best.step} (epoch {best.epoch:.2f})."
+
+
+def record(rule: StoppingRule, judgement: Judgement) -> dict[str, Any]:
+    """Put what happened into plain JSON values: the settings, the stop, the best, the reason."""
+    stop, best = judgement.stop, judgement.best
+    watched = rule.watched
+    return {
+        "monitor": rule.monitor,
+        "mode": watched.mode,
+        "criterion": str(rule.condition),
+        "settings": str(rule),
+        "stopped": stop is not None,
+        "reason": reason(rule, judgement),
+        "stop_step": stop and stop.step,
+        "stop_epoch": stop and stop.epoch,
+        "stop_value": stop and stop.value,
+        "best_step": best and best.step,
+        "best_epoch": best and best.epoch,
+        "best_value": best and best.value,
+        "values": [each.value for each in judgement.history],
+        "evaluations": len(judgement.history),
+        "evaluations_since_best": judgement.waited,
+    }

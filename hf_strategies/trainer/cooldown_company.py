@@ -3,7 +3,7 @@
 from transformers import EarlyStoppingCallback, Trainer, TrainerCallback
 
 from hf_strategies.errors import StrategyError
-from hf_strategies.stopping.expression import calls
+from hf_strategies.stopping.condition import calls
 from hf_strategies.trainer.early_stopping import EarlyStopping
 from hf_strategies.trainer.plateau import ReduceOnPlateau
 

@@ -7,7 +7,7 @@ from typing import Any
 from transformers import TrainerState
 
 from hf_strategies.errors import StrategyError
-from hf_strategies.stopping.cooldown import Phases
+from hf_strategies.stopping.plateau_cooldown import Phases
 from hf_strategies.trainer.host import records
 
 __all__ = ["Bounds", "take_records", "take_up"]

@@ -9,8 +9,7 @@ from transformers.trainer_utils import IntervalStrategy, SaveStrategy
 
 from hf_strategies.schedules.plateau_cooldown import Timeline
 from hf_strategies.stopping import Evaluation, StoppingRule
-from hf_strategies.stopping.cooldown import Phases, best_of, phases
-from hf_strategies.stopping.cooldown_record import cooldown_reason, cooldown_record
+from hf_strategies.stopping.plateau_cooldown import Phases, best_of, cooldown_reason, cooldown_record, phases
 from hf_strategies.trainer.best_keeper import BestKeeper
 from hf_strategies.trainer.cooldown_rates import CooldownRates
 from hf_strategies.trainer.cooldown_resume import Bounds, take_records, take_up

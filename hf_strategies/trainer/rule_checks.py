@@ -9,8 +9,8 @@ from transformers.trainer_utils import IntervalStrategy
 
 from hf_strategies.errors import StrategyError, did_you_mean
 from hf_strategies.stopping import Judgement, StoppingRule
-from hf_strategies.stopping.criteria_table import CRITERIA
-from hf_strategies.stopping.expression import calls
+from hf_strategies.stopping.condition import calls
+from hf_strategies.stopping.criteria.table import CRITERIA
 from hf_strategies.trainer.best_keeper import WHERE
 
 __all__ = ["check_logged", "check_needs", "keeper_name", "read_place", "read_rule", "read_switch"]

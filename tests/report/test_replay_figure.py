@@ -13,9 +13,9 @@ from hf_strategies import StrategyError
 from hf_strategies.report import replay_figure
 from hf_strategies.report.replay_figure import draw_replay
 from hf_strategies.report.replay_report import ReplayReport
-from hf_strategies.stopping.replay import PastRun, replay
-from hf_strategies.stopping.replay_grid import grid
-from hf_strategies.stopping.replay_summary import suggest, summarise
+from hf_strategies.stopping.replay.runs import PastRun, replay
+from hf_strategies.stopping.replay.settings import grid
+from hf_strategies.stopping.replay.summary import suggest, summarise
 
 LOSSES = [0.9, 0.5, 0.6, 0.4, 0.55, 0.6, 0.7]
 BEGINNINGS = {"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from hf_strategies import StrategyError
 from hf_strategies.stopping import CRITERIA, Metric, StoppingRule
-from hf_strategies.stopping.expression import parse
+from hf_strategies.stopping.condition import parse
 from hf_strategies.stopping.smoothing import Smoothing
 
 WORDS = [

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from hf_strategies.stopping.directions import Direction, read_mode
+from hf_strategies.stopping.metric import Direction, read_mode
 from hf_strategies.stopping.parameters import Count, Real
 
 __all__ = ["MIN_DELTA", "PATIENCE", "plateaus"]

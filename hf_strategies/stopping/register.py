@@ -8,12 +8,12 @@ from keyword import iskeyword
 from typing import Any
 
 from hf_strategies.errors import StrategyError
-from hf_strategies.stopping.criteria import Reasons
-from hf_strategies.stopping.criteria_table import CRITERIA, Criterion
-from hf_strategies.stopping.directions import Direction
-from hf_strategies.stopping.expression import COMMON
+from hf_strategies.stopping.condition import COMMON
+from hf_strategies.stopping.criteria.patience import Reasons
+from hf_strategies.stopping.criteria.table import CRITERIA, Criterion
 from hf_strategies.stopping.history import Series
 from hf_strategies.stopping.improvement import IMPROVEMENT_PARAMETERS, Improvement
+from hf_strategies.stopping.metric import Direction
 from hf_strategies.stopping.parameters import Count, Parameter, Real
 
 __all__ = ["register_criterion"]

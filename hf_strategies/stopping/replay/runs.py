@@ -7,11 +7,9 @@ from functools import cached_property
 from typing import Any
 
 from hf_strategies.errors import StrategyError, did_you_mean
-from hf_strategies.stopping.directions import Direction
-from hf_strategies.stopping.history import Evaluation, Meters, evaluations
-from hf_strategies.stopping.metric import Metric
-from hf_strategies.stopping.past_log import last_step, training_log
-from hf_strategies.stopping.replay_grid import Setting
+from hf_strategies.stopping.history import Evaluation, Meters, evaluations, last_step, training_log
+from hf_strategies.stopping.metric import Direction, Metric
+from hf_strategies.stopping.replay.settings import Setting
 from hf_strategies.stopping.rule import Judgement
 
 __all__ = ["Outcome", "PastRun", "refuse_missing", "replay"]
@@ -125,7 +123,7 @@ def replay(runs: Sequence[PastRun], settings: Sequence[Setting], *, secondary: s
     ``secondary`` is a further metric to read at the evaluation that is kept. Raises `StrategyError` for a run that
     lacks a metric or has fewer than two evaluations, and for a budget of which the run recorded no use.
 
-    >>> from hf_strategies.stopping.replay_grid import grid
+    >>> from hf_strategies.stopping.replay.settings import grid
     >>> log = [{"eval_loss": loss, "step": step} for loss, step in ((0.5, 10), (0.4, 20), (0.6, 30), (0.7, 40))]
     >>> run = PastRun("a", log, steps=40, planned_steps=40)
     >>> [(one.stop and one.stop.step, one.saved) for one in replay([run], grid("loss", patience=[1, 2, 3]))]

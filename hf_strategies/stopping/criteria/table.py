@@ -4,15 +4,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from hf_strategies.stopping.budgets import flop_budget, time_budget, token_budget
-from hf_strategies.stopping.criteria import Reasons, divergence, growing_patience, patience, target
-from hf_strategies.stopping.parameters import Amount, Count, Parameter, Real, Spans
-from hf_strategies.stopping.prechelt import (
+from hf_strategies.stopping.criteria.budgets import flop_budget, time_budget, token_budget
+from hf_strategies.stopping.criteria.overfitting import (
     generalisation_gap,
     generalisation_loss,
     progress_quotient,
     successive_increases,
 )
+from hf_strategies.stopping.criteria.patience import Reasons, divergence, growing_patience, patience, target
+from hf_strategies.stopping.parameters import Amount, Count, Parameter, Real, Spans
 
 __all__ = ["CRITERIA", "Criterion", "Golden"]
 

@@ -8,9 +8,9 @@ import pytest
 
 from hf_strategies import StrategyError
 from hf_strategies.stopping import StoppingRule
-from hf_strategies.stopping.replay import Outcome, PastRun, replay
-from hf_strategies.stopping.replay_grid import MOST_SETTINGS, grid, varying
-from hf_strategies.stopping.replay_summary import suggest, summarise
+from hf_strategies.stopping.replay.runs import Outcome, PastRun, replay
+from hf_strategies.stopping.replay.settings import MOST_SETTINGS, grid, varying
+from hf_strategies.stopping.replay.summary import suggest, summarise
 
 LOSSES = [0.9, 0.5, 0.6, 0.4, 0.55, 0.6, 0.7]  # first 0.9, best 0.4 at step 40: the gain is 0.5
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hf_strategies.stopping import CRITERIA
-from hf_strategies.stopping.expression import calls, parse
+from hf_strategies.stopping.condition import calls, parse
 from tests.stopping.logs import judge, modes, positive, positive_lists, stop_of, values_lists
 
 # At least one of each criterion, with what makes it stop now and then on the histories below.

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 from hf_strategies.errors import StrategyError
-from hf_strategies.stopping.criteria import Reasons
+from hf_strategies.stopping.criteria.patience import Reasons
 from hf_strategies.stopping.history import Series
 
 __all__ = ["generalisation_gap", "generalisation_loss", "progress_quotient", "successive_increases"]

@@ -6,7 +6,7 @@ that records it are such.
 
 from collections.abc import Callable
 
-from hf_strategies.stopping.criteria import Reasons
+from hf_strategies.stopping.criteria.patience import Reasons
 from hf_strategies.stopping.history import Series
 
 __all__ = ["BUDGETS", "flop_budget", "time_budget", "token_budget"]

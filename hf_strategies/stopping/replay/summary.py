@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from hf_strategies.errors import StrategyError
 from hf_strategies.stopping.improvement import standard_error
-from hf_strategies.stopping.replay import Outcome
-from hf_strategies.stopping.replay_grid import Setting
+from hf_strategies.stopping.replay.runs import Outcome
+from hf_strategies.stopping.replay.settings import Setting
 from hf_strategies.values import number
 
 __all__ = ["Suggestion", "Summary", "suggest", "summarise"]

@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from hf_strategies.stopping import StoppingRule
-from hf_strategies.stopping.cooldown import Phases, best_of, phases
-from hf_strategies.stopping.cooldown_record import cooldown_reason, cooldown_record
+from hf_strategies.stopping.plateau_cooldown import Phases, best_of, cooldown_reason, cooldown_record, phases
 
 STALLED = "eval_score has not improved for 2 evaluations"
 RULE = StoppingRule.read("score", "patience(2)", "max")
