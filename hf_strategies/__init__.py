@@ -20,13 +20,13 @@ from hf_strategies.schedules import (
 from hf_strategies.stopping import Verdict, register_criterion, standard_error, verdict
 
 if TYPE_CHECKING:
+    from hf_strategies.pytorch.best_weights import BestWeights
+    from hf_strategies.pytorch.lr_scheduler import ScheduleLR
     from hf_strategies.trainer.arguments import StrategyArguments
-    from hf_strategies.trainer.best_weights import BestWeights
     from hf_strategies.trainer.cooldown import PlateauCooldown
     from hf_strategies.trainer.early_stopping import EarlyStopping
     from hf_strategies.trainer.layer_decay import LayerDecayArguments, layer_decay_optimizer, parameter_groups
     from hf_strategies.trainer.lr_finder import LRFinder, find_lr
-    from hf_strategies.trainer.lr_scheduler import ScheduleLR
     from hf_strategies.trainer.plateau import ReduceOnPlateau
     from hf_strategies.trainer.unfreezing import GradualUnfreezing
 
@@ -60,8 +60,8 @@ __version__ = "0.1.0"
 
 # Loaded at first use: these need torch, and all but the first two transformers.
 _LAZY = {
-    "BestWeights": "hf_strategies.trainer.best_weights",
-    "ScheduleLR": "hf_strategies.trainer.lr_scheduler",
+    "BestWeights": "hf_strategies.pytorch.best_weights",
+    "ScheduleLR": "hf_strategies.pytorch.lr_scheduler",
     "EarlyStopping": "hf_strategies.trainer.early_stopping",
     "LRFinder": "hf_strategies.trainer.lr_finder",
     "find_lr": "hf_strategies.trainer.lr_finder",

@@ -13,11 +13,15 @@ PACKAGE = "hf_strategies"
 # line of its own follows that line; any other one follows its room's.
 BASE = {"errors", "values", "lengths"}
 MAY_IMPORT: dict[str, set[str]] = {
+    "errors": set(),
+    "values": {"errors"},
+    "lengths": {"errors", "values"},
     "schedules": BASE,
     "stopping": BASE,
-    "trainer": {*BASE, "schedules", "stopping", "auto"},
+    "pytorch": {*BASE, "schedules", "stopping"},
+    "trainer": {*BASE, "schedules", "stopping", "pytorch", "auto"},
     "report": {*BASE, "schedules", "stopping"},
-    "recipe": {*BASE, "report", "trainer", "schedules", "stopping"},
+    "recipe": {*BASE, "report", "trainer", "pytorch", "schedules", "stopping"},
 }
 PURE = ("schedules", "stopping")
 HEAVY = {"torch", "transformers", "accelerate", "datasets", "evaluate", "numpy", "sklearn", "matplotlib"}
@@ -82,6 +86,11 @@ def test_every_folder_of_the_package_is_in_the_table(checkout: Path) -> None:
 def test_the_pure_rooms_import_nothing_heavy(room: str, checkout: Path) -> None:
     files = files_below(checkout / PACKAGE / room)
     assert not {name.split(".")[0] for file in files for name in imported(file)} & HEAVY
+
+
+def test_a_plain_loop_needs_no_transformers(checkout: Path) -> None:
+    files = files_below(checkout / PACKAGE / "pytorch")
+    assert not {name.split(".")[0] for file in files for name in imported(file)} & {"transformers", "accelerate"}
 
 
 def test_no_recipe_imports_another(checkout: Path) -> None:

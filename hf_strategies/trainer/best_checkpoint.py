@@ -14,8 +14,8 @@ from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, SaveStrategy
 
 from hf_strategies.errors import StrategyError
+from hf_strategies.pytorch.best_weights import BestWeights
 from hf_strategies.trainer.best_files import everywhere, fingerprint, read_files, write_files
-from hf_strategies.trainer.best_weights import BestWeights
 from hf_strategies.trainer.ranks import from_rank_zero
 from hf_strategies.trainer.saved_model import SavedModel
 

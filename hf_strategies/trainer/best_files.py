@@ -10,7 +10,7 @@ from typing import Any
 from accelerate.state import PartialState
 from accelerate.utils import gather_object
 
-from hf_strategies.trainer.best_weights import BestWeights
+from hf_strategies.pytorch.best_weights import BestWeights
 from hf_strategies.trainer.ranks import from_rank_zero
 
 __all__ = ["everywhere", "file_names", "fingerprint", "move_files", "read_files", "write_files"]

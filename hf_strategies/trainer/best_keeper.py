@@ -12,9 +12,9 @@ from transformers import TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from hf_strategies.errors import StrategyError, did_you_mean
+from hf_strategies.pytorch.best_weights import BestWeights
 from hf_strategies.trainer.best_checkpoint import OnDisk
 from hf_strategies.trainer.best_files import file_names, move_files, read_files, write_files
-from hf_strategies.trainer.best_weights import BestWeights
 from hf_strategies.trainer.ranks import from_rank_zero
 
 __all__ = ["WHERE", "BestKeeper"]

@@ -5,9 +5,9 @@ from typing import Any, TypeGuard
 
 from torch.optim.lr_scheduler import LambdaLR
 
+from hf_strategies.pytorch.lambda_lr import set_rates
+from hf_strategies.pytorch.lr_scheduler import ScheduleLR
 from hf_strategies.schedules.plateau_cooldown import Cooldown, Timeline
-from hf_strategies.trainer.lambda_rates import set_rates
-from hf_strategies.trainer.lr_scheduler import ScheduleLR
 
 __all__ = ["CooldownRates", "has_own_cooldown"]
 

@@ -7,6 +7,7 @@ from typing import Any
 from transformers import TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_utils import IntervalStrategy, SaveStrategy
 
+from hf_strategies.pytorch.lambda_lr import lambda_lr
 from hf_strategies.schedules.plateau_cooldown import Timeline
 from hf_strategies.stopping import Evaluation, StoppingRule
 from hf_strategies.stopping.plateau_cooldown import Phases, best_of, cooldown_reason, cooldown_record, phases
@@ -15,7 +16,6 @@ from hf_strategies.trainer.cooldown_rates import CooldownRates
 from hf_strategies.trainer.cooldown_resume import Bounds, take_records, take_up
 from hf_strategies.trainer.cooldown_settings import settle
 from hf_strategies.trainer.host import Host, records, say
-from hf_strategies.trainer.lambda_rates import lambda_lr
 from hf_strategies.trainer.meters import MeterBook
 from hf_strategies.trainer.ranks import from_rank_zero
 from hf_strategies.trainer.rewinding import forget_moments

@@ -10,9 +10,9 @@ from transformers import TrainerState, TrainingArguments
 from transformers.trainer_utils import has_length
 
 from hf_strategies.errors import StrategyError
+from hf_strategies.pytorch.lr_scheduler import ScheduleLR
 from hf_strategies.schedules.plateau_cooldown import LENGTH, Cooldown
 from hf_strategies.trainer.cooldown_rates import has_own_cooldown
-from hf_strategies.trainer.lr_scheduler import ScheduleLR
 
 __all__ = ["DEFAULTS", "Setting", "settle"]
 

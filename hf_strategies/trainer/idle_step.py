@@ -3,7 +3,7 @@
 from torch import nn
 from transformers import TrainerControl
 
-from hf_strategies.trainer.best_weights import BestWeights
+from hf_strategies.pytorch.best_weights import BestWeights
 
 __all__ = ["IdleStep"]
 

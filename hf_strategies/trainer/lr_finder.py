@@ -13,9 +13,9 @@ from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState,
 
 import hf_strategies.auto  # noqa: F401  importing the callback is the one line that registers the schedules
 from hf_strategies.errors import StrategyError
+from hf_strategies.pytorch.lr_scheduler import ScheduleLR
 from hf_strategies.schedules.lr_range import Ramp, RangeTest, read_beta, read_range_test, stop_reason
 from hf_strategies.trainer.kept import Kept
-from hf_strategies.trainer.lr_scheduler import ScheduleLR
 from hf_strategies.trainer.watch import SHARDED
 
 __all__ = ["LRFinder", "find_lr"]

@@ -9,9 +9,9 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 import hf_strategies.auto  # noqa: F401  importing the callback is the one line that registers the schedules
 from hf_strategies.errors import StrategyError
+from hf_strategies.pytorch.lambda_lr import lambda_lr, set_rates
 from hf_strategies.stopping import Metric, evaluations, plateaus
 from hf_strategies.stopping.reduce_on_plateau import MIN_DELTA, PATIENCE
-from hf_strategies.trainer.lambda_rates import lambda_lr, set_rates
 from hf_strategies.trainer.ranks import from_rank_zero
 from hf_strategies.trainer.watch import MetricWatch
 from hf_strategies.values import number

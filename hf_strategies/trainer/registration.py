@@ -17,10 +17,10 @@ from transformers.trainer_utils import SchedulerType
 from transformers.utils import logging
 
 from hf_strategies.errors import StrategyError, did_you_mean
+from hf_strategies.pytorch.lr_scheduler import ScheduleLR
 from hf_strategies.schedules import SCHEDULES, find_plan, load_entry_points
 from hf_strategies.schedules.registry import on_new
 from hf_strategies.trainer.enum_members import add_members, member_name
-from hf_strategies.trainer.lr_scheduler import ScheduleLR
 
 __all__ = ["check_scheduler_arguments", "register_schedules", "registered_names", "scheduler_type"]
 

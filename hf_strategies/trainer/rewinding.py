@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 
-from hf_strategies.trainer.optimizer_pieces import OptimizerPieces
+from hf_strategies.pytorch.shards import OptimizerPieces
 
 __all__ = ["forget_moments"]
 

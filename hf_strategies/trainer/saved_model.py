@@ -9,8 +9,8 @@ from safetensors import safe_open
 from torch import nn
 from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME
 
-from hf_strategies.trainer.best_weights import BestWeights
-from hf_strategies.trainer.local_shards import Piece, bare
+from hf_strategies.pytorch.best_weights import BestWeights
+from hf_strategies.pytorch.shards import Piece, bare
 
 __all__ = ["SavedModel"]
 

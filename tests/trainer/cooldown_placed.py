@@ -9,8 +9,8 @@ from accelerate import PartialState
 from transformers import TrainerCallback
 
 from hf_strategies import PlateauCooldown
+from hf_strategies.pytorch.shards import OptimizerPieces
 from hf_strategies.trainer.leaving import leave
-from hf_strategies.trainer.optimizer_pieces import OptimizerPieces
 from tests.tiny import learning_rates
 from tests.trainer.best_weights_runs import (
     DEEPSPEED,

@@ -11,8 +11,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from hf_strategies.errors import StrategyError
-from hf_strategies.trainer.local_shards import Piece, bare, pieces, refuse_unknown_placements, settle
-from hf_strategies.trainer.optimizer_pieces import OptimizerPieces
+from hf_strategies.pytorch.shards import OptimizerPieces, Piece, bare, pieces, refuse_unknown_placements, settle
 
 __all__ = ["BestWeights"]
 

@@ -1,0 +1,1 @@
+"""For any PyTorch loop: schedules as torch schedulers, best weights in memory; needs torch, not transformers."""
