@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from hf_strategies.pytorch.best_weights import BestWeights
     from hf_strategies.pytorch.lr_scheduler import ScheduleLR
     from hf_strategies.trainer.arguments import StrategyArguments
-    from hf_strategies.trainer.cooldown import PlateauCooldown
-    from hf_strategies.trainer.early_stopping import EarlyStopping
-    from hf_strategies.trainer.layer_decay import LayerDecayArguments, layer_decay_optimizer, parameter_groups
-    from hf_strategies.trainer.lr_finder import LRFinder, find_lr
-    from hf_strategies.trainer.plateau import ReduceOnPlateau
-    from hf_strategies.trainer.unfreezing import GradualUnfreezing
+    from hf_strategies.trainer.callbacks.early_stopping import EarlyStopping
+    from hf_strategies.trainer.callbacks.gradual_unfreezing import GradualUnfreezing
+    from hf_strategies.trainer.callbacks.plateau_cooldown.callback import PlateauCooldown
+    from hf_strategies.trainer.callbacks.reduce_on_plateau import ReduceOnPlateau
+    from hf_strategies.trainer.lr.finder import LRFinder, find_lr
+    from hf_strategies.trainer.lr.layer_decay import LayerDecayArguments, layer_decay_optimizer, parameter_groups
 
 __all__ = [
     "SCHEDULES",
@@ -62,16 +62,16 @@ __version__ = "0.1.0"
 _LAZY = {
     "BestWeights": "hf_strategies.pytorch.best_weights",
     "ScheduleLR": "hf_strategies.pytorch.lr_scheduler",
-    "EarlyStopping": "hf_strategies.trainer.early_stopping",
-    "LRFinder": "hf_strategies.trainer.lr_finder",
-    "find_lr": "hf_strategies.trainer.lr_finder",
-    "GradualUnfreezing": "hf_strategies.trainer.unfreezing",
-    "LayerDecayArguments": "hf_strategies.trainer.layer_decay",
-    "PlateauCooldown": "hf_strategies.trainer.cooldown",
-    "ReduceOnPlateau": "hf_strategies.trainer.plateau",
+    "EarlyStopping": "hf_strategies.trainer.callbacks.early_stopping",
+    "LRFinder": "hf_strategies.trainer.lr.finder",
+    "find_lr": "hf_strategies.trainer.lr.finder",
+    "GradualUnfreezing": "hf_strategies.trainer.callbacks.gradual_unfreezing",
+    "LayerDecayArguments": "hf_strategies.trainer.lr.layer_decay",
+    "PlateauCooldown": "hf_strategies.trainer.callbacks.plateau_cooldown.callback",
+    "ReduceOnPlateau": "hf_strategies.trainer.callbacks.reduce_on_plateau",
     "StrategyArguments": "hf_strategies.trainer.arguments",
-    "layer_decay_optimizer": "hf_strategies.trainer.layer_decay",
-    "parameter_groups": "hf_strategies.trainer.layer_decay",
+    "layer_decay_optimizer": "hf_strategies.trainer.lr.layer_decay",
+    "parameter_groups": "hf_strategies.trainer.lr.layer_decay",
 }
 
 

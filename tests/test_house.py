@@ -19,7 +19,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "schedules": BASE,
     "stopping": BASE,
     "pytorch": {*BASE, "schedules", "stopping"},
-    "trainer": {*BASE, "schedules", "stopping", "pytorch", "auto"},
+    "trainer": {*BASE, "schedules", "stopping", "pytorch"},
+    "trainer.lr": {*BASE, "schedules", "pytorch", "trainer.distributed"},
+    "trainer.best_weights": {*BASE, "pytorch", "trainer.distributed"},
     "report": {*BASE, "schedules", "stopping"},
     "recipe": {*BASE, "report", "trainer", "pytorch", "schedules", "stopping"},
 }

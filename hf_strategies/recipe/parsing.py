@@ -14,7 +14,7 @@ import yaml
 from transformers import HfArgumentParser
 
 from hf_strategies.errors import StrategyError, did_you_mean
-from hf_strategies.trainer.leaving import leave
+from hf_strategies.trainer.distributed import leave
 
 __all__ = ["flags_of_yaml", "parse", "run_command"]
 

@@ -14,10 +14,10 @@ from hf_strategies.recipe.output import prepare_output
 from hf_strategies.recipe.precision import warn_of_slow_bf16
 from hf_strategies.schedules import SCHEDULES
 from hf_strategies.trainer.arguments import StrategyArguments
-from hf_strategies.trainer.cooldown import PlateauCooldown
-from hf_strategies.trainer.early_stopping import EarlyStopping
-from hf_strategies.trainer.plateau import ReduceOnPlateau
-from hf_strategies.trainer.registration import check_scheduler_arguments
+from hf_strategies.trainer.callbacks.early_stopping import EarlyStopping
+from hf_strategies.trainer.callbacks.plateau_cooldown.callback import PlateauCooldown
+from hf_strategies.trainer.callbacks.reduce_on_plateau import ReduceOnPlateau
+from hf_strategies.trainer.lr.registration import check_scheduler_arguments
 
 __all__ = ["check_strategy", "plan_training", "planned_steps", "prepare_run", "steps_per_epoch"]
 

@@ -18,8 +18,8 @@ from hf_strategies.report.figure import draw_run
 from hf_strategies.report.lr_finder_figure import draw_range_test
 from hf_strategies.report.run import RunReport
 from hf_strategies.report.tables import print_run
-from hf_strategies.trainer.lr_finder import find_lr
-from hf_strategies.trainer.model_card import add_to_card
+from hf_strategies.trainer.callbacks.context import add_to_card
+from hf_strategies.trainer.lr.finder import find_lr
 
 __all__ = ["Results", "predict_in_order", "run_trainer", "write_predictions"]
 

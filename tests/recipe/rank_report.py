@@ -10,7 +10,7 @@ from accelerate import PartialState
 from transformers.trainer_utils import IntervalStrategy
 
 from hf_strategies.report.run import RunReport
-from hf_strategies.trainer.leaving import leave
+from hf_strategies.trainer.distributed import leave
 
 RECIPE = os.environ.get("RECIPE", "text_classification")
 _TIMINGS = ("_runtime", "_per_second", "_time")

@@ -18,10 +18,10 @@ from transformers import (
     set_seed,
 )
 
-from hf_strategies.trainer.depth import parameter_depths
-from hf_strategies.trainer.layer_decay import LayerDecayArguments
-from hf_strategies.trainer.leaving import leave
-from hf_strategies.trainer.unfreezing import GradualUnfreezing
+from hf_strategies.trainer.callbacks.gradual_unfreezing import GradualUnfreezing
+from hf_strategies.trainer.distributed import leave
+from hf_strategies.trainer.lr.layer_decay import LayerDecayArguments
+from hf_strategies.trainer.lr.layer_depth import parameter_depths
 
 SIZES: dict[str, Any] = {
     "vocab_size": 40,

@@ -1,0 +1,1 @@
+"""Callbacks for `Trainer(callbacks=...)`: one file a class, and what they share."""

@@ -1,0 +1,1 @@
+"""`PlateauCooldown`: its settings, its run, the learning rates it sets, and how it resumes."""

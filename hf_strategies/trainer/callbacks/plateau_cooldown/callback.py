@@ -1,0 +1,261 @@
+"""Plateau-triggered cooldown for the Trainer: hold the learning rate until validation stalls, cool down, stop."""
+
+from pathlib import Path
+from typing import Any
+
+from transformers import (
+    EarlyStoppingCallback,
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
+from transformers.trainer import TRAINER_STATE_NAME
+
+from hf_strategies.errors import StrategyError, did_you_mean
+from hf_strategies.schedules.plateau_cooldown import Cooldown
+from hf_strategies.stopping import Metric, StoppingRule
+from hf_strategies.stopping.condition import calls
+from hf_strategies.stopping.parameters import Count, Real
+from hf_strategies.trainer.callbacks.checks import (
+    check_needs,
+    keeper_name,
+    read_place,
+    read_rule,
+    read_switch,
+    refuse_other_restorer,
+)
+from hf_strategies.trainer.callbacks.context import Host
+from hf_strategies.trainer.callbacks.early_stopping import EarlyStopping
+from hf_strategies.trainer.callbacks.ended_run import IdleStep
+from hf_strategies.trainer.callbacks.metric_watch import MetricWatch
+from hf_strategies.trainer.callbacks.plateau_cooldown.run import CooldownOptions, CooldownRun
+from hf_strategies.trainer.callbacks.plateau_cooldown.settings import DEFAULTS
+from hf_strategies.trainer.callbacks.reduce_on_plateau import ReduceOnPlateau
+
+__all__ = ["PLATEAU", "REWINDS", "PlateauCooldown", "refuse_company", "refuse_sets"]
+
+
+PLATEAU = "patience(2) and patience(2, monitor='loss')"
+"""Where a metric has stalled, unless told otherwise; that each alone is worse was measured: benchmarks/README.md."""
+
+REWINDS = ("none", "weights", "optimizer")
+"""What a plateau sends training back to, and with which optimizer state."""
+
+
+class PlateauCooldown(TrainerCallback):
+    """Hold the learning rate until validation stalls, then cool down, stop and keep the best weights.
+
+    The number of epochs becomes a budget. The rate of the update after t steps, as a ratio of the peak, is
+
+        base(t)                                              t < s, the hold
+        floor + (base(s) - floor) * (1 - sqrt((t - s) / K))  s <= t < s + K, the cooldown (``cooldown_shape="sqrt"``)
+
+    where base is the schedule in use: take ``lr_scheduler_type="linear_warmup_plateau_cooldown"``, or any other of
+    this package or of transformers that is a `LambdaLR`, such as ``constant_with_warmup`` or ``cosine``. s is the
+    step of the first evaluation at which ``stop_when`` holds, or the ``patience``-th in a row without an
+    improvement; evaluations in the warmup do not count. K = ceil(``cooldown`` * s). If no plateau comes in time,
+    s is the last step with s + K <= N, the number of training steps, and the cooldown ends with them. At its end
+    training stops and is evaluated. The weights of that end stay if the metric is no worse than on the plateau (than
+    the median of the evaluations after the best one, up to s): the best one was the luckiest of many. Else the best
+    weights of hold and cooldown come back. In the cooldown nothing but a metric that is NaN or infinite stops it.
+
+    All of this is a pure function of the Trainer's `log_history`, the step and the number of training steps: a
+    resumed run has the learning rates of the uninterrupted one to the bit. On several processes all follow rank 0.
+    The steps are on the console and in `trainer_state.json` under `stateful_callbacks`.
+
+    Args:
+        monitor: a metric of `evaluate()`, with or without ``eval_`` in front, or an expression; see `Metric`.
+        patience: what is allowed without an improvement: 3 (evaluations), ``"500 steps"``, ``"2ep"``, or 0.1 (of
+            the budget). If neither this nor ``stop_when`` is given, it is over when the metric has not improved for
+            2 evaluations and the loss (``eval_loss``) has not either; if the loss is the metric, for 3.
+        cooldown: its length: a fraction, in (0, 1), of the steps done when it starts, an int of steps, or ``"2ep"``.
+            None: as `lr_scheduler_kwargs` has it, or 0.5.
+        min_delta: smallest change that is an improvement, in the metric's unit; see `EarlyStopping`, as for
+            ``relative_delta``, ``z``, ``samples``, ``smoothing``, ``start_from`` and ``weights_in``.
+        mode: ``"min"`` or ``"max"``; None when ``monitor`` is a metric whose direction is known.
+        restore_best_weights: put better weights back where the cooldown's end is worse than the plateau; False
+            leaves the last ones in any case.
+        cooldown_shape: its curve: ``"sqrt"`` (1-sqrt), ``"linear"``, ``"cosine"``, ``"polynomial"``,
+            ``"exponential"`` (with a floor). None: as `lr_scheduler_kwargs` has it, or ``"sqrt"``.
+        min_lr_ratio: floor of the cooldown, as a ratio of each group's peak. None: the schedule's own.
+        stop_when: criteria in place of ``patience``, such as ``"patience(3) or time_budget('2h')"``.
+        rewind: at each plateau, not where the budget starts the cooldown, go back to the best weights:
+            ``"weights"`` with fresh moments of the optimizer, ``"optimizer"`` with its state of then (kept in
+            memory too), ``"none"`` to go on.
+        stages: plateaus at which the rate is lowered before the one that starts the cooldown.
+        factor: what the rate is multiplied with at each of them, in (0, 1].
+
+    Raises `StrategyError` for a bad argument; when training starts for a scheduler that is no `LambdaLR`, without
+    `eval_strategy`, with several evaluation sets where the loss is watched unasked, or beside `EarlyStopping` or
+    `ReduceOnPlateau`; and when resuming would make the rate jump.
+
+    >>> from transformers import Trainer, TrainingArguments
+    >>> args = TrainingArguments("out", eval_strategy="epoch", lr_scheduler_type="linear_warmup_plateau_cooldown",
+    ...     warmup_steps=0.05, num_train_epochs=20)
+    >>> callbacks = [PlateauCooldown("accuracy", patience=3)]  # Trainer(..., callbacks=callbacks)
+    """
+
+    def __init__(
+        self,
+        monitor: str = "loss",
+        patience: int | float | str | None = None,
+        cooldown: int | float | str | None = None,
+        min_delta: float = 0.0,
+        mode: str | None = None,
+        restore_best_weights: bool = True,
+        *,
+        cooldown_shape: str | None = None,
+        min_lr_ratio: float | None = None,
+        stop_when: str | None = None,
+        rewind: str = "none",
+        stages: int = 0,
+        factor: float = 0.1,
+        relative_delta: float = 0.0,
+        z: float = 0.0,
+        samples: float | None = None,
+        smoothing: str | None = None,
+        start_from: int | float | str = 0,
+        weights_in: str = "memory",
+    ) -> None:
+        nothing_said = patience is None and stop_when is None
+        self._adds_loss = nothing_said and Metric.read(monitor).names != ("eval_loss",)
+        stop_when = PLATEAU if self._adds_loss else stop_when
+        improvement = {"min_delta": min_delta, "relative_delta": relative_delta, "z": z, "samples": samples}
+        self.rule: StoppingRule = read_rule(
+            monitor, stop_when, patience, None, mode, smoothing=smoothing, start_from=start_from, **improvement
+        )
+        self.names = self.rule.names
+        given = {"cooldown": cooldown, "cooldown_shape": cooldown_shape, "min_lr_ratio": min_lr_ratio}
+        given = {name: value for name, value in given.items() if value is not None}
+        Cooldown.read(**{**DEFAULTS, **given})
+        if rewind not in REWINDS:
+            raise StrategyError(f"rewind={rewind!r} is no choice: {did_you_mean(str(rewind), REWINDS)}")
+        self._options = CooldownOptions(
+            self.rule,
+            given,
+            rewind,
+            Count(0, "", low=0).read("stages", stages),
+            Real(0.1, "", low=0, high=1, above_low=True).read("factor", factor) or 0.0,
+            f"{keeper_name(self.rule)}-cooldown",
+            read_switch("restore_best_weights", restore_best_weights),
+            read_place("weights_in", weights_in),
+        )
+        if self._options.stages and self.rule.meters:
+            raise StrategyError(
+                f"stages={stages!r} with a budget in stop_when, which stays spent, would lower the rate at every"
+                " evaluation from there on: leave stages or the budget out"
+            )
+        self.restores = self._options.restores if restore_best_weights else None
+        self._watch: MetricWatch | None = None
+        self._idle: IdleStep | None = None  # of a run that was over
+        self._run: CooldownRun | None = None  # while training
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Check the settings, put the cooldown over the schedule, and take up where a resumed run left off."""
+        self._run = None
+        self._watch = MetricWatch("PlateauCooldown", self.rule.names, args)
+        host = Host(self)
+        check_needs(self.rule, args, state, kwargs["model"], host.trainer)
+        if self._adds_loss:
+            refuse_sets(host.trainer, self.rule.monitor)
+        refuse_company(host.trainer, self)
+        refuse_other_restorer(host.trainer, self, EarlyStopping)
+        self._run = CooldownRun(self._options, host, args, state, **kwargs)
+        self._idle = IdleStep(kwargs["model"]) if self._run.was_over else None
+        control.should_training_stop |= self._run.was_over
+
+    def on_evaluate(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Look for a plateau, and keep the weights when they are the best so far."""
+        if self._run is None or self._watch is None or self._run.was_over:
+            return
+        if self._watch.completes(kwargs["metrics"], state.global_step):
+            self._run.evaluated(state, control)
+
+    def on_step_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Fail if the evaluations since the last step, of whatever sets, had no such metric."""
+        if self._run and self._watch:
+            self._watch.refuse_unknown(state)
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Go on in hold or cooldown; at its end ask for the stop, an evaluation and a save."""
+        if self._idle:
+            self._idle.undo(control)
+        elif self._run:
+            self._run.stepped(state, control)
+
+    def on_epoch_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Neither save nor evaluate after the one step of a run that was over."""
+        if self._idle:
+            self._idle.skip(control)
+        elif self._run:
+            self._run.before_save(state, control)
+
+    def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """Tell the trackers how training ended: this is the last event before they are closed."""
+        if self._run and "train_runtime" in (kwargs.get("logs") or {}):
+            self._run.tell(state)
+
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """Make the best weights safe from a crash."""
+        if self._run:
+            self._run.saved(state)
+
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Restore the best weights and write down how it ended."""
+        run, self._run = self._run, None
+        if run is None:
+            return
+        if self._watch:
+            self._watch.refuse_unknown(state)
+        run.finish(state)
+        if args.should_save and not state.is_hyper_param_search:
+            state.save_to_json(str(Path(str(args.output_dir)) / TRAINER_STATE_NAME))
+
+
+# They stop a run for good, not because it has stalled: there is nothing to cool down, or no time for it.
+_SAFETY = {"divergence", "target", "time_budget", "flop_budget", "token_budget"}
+
+
+def refuse_company(trainer: Trainer | None, callback: TrainerCallback) -> None:
+    """Raise `StrategyError` for another callback that would lower the rate, or end training, at a plateau too."""
+    for other in trainer.callback_handler.callbacks if trainer else ():
+        if other is not callback and type(other) is type(callback):
+            raise StrategyError("there are two PlateauCooldown callbacks: leave one out")
+        if isinstance(other, ReduceOnPlateau):
+            raise StrategyError(
+                "ReduceOnPlateau beside PlateauCooldown would lower the rate at the same plateaus: leave it out, and"
+                " take PlateauCooldown(stages=..., factor=...) to lower it before the cooldown"
+            )
+        if isinstance(other, EarlyStoppingCallback) or (isinstance(other, EarlyStopping) and _waits(other)):
+            raise StrategyError(
+                f"{type(other).__name__} beside PlateauCooldown would end training where the cooldown starts, or in"
+                " it: leave it out, PlateauCooldown stops by itself"
+            )
+
+
+def refuse_sets(trainer: Trainer | None, monitor: str) -> None:
+    """Raise `StrategyError` if there are several evaluation sets, none of whose losses is called ``eval_loss``."""
+    if trainer is not None and isinstance(trainer.eval_dataset, dict):
+        raise StrategyError(
+            f"PlateauCooldown({monitor!r}) watches 'eval_loss' too, which several evaluation sets do not have: say"
+            " when it stalls, by patience=2, or by stop_when with a loss of one of them, such as"
+            f" \"patience(2) and patience(2, monitor='{next(iter(trainer.eval_dataset), 'set')}_loss')\""
+        )
+
+
+def _waits(other: EarlyStopping) -> bool:
+    return any(call.criterion.name not in _SAFETY for call in calls(other.rule.condition))

@@ -1,0 +1,134 @@
+"""Make the schedules' names valid in transformers: the only place that patches it.
+
+`TrainingArguments`, `HfArgumentParser` and `get_scheduler` all go through the closed enum `SchedulerType`, and
+the last one on through the table `TYPE_TO_SCHEDULER_FUNCTION`. So a name becomes a true member of the enum and
+a row of the table; nothing else is touched, and transformers' own names keep their behaviour.
+"""
+
+from collections.abc import Callable, Iterable
+from inspect import signature
+from typing import Any
+
+from torch import zeros
+from torch.nn import Parameter
+from torch.optim import SGD, Optimizer
+from transformers import optimization
+from transformers.trainer_utils import SchedulerType
+from transformers.utils import logging
+
+from hf_strategies.errors import StrategyError, did_you_mean
+from hf_strategies.pytorch.lr_scheduler import ScheduleLR
+from hf_strategies.schedules import SCHEDULES, find_plan, load_entry_points
+from hf_strategies.schedules.registry import on_new
+from hf_strategies.trainer.lr.enum_members import add_members, member_name
+
+__all__ = ["check_scheduler_arguments", "register_schedules", "registered_names", "scheduler_type"]
+
+logger = logging.get_logger(__name__)
+
+_REGISTERED: set[str] = set()
+
+# What belongs in TrainingArguments; inside lr_scheduler_kwargs it would reach the schedule twice.
+_ELSEWHERE = {
+    "warmup_steps": "TrainingArguments(warmup_steps=...)",
+    "num_warmup_steps": "TrainingArguments(warmup_steps=...)",
+    "total_steps": "TrainingArguments(max_steps=...) or num_train_epochs",
+    "num_training_steps": "TrainingArguments(max_steps=...) or num_train_epochs",
+    "optimizer": "TrainingArguments(optim=...)",
+}
+
+
+def register_schedules(names: Iterable[str] | None = None) -> None:
+    """Register schedules with transformers, all that there are unless ``names`` tells which.
+
+    Those that are registered already stay as they are. All names are checked before anything changes: an unknown
+    one, or one that transformers owns, raises `StrategyError` and registers none.
+    """
+    new = [name for name in (SCHEDULES if names is None else names) if name not in _REGISTERED]
+    for name in new:
+        find_plan(name)
+        if name in SchedulerType._value2member_map_ or member_name(name) in SchedulerType.__members__:
+            raise StrategyError(f"schedule name {name!r} belongs to transformers: choose another name")
+    members = add_members(SchedulerType, new, scheduler_type)
+    optimization.TYPE_TO_SCHEDULER_FUNCTION.update({member: _factory(name) for name, member in members.items()})
+    _REGISTERED.update(new)
+
+
+def registered_names() -> tuple[str, ...]:
+    """Return the names that are registered, sorted."""
+    return tuple(sorted(_REGISTERED))
+
+
+def scheduler_type(name: str) -> SchedulerType:
+    """Return the member of `SchedulerType` for a name; pickled members come back through this function."""
+    load_entry_points()  # in a process that loads a pickle this may be the first that it sees of us
+    register_schedules()
+    return SchedulerType(name)
+
+
+def check_scheduler_arguments(
+    name: str, kwargs: object, *, total_steps: int, warmup_steps: int, learning_rate: float
+) -> None:
+    """Raise `StrategyError` for what would fail when the Trainer creates the scheduler, before it does.
+
+    ``kwargs`` is `lr_scheduler_kwargs` after parsing. A scheduler of transformers' own is made as the Trainer would.
+    """
+    if kwargs is not None and not isinstance(kwargs, dict):
+        raise StrategyError(
+            f"lr_scheduler_kwargs={kwargs!r} is no mapping: give JSON such as '{{\"min_lr_ratio\": 0.1}}'"
+        )
+    optimizer = SGD([Parameter(zeros(1))], lr=learning_rate)
+    if name in _REGISTERED:
+        _create(name, optimizer, warmup_steps, total_steps, **(kwargs or {}))
+    else:
+        _try_foreign(name, optimizer, warmup_steps, total_steps, kwargs or {})
+
+
+def _try_foreign(name: str, optimizer: Optimizer, warmup: int, total: int, kwargs: dict[str, Any]) -> None:
+    kind = SchedulerType(name)
+    _refuse_misplaced(kwargs)
+    create: Callable[..., Any] = optimization.TYPE_TO_SCHEDULER_FUNCTION[kind]  # type: ignore[assignment]
+    parameters = signature(create).parameters
+    known = set(parameters) - {*_ELSEWHERE, "last_epoch"}
+    is_open = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+    for key in kwargs:
+        if key not in known and not is_open:
+            raise StrategyError(
+                f"lr_scheduler_type={kind.value!r} takes no parameter {key!r}: {did_you_mean(key, known)}"
+            )
+    try:
+        optimization.get_scheduler(kind, optimizer, warmup, total, kwargs)
+    except (TypeError, ValueError, ArithmeticError) as mistake:
+        reason = " ".join(str(mistake).split())
+        raise StrategyError(f"lr_scheduler_kwargs={kwargs!r} does not fit {kind.value!r}: {reason}") from mistake
+
+
+def _refuse_misplaced(kwargs: dict[str, Any]) -> None:
+    for key in kwargs:
+        if key in _ELSEWHERE:
+            raise StrategyError(
+                f"lr_scheduler_kwargs has {key}={kwargs[key]!r}: give it as {_ELSEWHERE[key]}, not here"
+            )
+
+
+def _factory(name: str) -> Callable[..., ScheduleLR]:
+    def create(optimizer: Optimizer, num_warmup_steps: int, num_training_steps: int, **kwargs: Any) -> ScheduleLR:
+        plan = find_plan(name)
+        if num_warmup_steps == 0 and plan.has_warmup and not plan.default_warmup:
+            logger.warning(
+                f"lr_scheduler_type={name!r} with warmup_steps=0: there is no warmup. Set warmup_steps to a number"
+                " of steps or a fraction of training, such as 0.1."
+            )
+        return _create(name, optimizer, num_warmup_steps, num_training_steps, **kwargs)
+
+    create.__name__ = create.__qualname__ = f"get_{name}_schedule"
+    create.__doc__ = f"Create the {name} schedule; see hf_strategies.schedule({name!r}, ...)."
+    return create
+
+
+def _create(name: str, optimizer: Optimizer, warmup: int, total: int, /, **kwargs: Any) -> ScheduleLR:
+    _refuse_misplaced(kwargs)
+    return ScheduleLR(optimizer, name, total_steps=total, warmup_steps=warmup, **kwargs)
+
+
+on_new(register_schedules)

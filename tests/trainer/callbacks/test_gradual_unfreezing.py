@@ -1,0 +1,261 @@
+"""Gradual unfreezing in the stock Trainer: who moves at which step, worked out by hand."""
+
+import logging
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from accelerate import Accelerator
+from accelerate.utils import DistributedType
+from torch import nn
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from hf_strategies import BestWeights, EarlyStopping, StrategyError
+from hf_strategies.trainer.callbacks import gradual_unfreezing
+from hf_strategies.trainer.callbacks.gradual_unfreezing import GradualUnfreezing
+from hf_strategies.trainer.lr.layer_decay import layer_decay_optimizer
+from tests.tiny import TinyModel
+from tests.trainer.bert_runs import arguments, bert, bert_trainer, weights
+from tests.trainer.lr.test_layer_decay import in_two_processes
+
+# A layer every two steps: the head (4) alone, then the layers 3, 2, 1, then the embeddings (0).
+EVERY_TWO = [[4], [4], [3, 4], [3, 4], [2, 3, 4], [2, 3, 4], [1, 2, 3, 4], [1, 2, 3, 4], *([[0, 1, 2, 3, 4]] * 4)]
+
+
+def requires_grad(model: nn.Module) -> dict[str, bool]:
+    return {name: parameter.requires_grad for name, parameter in model.named_parameters()}
+
+
+@pytest.mark.parametrize("every", [2, "2", "0.5ep", 0.16])
+def test_a_weight_is_bit_identical_until_its_turn_and_moves_from_then_on(
+    every: int | float | str, tmp_path: Path
+) -> None:
+    trainer, watch = bert_trainer(arguments(tmp_path), callbacks=[GradualUnfreezing(every)])
+    trainer.train()
+    assert [watch.moved(step) for step in range(1, 13)] == EVERY_TWO
+
+
+def test_the_default_is_a_layer_each_epoch(tmp_path: Path) -> None:
+    args = arguments(tmp_path, max_steps=-1, num_train_epochs=3, gradient_accumulation_steps=2)
+    trainer, watch = bert_trainer(args, callbacks=[GradualUnfreezing()])
+    trainer.train()
+    assert trainer.state.global_step == 6
+    assert [watch.moved(step) for step in range(1, 7)] == EVERY_TWO[:6]
+
+
+def test_what_is_frozen_has_no_gradient_to_clip_and_no_moments(tmp_path: Path) -> None:
+    trainer, watch = bert_trainer(arguments(tmp_path, max_steps=3), callbacks=[GradualUnfreezing(2)])
+    trainer.train()
+    assert watch.with_gradient == {1: {4}, 2: {4}, 3: {3, 4}}
+    model: Any = trainer.model
+    optimizer: Any = trainer.optimizer
+    head = [*model.bert.pooler.parameters(), *model.classifier.parameters()]
+    assert set(optimizer.state) == {*head, *model.bert.encoder.layer[2].parameters()}
+
+
+def test_every_group_is_in_the_schedule_from_the_start(tmp_path: Path) -> None:
+    args = arguments(tmp_path, lr_scheduler_type="linear")
+    optimizer = layer_decay_optimizer(args, layer_decay=0.5)
+    trainer, watch = bert_trainer(args, callbacks=[GradualUnfreezing(2)], optimizer_cls_and_kwargs=optimizer)
+    trainer.train()
+    # Update k uses the schedule's value after k - 1 of the 12 steps; the embeddings are three layers down.
+    assert watch.rates[9][0] == pytest.approx(0.01 * 0.5**3 * (1 - 8 / 12))
+    assert [watch.moved(step) for step in range(1, 13)] == EVERY_TWO
+
+
+@pytest.mark.parametrize("step", [1, 4, 7])
+def test_a_resumed_run_goes_on_with_the_layers_of_its_step(step: int, tmp_path: Path) -> None:
+    args = arguments(tmp_path, save_strategy="steps", save_steps=1)
+    whole, seen = bert_trainer(args, callbacks=[GradualUnfreezing(2)])
+    whole.train()
+    resumed, again = bert_trainer(args, callbacks=[GradualUnfreezing(2)])
+    resumed.train(resume_from_checkpoint=str(tmp_path / f"checkpoint-{step}"))
+    assert [again.moved(later) for later in range(step + 1, 13)] == EVERY_TWO[step:]
+    assert all(torch.equal(vector, again.weights[12][depth]) for depth, vector in seen.weights[12].items())
+
+
+def test_a_second_train_begins_with_the_head_again(tmp_path: Path) -> None:
+    trainer, watch = bert_trainer(arguments(tmp_path), callbacks=[GradualUnfreezing(2)])
+    trainer.train()
+    trainer.train()
+    assert [watch.moved(step) for step in range(1, 13)] == EVERY_TWO
+
+
+@pytest.mark.parametrize("steps", [1, 12])
+def test_afterwards_every_parameter_requires_a_gradient_as_before(steps: int, tmp_path: Path) -> None:
+    trainer, _ = bert_trainer(arguments(tmp_path, max_steps=steps), callbacks=[GradualUnfreezing(2)])
+    model: Any = trainer.model
+    model.bert.embeddings.requires_grad_(False)
+    before = requires_grad(model)
+    trainer.train()
+    assert requires_grad(model) == before
+    assert not all(before.values())
+
+
+class BreakOff(TrainerCallback):
+    """End the training with an error, once."""
+
+    def __init__(self) -> None:
+        self.done = False
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if not self.done:
+            self.done = True
+            raise KeyboardInterrupt
+
+
+def test_after_a_training_that_was_broken_off_the_next_one_trains_all(tmp_path: Path) -> None:
+    trainer, watch = bert_trainer(arguments(tmp_path), callbacks=[GradualUnfreezing(2), BreakOff()])
+    with pytest.raises(KeyboardInterrupt):
+        trainer.train()
+    trainer.train()
+    assert [watch.moved(step) for step in range(1, 13)] == EVERY_TWO
+
+
+def test_what_you_froze_yourself_stays_frozen_and_has_no_turn(tmp_path: Path) -> None:
+    trainer, watch = bert_trainer(arguments(tmp_path), callbacks=[GradualUnfreezing(2)])
+    model: Any = trainer.model
+    model.bert.encoder.layer[2].requires_grad_(False)
+    trainer.train()
+    expected = [[4], [4], [2, 4], [2, 4], [1, 2, 4], [1, 2, 4], *([[0, 1, 2, 4]] * 6)]
+    assert [watch.moved(step) for step in range(1, 13)] == expected
+
+
+@pytest.mark.parametrize("reentrant", [True, False])
+def test_checkpointing_of_activations_does_not_lose_the_gradient(reentrant: bool, tmp_path: Path) -> None:
+    options = {"activation_checkpointing": True, "activation_checkpointing_kwargs": {"use_reentrant": reentrant}}
+    trainer, watch = bert_trainer(arguments(tmp_path, **options), callbacks=[GradualUnfreezing(2)])
+    trainer.train()
+    assert [watch.moved(step) for step in range(1, 13)] == EVERY_TWO
+
+
+# --- with the best weights ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_layer_frozen_at_the_best_evaluation_and_trained_later_is_restored(first: bool, tmp_path: Path) -> None:
+    args = arguments(tmp_path, eval_strategy="steps", eval_steps=1)
+    callbacks: list[TrainerCallback] = [EarlyStopping("score", patience=5, mode="max"), GradualUnfreezing(2)]
+    scores = [0.5, 0.6, 0.9, 0.8, 0.8, 0.8, 0.8, 0.8]  # best at step 3, stopped at step 8
+    trainer, watch = bert_trainer(args, callbacks=callbacks if first else callbacks[::-1], scores=scores)
+    trainer.train()
+    assert trainer.state.global_step == 8
+    assert watch.moved(8) == [1, 2, 3, 4]
+    for depth, vector in weights(trainer.model).items():  # type: ignore[arg-type]
+        assert torch.equal(vector, watch.weights[3][depth])
+
+
+def test_a_resumed_run_restores_it_too(tmp_path: Path) -> None:
+    args = arguments(tmp_path, eval_strategy="steps", eval_steps=1, save_strategy="steps", save_steps=1)
+    scores = [0.5, 0.6, 0.9, 0.8, 0.8, 0.8, 0.8, 0.8]
+
+    def callbacks() -> list[TrainerCallback]:
+        return [EarlyStopping("score", patience=5, mode="max"), GradualUnfreezing(2)]
+
+    whole, seen = bert_trainer(args, callbacks=callbacks(), scores=scores)
+    whole.train()
+    resumed, again = bert_trainer(args, callbacks=callbacks(), scores=scores[5:])
+    resumed.train(resume_from_checkpoint=str(tmp_path / "checkpoint-5"))
+    assert again.moved(8) == [1, 2, 3, 4]
+    for depth, vector in weights(resumed.model).items():  # type: ignore[arg-type]
+        assert torch.equal(vector, seen.weights[3][depth])
+
+
+def test_best_weights_copy_what_was_trainable_when_they_were_made() -> None:
+    model = nn.Linear(2, 1)
+    best = BestWeights(model)
+    model.weight.requires_grad_(False)
+    best.keep()
+    before = model.weight.clone()
+    nn.init.zeros_(model.weight)
+    best.restore()
+    assert torch.equal(model.weight, before)
+
+
+# --- mistakes -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("every", "words"),
+    [
+        (0, "every=0 is less than one step: give a number of steps from 1, or '1ep'"),
+        ("0ep", "every='0ep' is less than one step"),
+        (-1, "every=-1 is negative"),
+        (2.5, 'every=2.5 is ambiguous: write every=2 for steps, .* or "2.5ep" for epochs'),
+        ("often", "every='often' is not a number"),
+    ],
+)
+def test_a_bad_length_is_told_before_there_is_a_trainer(every: Any, words: str) -> None:
+    with pytest.raises(StrategyError, match=words):
+        GradualUnfreezing(every)
+
+
+def test_a_length_that_rounds_to_no_step_is_told_when_training_starts(tmp_path: Path) -> None:
+    trainer, _ = bert_trainer(arguments(tmp_path), callbacks=[GradualUnfreezing("0.1ep")])
+    with pytest.raises(StrategyError, match=r"every='0.1ep' is less than one step"):
+        trainer.train()
+
+
+def test_a_training_too_short_for_all_layers_is_told_in_one_line(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING, logger="hf_strategies"):
+        bert_trainer(arguments(tmp_path, max_steps=9), callbacks=[GradualUnfreezing(2)])[0].train()
+        assert caplog.messages == []
+        bert_trainer(arguments(tmp_path, max_steps=8), callbacks=[GradualUnfreezing(2)])[0].train()
+    assert [message for message in caplog.messages if "Gradual" in message] == [
+        "GradualUnfreezing(every=2) would unfreeze the last of 5 groups after step 8, and training ends at step 8:"
+        " lower layers stay as they are. Give a smaller every, or train longer."
+    ]
+
+
+def begin(args: TrainingArguments, model: nn.Module) -> None:
+    Accelerator(cpu=True)
+    GradualUnfreezing(1).on_train_begin(args, TrainerState(max_steps=9), TrainerControl(), model=model)
+
+
+def test_a_model_without_numbered_layers_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StrategyError, match=r"TinyModel has no numbered layers .* leave out .* gradual unfreezing"):
+        begin(arguments(tmp_path), TinyModel())
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"ddp_find_unused_parameters": False},
+        {"activation_checkpointing": True},
+        {"ddp_find_unused_parameters": True, "ddp_static_graph": True},
+    ],
+)
+def test_ddp_that_would_wait_for_frozen_gradients_is_refused(
+    options: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    args = arguments(tmp_path, **options)
+    begin(args, bert())  # in one process nothing waits
+    monkeypatch.setattr(TrainingArguments, "world_size", property(lambda self: 2))
+    with pytest.raises(StrategyError, match=r"would wait for the gradients .*: set ddp_find_unused_parameters=True"):
+        begin(args, bert())
+    begin(arguments(tmp_path, activation_checkpointing=True, ddp_find_unused_parameters=True), bert())
+
+
+@pytest.mark.parametrize("kind", [DistributedType.FSDP, DistributedType.DEEPSPEED])
+def test_sharded_parameters_are_refused(
+    kind: DistributedType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    args = arguments(tmp_path)
+    monkeypatch.setattr(gradual_unfreezing, "AcceleratorState", lambda: SimpleNamespace(distributed_type=kind))
+    with pytest.raises(StrategyError, match=f"that {kind.value} shards: leave it out, or train with DDP"):
+        begin(args, bert())
+
+
+# --- two processes --------------------------------------------------------------------------------------------
+
+
+def test_in_two_processes_the_same_weights_move_and_both_ranks_have_them(tmp_path: Path) -> None:
+    first, second = in_two_processes(tmp_path, every=2, layer_decay=0.5, gradient_accumulation_steps=2)
+    assert [first["world_size"], second["world_size"]] == [2, 2]
+    assert first["wrapped_model"] == second["wrapped_model"] == "DistributedDataParallel"
+    assert first["moved"] == second["moved"] == EVERY_TWO
+    assert first["weights"] == second["weights"]
