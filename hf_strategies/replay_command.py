@@ -18,9 +18,9 @@ _FORMATS = ("text", "csv", "json")
 
 def replay_command(options: Namespace) -> str:
     """Tell what each setting would have done to the runs given."""
-    from hf_strategies.report.replay_data import as_csv, as_json
-    from hf_strategies.report.replay_report import ReplayReport
-    from hf_strategies.report.replay_table import as_text
+    from hf_strategies.report.replay.data import as_csv, as_json
+    from hf_strategies.report.replay.report import ReplayReport
+    from hf_strategies.report.replay.table import as_text
 
     if options.format is not None and options.format not in _FORMATS:
         raise StrategyError(f"--format {options.format} is unknown: {did_you_mean(options.format, _FORMATS)}")
@@ -36,7 +36,7 @@ def replay_command(options: Namespace) -> str:
         runs, settings, outcomes, summaries, suggest(summaries, options.tolerance), options.secondary
     )
     if options.output is not None:
-        from hf_strategies.report.replay_figure import draw_replay
+        from hf_strategies.report.replay.figure import draw_replay
 
         draw_replay(report, options.output)
     if options.format in (None, "text"):

@@ -10,7 +10,8 @@ from typing import Any
 
 from hf_strategies.errors import StrategyError, did_you_mean
 from hf_strategies.lengths import to_steps
-from hf_strategies.report.schedule_text import names_and_summaries, overview, sheet, usual_warmup
+from hf_strategies.report.schedules import flags
+from hf_strategies.report.schedules.text import names_and_summaries, overview, sheet, usual_warmup
 from hf_strategies.schedule_options import (
     assignments,
     count,
@@ -49,7 +50,7 @@ def show_command(options: Namespace) -> str:
 
 def plot_command(options: Namespace) -> str:
     """Draw schedules in the terminal, or into a file."""
-    from hf_strategies.report.schedule_curves import ScheduleCurves, draw_in_text
+    from hf_strategies.report.schedules.curves import ScheduleCurves, draw_in_text
 
     _load_contributions()
     peak = None if options.peak is None else positive("peak", options.peak)
@@ -59,7 +60,7 @@ def plot_command(options: Namespace) -> str:
         width = count("width", options.width, 40, 400, usual)
         height = count("height", options.height, 5, 200, 17)
         return draw_in_text(curves, width=width, height=height, plain=options.ascii or not _prints("⠿┊"))
-    from hf_strategies.report.schedule_figure import draw_schedules
+    from hf_strategies.report.schedules.figure import draw_schedules
 
     size = {
         "width": count("width", options.width, 600, 10_000, 1080),
@@ -71,7 +72,6 @@ def plot_command(options: Namespace) -> str:
 
 def flags_command(options: Namespace) -> str:
     """Tell the TrainingArguments that give a schedule, once it has been built with them."""
-    from hf_strategies.report import schedule_flags
 
     _load_contributions()
     plan, parameters = find_plan(options.name), assignments(options.set)
@@ -80,9 +80,7 @@ def flags_command(options: Namespace) -> str:
     warmup = _build_for_flags(plan, curve_parameters(plan, parameters, rate), options)
     if (epoch := _epoch(options)) is not None:
         parameters["steps_per_epoch"] = int(epoch) if epoch.is_integer() else epoch
-    write = {"yaml": schedule_flags.as_yaml, "python": schedule_flags.as_python}.get(
-        options.form, schedule_flags.as_flags
-    )
+    write = {"yaml": flags.as_yaml, "python": flags.as_python}.get(options.form, flags.as_flags)
     return write(plan.name, parameters, warmup_steps=warmup or None, learning_rate=rate)
 
 
@@ -134,7 +132,7 @@ def _matching(pattern: str) -> list[str]:
 
 def _schedules(options: Namespace, peak: float | None) -> dict[str, Schedule]:
     """Build the schedules to plot by their labels, from the parameters for all and those for each."""
-    from hf_strategies.report.text_plot import MOST_CURVES
+    from hf_strategies.report.schedules.text_plot import MOST_CURVES
 
     shared = assignments(options.set)
     names = list(dict.fromkeys(options.names))

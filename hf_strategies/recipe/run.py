@@ -14,10 +14,10 @@ from transformers.trainer_utils import SchedulerType
 from hf_strategies.recipe.arguments import RecipeArguments
 from hf_strategies.recipe.lora import save_merged
 from hf_strategies.recipe.sampling import longest_first
-from hf_strategies.report.figure import draw_run
-from hf_strategies.report.lr_finder_figure import draw_range_test
-from hf_strategies.report.run import RunReport
-from hf_strategies.report.tables import print_run
+from hf_strategies.report.run.figure import draw_run
+from hf_strategies.report.run.lr_finder_figure import draw_range_test
+from hf_strategies.report.run.report import RunReport
+from hf_strategies.report.run.tables import print_run
 from hf_strategies.trainer.callbacks.context import add_to_card
 from hf_strategies.trainer.lr.finder import find_lr
 

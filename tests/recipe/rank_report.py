@@ -9,7 +9,7 @@ from pathlib import Path
 from accelerate import PartialState
 from transformers.trainer_utils import IntervalStrategy
 
-from hf_strategies.report.run import RunReport
+from hf_strategies.report.run.report import RunReport
 from hf_strategies.trainer.distributed import leave
 
 RECIPE = os.environ.get("RECIPE", "text_classification")

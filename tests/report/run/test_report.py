@@ -7,8 +7,8 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 
-from hf_strategies.report.run import RunReport
-from hf_strategies.report.tables import comparison_table, evaluation_table, print_run
+from hf_strategies.report.run.report import RunReport
+from hf_strategies.report.run.tables import comparison_table, evaluation_table, print_run
 
 RECORD: dict[str, Any] = {
     "monitor": "eval_accuracy",
@@ -194,7 +194,7 @@ class TestFigure:
     def draw(report: RunReport, file: Path) -> Any:
         from matplotlib.image import imread
 
-        from hf_strategies.report.figure import draw_run
+        from hf_strategies.report.run.figure import draw_run
 
         draw_run(report, file, title="a schedule")
         return imread(file)
@@ -223,7 +223,7 @@ class TestFigure:
         assert self.draw(RunReport.of_state(thin), tmp_path / "run.png").shape == (720, 960, 4)
 
     def test_the_ending_of_the_name_tells_the_format(self, tmp_path: Path) -> None:
-        from hf_strategies.report.figure import draw_run
+        from hf_strategies.report.run.figure import draw_run
 
         draw_run(RunReport.of_state(state(RECORD)), tmp_path / "run.svg")
         assert "<svg" in (tmp_path / "run.svg").read_text(encoding="utf-8")

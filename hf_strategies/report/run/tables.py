@@ -6,7 +6,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from hf_strategies.report.run import RunReport
+from hf_strategies.report.run.report import RunReport
 
 __all__ = ["comparison_table", "evaluation_table", "print_run"]
 

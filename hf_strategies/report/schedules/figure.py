@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_strategies.report.figure_file import checked_path, new_figure, save_figure
-from hf_strategies.report.schedule_curves import ScheduleCurves
+from hf_strategies.report.schedules.curves import ScheduleCurves
 
 __all__ = ["draw_schedules"]
 

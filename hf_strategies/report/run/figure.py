@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
-from hf_strategies.report.run import RunReport
+from hf_strategies.report.run.report import RunReport
 
 __all__ = ["draw_run"]
 

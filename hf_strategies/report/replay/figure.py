@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from hf_strategies.report.figure_file import checked_path, new_figure, save_figure
-from hf_strategies.report.replay_report import ReplayReport
+from hf_strategies.report.replay.report import ReplayReport
 from hf_strategies.stopping.history import Evaluation
 from hf_strategies.stopping.replay.runs import Outcome
 from hf_strategies.stopping.replay.summary import Summary

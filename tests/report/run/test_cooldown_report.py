@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from hf_strategies.report.run import RunReport
-from hf_strategies.report.tables import evaluation_table, print_run
-from tests.report.test_report import RECORD, printed, state
+from hf_strategies.report.run.report import RunReport
+from hf_strategies.report.run.tables import evaluation_table, print_run
+from tests.report.run.test_report import RECORD, printed, state
 
 KEY = "PlateauCooldown(eval_accuracy, patience(1), cooldown=0.5, cooldown_shape='sqrt')"
 REASON = "Cooled down from step 20 to 30: eval_accuracy has not improved for 1 evaluation; best 0.75 at step 10."
@@ -70,7 +70,7 @@ class TestFigure:
         # text that is kept as text
         import matplotlib
 
-        from hf_strategies.report.figure import draw_run
+        from hf_strategies.report.run.figure import draw_run
 
         with matplotlib.rc_context({"svg.fonttype": "none"}):
             draw_run(report, file)

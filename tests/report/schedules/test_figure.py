@@ -9,11 +9,11 @@ import pytest
 from PIL import Image
 
 from hf_strategies import StrategyError, schedule
-from hf_strategies.report import schedule_figure
 from hf_strategies.report.figure_file import FORMATS
-from hf_strategies.report.schedule_curves import ScheduleCurves
-from hf_strategies.report.schedule_figure import draw_schedules
-from hf_strategies.report.text_plot import MOST_CURVES
+from hf_strategies.report.schedules import figure
+from hf_strategies.report.schedules.curves import ScheduleCurves
+from hf_strategies.report.schedules.figure import draw_schedules
+from hf_strategies.report.schedules.text_plot import MOST_CURVES
 
 NAMES = ("linear_warmup_cosine_decay", "exponential_warmup_step_decay", "linear_warmup_stable_decay", "one_cycle")
 CURVES = ScheduleCurves({name: schedule(name, total_steps=200, warmup_steps=20) for name in NAMES})
@@ -59,7 +59,7 @@ def test_without_a_peak_or_epochs_the_axes_say_so(tmp_path: Path) -> None:
 
 
 def test_no_two_curves_look_the_same_in_greyscale() -> None:
-    looks = schedule_figure._LOOKS
+    looks = figure._LOOKS
     assert len(looks) == MOST_CURVES
     assert len({mark for _color, _dashes, mark in looks}) == MOST_CURVES
     for (_, one, _), (_, other, _) in combinations(looks[:6], 2):
@@ -67,7 +67,7 @@ def test_no_two_curves_look_the_same_in_greyscale() -> None:
 
 
 def test_curves_on_one_another_keep_their_marks_apart() -> None:
-    places = [set(schedule_figure._spread(1001, index, 4)) for index in range(4)]
+    places = [set(figure._spread(1001, index, 4)) for index in range(4)]
     assert all(len(place) == 9 for place in places)
     assert not any(one & other for one, other in combinations(places, 2))
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from hf_strategies.report.replay_report import ReplayReport
+from hf_strategies.report.replay.report import ReplayReport
 from hf_strategies.stopping.replay.runs import Outcome, PastRun
 from hf_strategies.stopping.replay.summary import Suggestion, Summary
 

@@ -6,8 +6,8 @@ from itertools import pairwise
 import pytest
 
 from hf_strategies import schedule
-from hf_strategies.report.schedule_curves import ScheduleCurves, draw_in_text
-from hf_strategies.report.text_plot import MOST_CURVES, Axes, curve_marks, text_plot
+from hf_strategies.report.schedules.curves import ScheduleCurves, draw_in_text
+from hf_strategies.report.schedules.text_plot import MOST_CURVES, Axes, curve_marks, text_plot
 
 BRAILLE = {chr(code) for code in range(0x2801, 0x2900)}
 UP = [(0.0, 0.0), (10.0, 1.0)]

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from hf_strategies.errors import StrategyError
-from hf_strategies.report.schedule_flags import as_flags
+from hf_strategies.report.schedules.flags import as_flags
 from hf_strategies.schedules import DECAYS, SCHEDULES, WARMUPS, GridPlan, Plan, Schedule
 from hf_strategies.schedules.resume import ON_EXTEND
 from hf_strategies.schedules.schedule import build

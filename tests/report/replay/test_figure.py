@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from hf_strategies import StrategyError
-from hf_strategies.report import replay_figure
-from hf_strategies.report.replay_figure import draw_replay
-from hf_strategies.report.replay_report import ReplayReport
+from hf_strategies.report.replay import figure
+from hf_strategies.report.replay.figure import draw_replay
+from hf_strategies.report.replay.report import ReplayReport
 from hf_strategies.stopping.replay.runs import PastRun, replay
 from hf_strategies.stopping.replay.settings import grid
 from hf_strategies.stopping.replay.summary import suggest, summarise
@@ -95,18 +95,18 @@ def test_what_explodes_or_is_not_finite_is_left_out(tmp_path: Path) -> None:
 
 
 def test_no_two_curves_have_the_same_dashes() -> None:
-    assert len({str(dashes) for dashes in replay_figure._DASHES}) == len(replay_figure._DASHES)
+    assert len({str(dashes) for dashes in figure._DASHES}) == len(figure._DASHES)
 
 
 def test_points_whose_labels_would_touch_share_one() -> None:
     points = {(0.0, 0.0): ["1"], (0.1, 0.01): ["2", "3"], (10.0, 1.0): ["4"], (10.0, 0.0): ["5"]}
-    assert replay_figure._merged(points) == {
+    assert figure._merged(points) == {
         (0.0, 0.0): ["1", "2", "3"],
         (10.0, 0.0): ["5"],
         (10.0, 1.0): ["4"],
     }
-    assert replay_figure._shortened(["1", "2", "3", "4"]) == "1, 2, 3, 4"
-    assert replay_figure._shortened(["1", "2", "3", "4", "5"]) == "1 … 5"
+    assert figure._shortened(["1", "2", "3", "4"]) == "1, 2, 3, 4"
+    assert figure._shortened(["1", "2", "3", "4", "5"]) == "1 … 5"
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from hf_strategies.report.text_plot import Axes, Point, curve_marks, text_plot
+from hf_strategies.report.schedules.text_plot import Axes, Point, curve_marks, text_plot
 from hf_strategies.schedules import Schedule
 
 __all__ = ["ScheduleCurves", "draw_in_text"]

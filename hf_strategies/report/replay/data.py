@@ -6,7 +6,7 @@ import json
 import math
 from typing import Any
 
-from hf_strategies.report.replay_report import ReplayReport
+from hf_strategies.report.replay.report import ReplayReport
 from hf_strategies.stopping.replay.runs import Outcome
 from hf_strategies.stopping.replay.summary import Summary
 

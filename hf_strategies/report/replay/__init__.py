@@ -1,0 +1,1 @@
+"""What other settings would have done to past runs, as text, tables and a figure."""

@@ -1,0 +1,1 @@
+"""Schedules as text, curves in the terminal and figures."""
