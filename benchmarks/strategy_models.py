@@ -14,7 +14,7 @@ from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Sampler
 from transformers import AutoModel, AutoModelForSequenceClassification, AutoTokenizer, BertConfig, set_seed
 
-from hf_strategies.recipe.small_bert import SMALL_BERT, train_wordpiece
+from hf_strategies.finetune.small_bert import SMALL_BERT, train_wordpiece
 
 BATCH = 16
 _CHUNK = 4 * BATCH

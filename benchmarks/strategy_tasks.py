@@ -167,7 +167,7 @@ def sts16() -> Splits:
 
 def docstrings() -> Splits:
     """Return the sentences of the recipe's offline default: which library do they document?"""
-    from hf_strategies.recipe.corpus import LIBRARIES, load_corpus
+    from hf_strategies.finetune.offline.sentences import LIBRARIES, load_corpus
 
     return {
         split: [((row["text"],), LIBRARIES.index(row["label"])) for row in rows]

@@ -44,8 +44,8 @@ def measure(args: Namespace) -> Figures:
     from datasets import Dataset
     from transformers import BertConfig, BertForSequenceClassification, TrainerCallback, default_data_collator
 
-    from hf_strategies.recipe.arguments import RecipeArguments
-    from hf_strategies.recipe.recipe_trainer import RecipeTrainer
+    from hf_strategies.finetune.arguments import RecipeArguments
+    from hf_strategies.finetune.trainer import RecipeTrainer
 
     class Clock(TrainerCallback):
         """Stop the time from step ``skip`` on."""

@@ -28,16 +28,15 @@ from collections.abc import Sequence
 
 from transformers import AutoModelForMaskedLM, Trainer
 
-from hf_strategies.recipe.exact_loss import ExactLossTrainer
-from hf_strategies.recipe.flow import read_flags
-from hf_strategies.recipe.lm_data import MaskedLMArguments, encode, load_lines
-from hf_strategies.recipe.lm_masking import Masker, MaskingCollator
-from hf_strategies.recipe.lm_metrics import LM_METRICS, masked_lm_metrics, row_sums, unigram_baseline
-from hf_strategies.recipe.model import load_config, load_model, longest_input, make_tokenizer
-from hf_strategies.recipe.parsing import run_command
-from hf_strategies.recipe.prepare import plan_training, prepare_run
-from hf_strategies.recipe.recipe_trainer import make_trainer, padding_multiple
-from hf_strategies.recipe.run import Results, predict_in_order, run_trainer
+from hf_strategies.finetune.command_line import run_command
+from hf_strategies.finetune.flags import read_flags
+from hf_strategies.finetune.masked_lm.data import MaskedLMArguments, encode, load_lines
+from hf_strategies.finetune.masked_lm.masking import Masker, MaskingCollator
+from hf_strategies.finetune.masked_lm.metrics import LM_METRICS, masked_lm_metrics, row_sums, unigram_baseline
+from hf_strategies.finetune.model import load_config, load_model, longest_input, make_tokenizer
+from hf_strategies.finetune.preflight import plan_training, prepare_run
+from hf_strategies.finetune.run import Results, predict_in_order, run_trainer
+from hf_strategies.finetune.trainer import ExactLossTrainer, make_trainer, padding_multiple
 
 
 def main(argv: Sequence[str] | None = None) -> Trainer:

@@ -28,16 +28,21 @@ from datasets import Dataset, DatasetDict
 from torch.nn.functional import cross_entropy
 from transformers import AutoModelForMultipleChoice, EvalPrediction, Trainer
 
-from hf_strategies.recipe.choice_baselines import choice_baselines
-from hf_strategies.recipe.choice_data import ChoiceArguments, ChoiceCollator, ChoiceData, encode, load_choices
-from hf_strategies.recipe.exact_loss import ExactLossTrainer
-from hf_strategies.recipe.flow import read_flags
-from hf_strategies.recipe.metrics import Accuracy
-from hf_strategies.recipe.model import load_config, load_model, longest_input, make_tokenizer
-from hf_strategies.recipe.parsing import run_command
-from hf_strategies.recipe.prepare import prepare_run
-from hf_strategies.recipe.recipe_trainer import make_trainer, padding_multiple
-from hf_strategies.recipe.run import Results, predict_in_order, run_trainer, write_predictions
+from hf_strategies.finetune.command_line import run_command
+from hf_strategies.finetune.flags import read_flags
+from hf_strategies.finetune.metrics import Accuracy
+from hf_strategies.finetune.model import load_config, load_model, longest_input, make_tokenizer
+from hf_strategies.finetune.multiple_choice.baselines import choice_baselines
+from hf_strategies.finetune.multiple_choice.data import (
+    ChoiceArguments,
+    ChoiceCollator,
+    ChoiceData,
+    encode,
+    load_choices,
+)
+from hf_strategies.finetune.preflight import prepare_run
+from hf_strategies.finetune.run import Results, predict_in_order, run_trainer, write_predictions
+from hf_strategies.finetune.trainer import ExactLossTrainer, make_trainer, padding_multiple
 
 
 def main(argv: Sequence[str] | None = None) -> Trainer:

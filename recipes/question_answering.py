@@ -25,19 +25,24 @@ from typing import Any
 from datasets import Dataset, DatasetDict
 from transformers import AutoModelForQuestionAnswering, DataCollatorWithPadding, Trainer
 
-from hf_strategies.recipe.flow import read_flags
-from hf_strategies.recipe.model import load_config, load_model, longest_input, make_tokenizer
-from hf_strategies.recipe.parsing import run_command
-from hf_strategies.recipe.prepare import plan_training, prepare_run
-from hf_strategies.recipe.qa_answers import AnswerFinder, Answers
-from hf_strategies.recipe.qa_baselines import question_baselines
-from hf_strategies.recipe.qa_data import QuestionArguments, QuestionData, has_unanswerable, load_questions
-from hf_strategies.recipe.qa_features import encode_questions, usual_length
-from hf_strategies.recipe.qa_metrics import QUESTION_METRICS
-from hf_strategies.recipe.qa_threshold import check_question_flags, keep_threshold, make_finder
-from hf_strategies.recipe.qa_trainer import QuestionTrainer
-from hf_strategies.recipe.recipe_trainer import make_trainer, padding_multiple
-from hf_strategies.recipe.run import Results, predict_in_order, run_trainer, write_predictions
+from hf_strategies.finetune.command_line import run_command
+from hf_strategies.finetune.flags import read_flags
+from hf_strategies.finetune.model import load_config, load_model, longest_input, make_tokenizer
+from hf_strategies.finetune.preflight import plan_training, prepare_run
+from hf_strategies.finetune.question_answering.answers import AnswerFinder, Answers
+from hf_strategies.finetune.question_answering.baselines import question_baselines
+from hf_strategies.finetune.question_answering.data import (
+    QuestionArguments,
+    QuestionData,
+    has_unanswerable,
+    load_questions,
+)
+from hf_strategies.finetune.question_answering.metrics import QUESTION_METRICS
+from hf_strategies.finetune.question_answering.threshold import check_question_flags, keep_threshold, make_finder
+from hf_strategies.finetune.question_answering.trainer import QuestionTrainer
+from hf_strategies.finetune.question_answering.windows import encode_questions, usual_length
+from hf_strategies.finetune.run import Results, predict_in_order, run_trainer, write_predictions
+from hf_strategies.finetune.trainer import make_trainer, padding_multiple
 
 
 def main(argv: Sequence[str] | None = None) -> Trainer:

@@ -30,17 +30,10 @@ from collections.abc import Sequence
 from datasets import DatasetDict
 from transformers import AutoModelForSequenceClassification, DataCollatorWithPadding, Trainer
 
-from hf_strategies.recipe.class_weights import balanced_loss, refuse_cross_entropy_flags
-from hf_strategies.recipe.classification_data import (
-    ClassificationArguments,
-    ClassificationData,
-    choose_labels,
-    encode,
-    load_classification,
-)
-from hf_strategies.recipe.flow import check_metrics, read_flags
-from hf_strategies.recipe.label_kinds import METRICS, kind_of_model
-from hf_strategies.recipe.model import (
+from hf_strategies.finetune.class_weights import balanced_loss, refuse_cross_entropy_flags
+from hf_strategies.finetune.command_line import run_command
+from hf_strategies.finetune.flags import check_metrics, read_flags
+from hf_strategies.finetune.model import (
     label_names,
     load_config,
     load_model,
@@ -48,11 +41,18 @@ from hf_strategies.recipe.model import (
     make_tokenizer,
     trained_labels,
 )
-from hf_strategies.recipe.parsing import run_command
-from hf_strategies.recipe.prepare import prepare_run
-from hf_strategies.recipe.recipe_trainer import make_trainer, padding_multiple
-from hf_strategies.recipe.run import Results, predict_in_order, run_trainer, write_predictions
-from hf_strategies.recipe.thresholds import forget_threshold, threshold_of
+from hf_strategies.finetune.preflight import prepare_run
+from hf_strategies.finetune.run import Results, predict_in_order, run_trainer, write_predictions
+from hf_strategies.finetune.text_classification.data import (
+    ClassificationArguments,
+    ClassificationData,
+    choose_labels,
+    encode,
+    load_classification,
+)
+from hf_strategies.finetune.text_classification.labels import METRICS, kind_of_model
+from hf_strategies.finetune.text_classification.threshold import forget_threshold, threshold_of
+from hf_strategies.finetune.trainer import make_trainer, padding_multiple
 
 
 def main(argv: Sequence[str] | None = None) -> Trainer:

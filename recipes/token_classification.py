@@ -26,9 +26,10 @@ import numpy as np
 from datasets import Dataset, DatasetDict
 from transformers import AutoModelForTokenClassification, DataCollatorForTokenClassification, Trainer
 
-from hf_strategies.recipe.class_weights import balanced_weights, weighted_loss
-from hf_strategies.recipe.flow import check_metrics, read_flags
-from hf_strategies.recipe.model import (
+from hf_strategies.finetune.class_weights import balanced_weights, weighted_loss
+from hf_strategies.finetune.command_line import run_command
+from hf_strategies.finetune.flags import check_metrics, read_flags
+from hf_strategies.finetune.model import (
     label_names,
     load_config,
     load_model,
@@ -36,13 +37,11 @@ from hf_strategies.recipe.model import (
     make_tokenizer,
     trained_labels,
 )
-from hf_strategies.recipe.parsing import run_command
-from hf_strategies.recipe.prepare import plan_training, prepare_run
-from hf_strategies.recipe.recipe_trainer import make_trainer, padding_multiple
-from hf_strategies.recipe.run import Results, predict_in_order, run_trainer, write_predictions
-from hf_strategies.recipe.token_data import TokenArguments, TokenData, choose_tags, load_tokens
-from hf_strategies.recipe.token_metrics import TOKEN_METRICS, metric_names, tag_baselines
-from hf_strategies.recipe.token_windows import (
+from hf_strategies.finetune.preflight import plan_training, prepare_run
+from hf_strategies.finetune.run import Results, predict_in_order, run_trainer, write_predictions
+from hf_strategies.finetune.token_classification.data import TokenArguments, TokenData, choose_tags, load_tokens
+from hf_strategies.finetune.token_classification.metrics import TOKEN_METRICS, metric_names, tag_baselines
+from hf_strategies.finetune.token_classification.windows import (
     SentenceMetrics,
     SentenceTrainer,
     encode,
@@ -50,6 +49,7 @@ from hf_strategies.recipe.token_windows import (
     likeliest,
     tags_of_sentences,
 )
+from hf_strategies.finetune.trainer import make_trainer, padding_multiple
 
 
 def main(argv: Sequence[str] | None = None) -> Trainer:

@@ -23,8 +23,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "trainer.lr": {*BASE, "schedules", "pytorch", "trainer.distributed"},
     "trainer.best_weights": {*BASE, "pytorch", "trainer.distributed"},
     "report": {*BASE, "schedules", "stopping"},
-    "recipe": {*BASE, "report", "trainer", "pytorch", "schedules", "stopping"},
+    "finetune": {*BASE, "report", "trainer", "schedules", "stopping"},
 }
+# The folders of the tasks: what the recipes share imports none of them, nor does one import another.
+TASKS = {"text_classification", "token_classification", "question_answering", "multiple_choice", "masked_lm"}
 PURE = ("schedules", "stopping")
 HEAVY = {"torch", "transformers", "accelerate", "datasets", "evaluate", "numpy", "sklearn", "matplotlib"}
 
@@ -70,6 +72,15 @@ def wrong_imports(package: Path) -> list[str]:
 
 def test_imports_go_one_way(checkout: Path) -> None:
     assert wrong_imports(checkout / PACKAGE) == []
+
+
+def test_what_the_recipes_share_imports_no_task(checkout: Path) -> None:
+    folder = checkout / PACKAGE / "finetune"
+    assert {each.name for each in folder.iterdir() if each.name in TASKS} == TASKS
+    for file in files_below(folder):
+        own = file.relative_to(folder).parts[0]
+        tasks = {name.split(".")[2] for name in imported(file) if name.startswith(f"{PACKAGE}.finetune.")} & TASKS
+        assert tasks <= {own}, f"{file.relative_to(folder)} imports {tasks}"
 
 
 def test_a_wrong_import_deep_in_a_folder_is_noticed(tmp_path: Path) -> None:

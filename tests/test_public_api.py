@@ -18,7 +18,7 @@ import pytest
 from transformers import TrainingArguments
 
 import hf_strategies
-from hf_strategies.recipe.arguments import ModelArguments, RecipeArguments
+from hf_strategies.finetune.arguments import ModelArguments, RecipeArguments
 
 LIST = Path(__file__).with_name("public_api.txt")
 COMMANDS = ("list", "show", "plot", "flags", "replay", "criteria", "find-lr")

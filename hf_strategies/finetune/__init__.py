@@ -1,0 +1,1 @@
+"""What the recipes share, and a folder for what each task has of its own."""

@@ -1,0 +1,186 @@
+"""The arguments that every recipe has."""
+
+import json
+import math
+from dataclasses import dataclass, field, fields
+
+from transformers import TrainingArguments
+from transformers.trainer_utils import IntervalStrategy, SaveStrategy, SchedulerType
+
+from hf_strategies.errors import StrategyError
+from hf_strategies.finetune.devices import check_world, choose_precision, take_cpu
+from hf_strategies.finetune.lora import LoraArguments
+from hf_strategies.schedules import SCHEDULES
+
+__all__ = ["DataArguments", "ModelArguments", "RecipeArguments"]
+
+# Schedules of transformers that would ignore a warmup.
+_NO_WARMUP = {"constant", "reduce_lr_on_plateau", "greedy"}
+
+
+@dataclass
+class DataArguments:
+    """Where the examples come from; with nothing named, the offline default."""
+
+    dataset_name: str | None = field(default=None, metadata={"help": "A data set on the Hugging Face Hub."})
+    dataset_config_name: str | None = field(default=None, metadata={"help": "Its configuration, such as 'mrpc'."})
+    train_split: str = field(default="train", metadata={"help": "Split of the Hub data set to train on."})
+    validation_split: str = field(
+        default="validation", metadata={"help": "Split of the Hub data set to validate on."}
+    )
+    test_split: str = field(default="test", metadata={"help": "Split of the Hub data set to predict."})
+    train_file: str | None = field(default=None, metadata={"help": "Local csv, tsv, json, jsonl or parquet file."})
+    validation_file: str | None = field(default=None, metadata={"help": "Local file to validate on."})
+    test_file: str | None = field(default=None, metadata={"help": "Local file to predict; labels are optional."})
+    validation_fraction: float = field(
+        default=0.1,
+        metadata={"help": "Share of the training set to validate on when there is no validation set."},
+    )
+    max_train_samples: int | None = field(default=None, metadata={"help": "Use only so many training examples."})
+    max_eval_samples: int | None = field(default=None, metadata={"help": "Use only so many validation examples."})
+    max_test_samples: int | None = field(default=None, metadata={"help": "Use only so many test examples."})
+    preprocessing_num_workers: int | None = field(
+        default=None, metadata={"help": "Processes that tokenize (unset: one, which uses all cores)."}
+    )
+
+    def __post_init__(self) -> None:
+        """Refuse what contradicts itself."""
+        files = [name for name in ("train_file", "validation_file", "test_file") if getattr(self, name)]
+        if self.dataset_name and files:
+            raise StrategyError(f"dataset_name={self.dataset_name!r} with {files[0]}: give one or the other")
+        if not 0 < self.validation_fraction < 1:
+            raise StrategyError(f"validation_fraction={self.validation_fraction} is not in (0, 1): give such as 0.1")
+        for name in ("max_train_samples", "max_eval_samples", "max_test_samples", "preprocessing_num_workers"):
+            if (limit := getattr(self, name)) is not None and limit < 1:
+                raise StrategyError(f"{name}={limit} leaves nothing: give at least 1")
+
+
+@dataclass
+class ModelArguments(LoraArguments):
+    """Which model to fine-tune; with nothing named, a small BERT that learns from nothing."""
+
+    model_name_or_path: str | None = field(
+        default=None,
+        metadata={"help": "A model on the Hub or in a folder (unset: a small BERT with a tokenizer of its own)."},
+    )
+    model_revision: str = field(default="main", metadata={"help": "Branch, tag or commit of the Hub model."})
+    trust_remote_code: bool = field(default=False, metadata={"help": "Run the model's own code from the Hub."})
+    max_length: int | None = field(
+        default=None,
+        metadata={"help": "Cut texts after so many tokens (unset: the longest that the model takes)."},
+    )
+    attn_implementation: str | None = field(
+        default=None,
+        metadata={"help": "Attention: sdpa, eager, flash_attention_2 (unset: the fastest one built into torch)."},
+    )
+
+
+@dataclass
+class RecipeArguments(TrainingArguments):
+    """`TrainingArguments` with the defaults of the recipes."""
+
+    output_dir: str | None = field(default="runs/recipe", metadata={"help": "Where everything is written."})
+    overwrite_output_dir: bool = field(
+        default=False,
+        metadata={"help": "Write over what an earlier run left in output_dir."},
+    )
+    do_train: bool = field(default=True, metadata={"help": "Train."})
+    do_eval: bool = field(default=True, metadata={"help": "Evaluate on the validation set at the end."})
+    do_predict: bool = field(default=True, metadata={"help": "Predict the test set at the end."})
+    learning_rate: float | None = field(  # type: ignore[assignment]
+        default=None,
+        metadata={"help": "Peak learning rate (unset: 5e-5 for a named model, 1e-3 for the small BERT)."},
+    )
+    per_device_train_batch_size: int = field(default=32, metadata={"help": "Examples per device and batch."})
+    per_device_eval_batch_size: int = field(default=64, metadata={"help": "The same in evaluation."})
+    lr_scheduler_type: SchedulerType | str = field(
+        default="linear_warmup_cosine_decay",
+        metadata={"help": "Name of the schedule: one of hf_strategies' or of transformers'."},
+    )
+    warmup_steps: float | None = field(  # type: ignore[assignment]
+        default=None,
+        metadata={"help": "Steps, or a fraction of training in [0, 1) (unset: 0.1 where the schedule warms up)."},
+    )
+    eval_strategy: IntervalStrategy | str = field(
+        default="epoch", metadata={"help": "When to evaluate: no, steps or epoch."}
+    )
+    save_strategy: SaveStrategy | str = field(
+        default="epoch", metadata={"help": "When to save: no, steps, epoch or best."}
+    )
+    save_total_limit: int | None = field(default=1, metadata={"help": "Keep so many checkpoints."})
+    logging_steps: float = field(default=0.02, metadata={"help": "Log each so many steps, or each fraction."})
+    train_sampling_strategy: str = field(
+        default="group_by_length",
+        metadata={
+            "help": "How batches are drawn.",
+            "choices": ["group_by_length", "random", "sequential", "batch_rebalance"],
+        },
+    )
+    bf16: bool | None = field(  # type: ignore[assignment]
+        default=None,
+        metadata={"help": "Mixed precision bf16 (unset: on a GPU that has it, unless Accelerate says otherwise)."},
+    )
+    find_lr: bool = field(
+        default=False,
+        metadata={"help": "Do not train: try growing learning rates, suggest one and, with figure, draw the curve."},
+    )
+    baselines: bool = field(
+        default=False, metadata={"help": "Compare with the majority class and TF-IDF + logistic regression."}
+    )
+    figure: bool = field(
+        default=False,
+        metadata={"help": "Draw the learning rate and the validation curve into output_dir (needs matplotlib)."},
+    )
+    # BERT's classification heads ignore num_items_in_batch, with which the Trainer would double the loss on two
+    # processes.
+    average_tokens_across_devices: bool = field(
+        default=False,
+        metadata={"help": "Weight the loss by tokens over all devices; wrong for BERT's heads."},
+    )
+
+    def __post_init__(self) -> None:
+        """Fill in what depends on other arguments."""
+        self.warmup_is_default = self.warmup_steps is None
+        if self.warmup_steps is None:
+            self.warmup_steps = _usual_warmup(str(SchedulerType(self.lr_scheduler_type).value))
+        self._check_numbers()
+        if not math.isfinite(self.warmup_steps) or 1 <= self.warmup_steps != int(self.warmup_steps):
+            raise StrategyError(f"warmup_steps={self.warmup_steps}: give whole steps, or a fraction in [0, 1)")
+        take_cpu(self)
+        choose_precision(self, bf16_is_unset=self.bf16 is None)
+        try:
+            super().__post_init__()  # type: ignore[no-untyped-call]
+        except json.JSONDecodeError as mistake:
+            name = next((row.name for row in fields(self) if getattr(self, row.name) == mistake.doc), "a file")
+            raise StrategyError(f"{name}={mistake.doc!r} is no JSON: {mistake}") from mistake
+        check_world(self)
+        if self.device.type == "cpu":
+            self.dataloader_pin_memory = False
+
+    def _check_numbers(self) -> None:
+        for name in ("per_device_train_batch_size", "per_device_eval_batch_size", "gradient_accumulation_steps"):
+            if getattr(self, name) < 1:
+                raise StrategyError(f"{name}={getattr(self, name)} leaves nothing to do: give at least 1")
+        if self.seed < 0:
+            raise StrategyError(f"seed={self.seed} is negative: give 0 or more")
+        if self.seed >= 2**32:  # NumPy takes no larger one
+            raise StrategyError(f"seed={self.seed} is too large: give at most {2**32 - 1}")
+        if not math.isfinite(self.num_train_epochs):
+            raise StrategyError(f"num_train_epochs={self.num_train_epochs} is not finite: give a number such as 3")
+        if not 0 <= self.weight_decay < math.inf:
+            raise StrategyError(f"weight_decay={self.weight_decay} is out of range: give 0 or a little more")
+
+    def set_learning_rate(self, *, pretrained: bool) -> None:
+        """Choose the peak learning rate, unless one was given."""
+        if self.learning_rate is None:
+            self.learning_rate = 5e-5 if pretrained else 1e-3
+        if not self.learning_rate > 0:
+            raise StrategyError(f"learning_rate={self.learning_rate} does not learn: give a number above 0")
+
+
+def _usual_warmup(name: str) -> float:
+    """Return a tenth of the training, unless the schedule has no warmup or a usual one of its own."""
+    if name in SCHEDULES:
+        plan = SCHEDULES[name]
+        return 0.1 if plan.has_warmup and not plan.default_warmup else 0.0
+    return 0.0 if name in _NO_WARMUP else 0.1

@@ -1,0 +1,1 @@
+"""Masked language modelling: what was hidden of a text."""

@@ -1,0 +1,197 @@
+"""Lines of text for masked language modelling, packed into blocks."""
+
+import glob
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+import numpy as np
+from datasets import Dataset, DatasetDict, load_dataset
+from datasets.exceptions import DatasetGenerationError
+from transformers import PreTrainedTokenizerBase
+
+from hf_strategies.errors import StrategyError
+from hf_strategies.finetune.arguments import DataArguments
+from hf_strategies.finetune.data import check_columns, limit, load_splits, with_validation
+from hf_strategies.finetune.encoding import encode_splits, tokenizer_state
+from hf_strategies.finetune.masked_lm.masking import Masker, masked_once
+from hf_strategies.finetune.offline.sentences import load_corpus
+
+__all__ = ["LineData", "MaskedLMArguments", "encode", "load_lines"]
+
+_TEXTS = ("text", "sentence", "content", "document", "article")
+_USUAL_BLOCK, _SHORTEST_BLOCK = 128, 8
+_OFFLINE_LINES = 10_000  # of the sentences of documentation: three epochs of them take two minutes
+
+
+@dataclass
+class MaskedLMArguments(DataArguments):
+    """Where the lines come from, and how they are packed and masked."""
+
+    text_column: str | None = field(default=None, metadata={"help": "Column of the text (unset: a usual name)."})
+    mlm_probability: float = field(default=0.15, metadata={"help": "Share of the tokens to mask, or of the words."})
+    whole_word_mask: bool = field(
+        default=False, metadata={"help": "Mask all pieces of a word or none (needs a fast tokenizer)."}
+    )
+    pack: bool = field(
+        default=True, metadata={"help": "Fill blocks with one line after the other, so that nothing is padded."}
+    )
+    block_size: int | None = field(
+        default=None, metadata={"help": "Tokens of a block (unset: 128, or what the model takes if that is less)."}
+    )
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that are out of range."""
+        super().__post_init__()
+        if not 0 < self.mlm_probability < 1:
+            raise StrategyError(f"mlm_probability={self.mlm_probability} is not in (0, 1): give such as 0.15")
+        if self.block_size is not None and self.block_size < _SHORTEST_BLOCK:
+            raise StrategyError(f"block_size={self.block_size} is too short: give at least {_SHORTEST_BLOCK}")
+
+
+@dataclass(frozen=True)
+class LineData:
+    """Splits with one column, ``text``; no text is empty."""
+
+    splits: DatasetDict
+    name: str
+
+    @property
+    def texts(self) -> list[str]:
+        """All texts of the training set, if there is one."""
+        return list(self.splits["train"]["text"]) if "train" in self.splits else []
+
+
+def load_lines(args: MaskedLMArguments) -> LineData:
+    """Load the texts; with nothing named, sentences of documentation.
+
+    A ``.txt`` file has a text on each line; texts of white space alone are left out. How the sets are split does not
+    depend on the run's seed, so that runs with several seeds compare. Raises `StrategyError` for a missing column or
+    text, and whatever `load_splits` refuses.
+    """
+    raw = load_splits(args, {".txt": _read_lines})
+    name = args.dataset_name or (Path(args.train_file).stem if args.train_file else "local files")
+    if raw is None:
+        raw = DatasetDict({split: Dataset.from_list(rows[:_OFFLINE_LINES]) for split, rows in load_corpus().items()})
+        name = "documentation sentences (offline default)"
+    checked = DatasetDict({split: _normal_form(args, rows, split) for split, rows in raw.items()})
+    return LineData(limit(with_validation(checked, args, seed=0), args), name)
+
+
+def encode(
+    args: MaskedLMArguments, data: LineData, tokenizer: PreTrainedTokenizerBase, longest: int, masker: Masker
+) -> DatasetDict:
+    """Tokenize and pack; mask all splits but ``train``, once and for all.
+
+    ``longest`` is the most tokens that the model takes. With ``pack`` the lines of a split follow each other, with a
+    separator between two, and are cut into blocks of ``block_size`` tokens, the last one shorter; without it each
+    line is cut at ``block_size``. The training set has the columns ``input_ids``, ``row`` and, for whole words,
+    ``starts``; the others ``input_ids`` and ``labels``. Raises `StrategyError` for a ``block_size`` that the model
+    does not take, and for a split with nothing to mask.
+    """
+    size = _block_size(args, longest)
+
+    def encode_batch(batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
+        encoded = tokenizer(batch["text"], add_special_tokens=False, verbose=False)
+        columns = {"input_ids": encoded["input_ids"]}
+        if args.whole_word_mask:
+            columns["starts"] = [_starts(encoded.word_ids(line)) for line in range(len(batch["text"]))]
+        return columns
+
+    key = ("masked language modelling", tokenizer_state(tokenizer), args.whole_word_mask)
+    tokens = encode_splits(data.splits, encode_batch, key=key, workers=args.preprocessing_num_workers)
+    frame = _Frame.of(tokenizer)
+    blocks = {split: _blocks(rows, frame, size, pack=args.pack) for split, rows in tokens.items()}
+    return DatasetDict({split: _finished(split, columns, masker) for split, columns in blocks.items()})
+
+
+class _Frame(NamedTuple):
+    """The special tokens that a model expects before and after its input, and the one between two lines."""
+
+    before: list[int]
+    after: list[int]
+    between: list[int]
+
+    @classmethod
+    def of(cls, tokenizer: PreTrainedTokenizerBase) -> "_Frame":
+        """Find them by the encoding of a letter: a fast tokenizer tells them in no other way."""
+        bare: list[int] = tokenizer("a", add_special_tokens=False)["input_ids"]
+        full: list[int] = tokenizer("a")["input_ids"]
+        start = next(place for place in range(len(full)) if full[place : place + len(bare)] == bare)
+        separator = tokenizer.eos_token_id if tokenizer.sep_token_id is None else tokenizer.sep_token_id
+        return cls(full[:start], full[start + len(bare) :], [] if separator is None else [separator])
+
+
+def _block_size(args: MaskedLMArguments, longest: int) -> int:
+    if args.block_size is not None and args.block_size > longest:
+        raise StrategyError(f"block_size={args.block_size} is too long: give at most {longest}")
+    return args.block_size or min(_USUAL_BLOCK, longest)
+
+
+def _starts(words: Sequence[int | None]) -> list[bool]:
+    """Tell which tokens begin a word, from the number of the word that each belongs to."""
+    return [place == 0 or word is None or word != words[place - 1] for place, word in enumerate(words)]
+
+
+def _blocks(rows: Dataset, frame: _Frame, size: int, *, pack: bool) -> dict[str, list[np.ndarray]]:
+    """Cut the lines into blocks with special tokens around them; a special token counts as a word of its own."""
+    room = size - len(frame.before) - len(frame.after)
+    framed = {}
+    for column in rows.column_names:
+        around = [tokens if column == "input_ids" else [True] * len(tokens) for tokens in frame]
+        extra: list[np.ndarray] = [np.asarray(tokens, dtype=_kind(column)) for tokens in around]
+        pieces = _pieces(_lines(rows, column), extra[2], room, pack=pack)
+        framed[column] = [np.concatenate([extra[0], piece, extra[1]]) for piece in pieces]
+    return framed
+
+
+def _pieces(lines: list[np.ndarray], between: np.ndarray, room: int, *, pack: bool) -> Iterator[np.ndarray]:
+    if not pack:
+        yield from (line[:room] for line in lines)
+    elif lines:
+        stream = np.concatenate([part for line in lines for part in (between, line)])[len(between) :]
+        yield from (stream[start : start + room] for start in range(0, len(stream), room))
+
+
+def _lines(rows: Dataset, column: str) -> list[np.ndarray]:
+    """Return a column of lists as arrays; empty ones, of lines without any token, are left out."""
+    values: Any = rows.with_format("arrow")[column]
+    values = values.combine_chunks() if hasattr(values, "combine_chunks") else values
+    lengths = values.value_lengths().to_numpy(zero_copy_only=False)
+    flat = values.flatten().to_numpy(zero_copy_only=False).astype(_kind(column))
+    return [line for line in np.split(flat, np.cumsum(lengths)[:-1]) if len(line)]
+
+
+def _kind(column: str) -> type:
+    return np.int64 if column == "input_ids" else np.bool_
+
+
+def _finished(split: str, columns: dict[str, list[np.ndarray]], masker: Masker) -> Dataset:
+    kept = [place for place, ids in enumerate(columns["input_ids"]) if masker.is_ordinary(ids).any()]
+    if not kept:
+        raise StrategyError(f"the {split} split has no token to mask: give a text that the tokenizer knows")
+    columns = {name: [values[place] for place in kept] for name, values in columns.items()}
+    if split == "train":
+        return Dataset.from_dict({**columns, "row": np.arange(len(kept))})
+    return Dataset.from_dict(masked_once(columns, masker))
+
+
+def _normal_form(args: MaskedLMArguments, rows: Dataset, split: str) -> Dataset:
+    column = args.text_column or next((name for name in _TEXTS if name in rows.column_names), None)
+    if column is None:
+        raise StrategyError(f"text_column is not given and none of {rows.column_names} is usual: name the column")
+    check_columns(rows, split, {"text_column": column})
+    texts = [text for text in map(str, rows[column]) if text.strip()]
+    if not texts:
+        raise StrategyError(f"the {split} split is empty: give at least one line of text")
+    return Dataset.from_dict({"text": texts})
+
+
+def _read_lines(flag: str, path: Path) -> Dataset:
+    try:
+        rows = load_dataset("text", data_files={"train": glob.escape(str(path))}, split="train")
+    except (DatasetGenerationError, ValueError, OSError) as mistake:
+        cause = " ".join(str(mistake.__cause__ or mistake).split())
+        raise StrategyError(f"{flag}={str(path)!r} is not readable as UTF-8 text: {cause}") from mistake
+    return cast(Dataset, rows)

@@ -1,0 +1,52 @@
+"""What a model that chooses endings must beat."""
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from datasets import Dataset
+from sklearn.feature_extraction.text import TfidfVectorizer
+
+from hf_strategies.finetune.metrics import Accuracy
+
+__all__ = ["choice_baselines"]
+
+
+def choice_baselines(train: Dataset, test: Dataset) -> dict[str, dict[str, float]]:
+    """Measure three ways to choose on ``test``: always the same place, by length, by TF-IDF.
+
+    The place is the most frequent one of ``train``; the length is the largest or the smallest, whichever is right
+    more often in ``train``. TF-IDF, whose weights come from the texts of ``train``, takes the ending with the largest
+    cosine with the context; words end at an underscore and at a dot too. Both sets have the columns ``context``,
+    ``endings`` and ``label``.
+    """
+    place = Counter(train["label"]).most_common(1)[0][0]
+    by_length = {"longest ending": np.argmax, "shortest ending": np.argmin}
+    length = max(by_length, key=lambda name: _accuracy(_by_length(train, by_length[name]), train)["accuracy"])
+    chosen = {
+        "most frequent place": [place] * len(test),
+        length: _by_length(test, by_length[length]),
+        "TF-IDF, ending like context": _most_alike(train, test),
+    }
+    return {name: _accuracy(predictions, test) for name, predictions in chosen.items()}
+
+
+def _accuracy(predictions: list[int], rows: Dataset) -> dict[str, float]:
+    accuracy: dict[str, float] = Accuracy().compute(predictions=predictions, references=rows["label"])
+    return accuracy
+
+
+def _by_length(rows: Dataset, choose: Callable[[list[int]], Any]) -> list[int]:
+    return [int(choose([len(ending) for ending in endings])) for endings in rows["endings"]]
+
+
+def _most_alike(train: Dataset, test: Dataset) -> list[int]:
+    vectorizer = TfidfVectorizer(token_pattern=r"[^\W_]+", sublinear_tf=True)
+    vectorizer.fit([*train["context"], *(ending for row in train["endings"] for ending in row)])
+    contexts = vectorizer.transform(test["context"])
+    sizes = [len(row) for row in test["endings"]]
+    endings = vectorizer.transform([ending for row in test["endings"] for ending in row])
+    # The rows are normed, so that a product is a cosine.
+    cosines = np.asarray(contexts[np.repeat(np.arange(len(test)), sizes)].multiply(endings).sum(axis=1)).ravel()
+    return [int(part.argmax()) for part in np.split(cosines, np.cumsum(sizes)[:-1])]

@@ -1,0 +1,90 @@
+"""Contexts with several endings each, of which one is right."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from datasets import Dataset, DatasetDict
+from transformers import DataCollatorForMultipleChoice, PreTrainedTokenizerBase
+
+from hf_strategies.finetune.data import limit, load_splits, with_validation
+from hf_strategies.finetune.encoding import encode_splits, tokenizer_state
+from hf_strategies.finetune.multiple_choice.columns import ChoiceArguments, normal_form
+from hf_strategies.finetune.multiple_choice.offline import OPENINGS
+from hf_strategies.finetune.offline.task import load_offline
+
+__all__ = ["ChoiceArguments", "ChoiceCollator", "ChoiceData", "encode", "load_choices"]
+
+
+@dataclass(frozen=True)
+class ChoiceData:
+    """Splits with the columns ``context``, ``question`` (may be empty), ``endings`` and ``label``, an index.
+
+    ``label`` is absent where it is unknown.
+    """
+
+    splits: DatasetDict
+    name: str
+
+    @property
+    def texts(self) -> list[str]:
+        """All texts of the training set, if there is one."""
+        rows = self.splits.get("train", Dataset.from_dict({"context": [], "question": [], "endings": []}))
+        return [*rows["context"], *rows["question"], *(text for endings in rows["endings"] for text in endings)]
+
+
+class ChoiceCollator(DataCollatorForMultipleChoice):
+    """transformers' collator, which pads to the longest choice of a batch, for examples without labels too."""
+
+    def torch_call(self, examples: list[dict[str, Any]]) -> dict[str, Any]:
+        """Pad and stack ``examples``."""
+        if "labels" in examples[0]:
+            return dict(super().torch_call(examples))
+        batch = dict(super().torch_call([{**example, "labels": 0} for example in examples]))
+        del batch["labels"]
+        return batch
+
+
+def load_choices(args: ChoiceArguments) -> ChoiceData:
+    """Load and check the examples; with nothing named, names of functions and how their docstrings begin.
+
+    How the sets are split does not depend on the run's seed, so that runs with several seeds compare. Raises
+    `StrategyError` for whatever `load_splits` and `normal_form` refuse.
+    """
+    raw = load_splits(args)
+    name = args.dataset_name or (Path(args.train_file).stem if args.train_file else "local files")
+    if raw is None:
+        raw = DatasetDict({split: Dataset.from_list(rows) for split, rows in load_offline(OPENINGS).items()})
+        name = "openings of docstrings (offline default)"
+    # Checked before they are split and cut, so that an error tells the row of the file.
+    checked = DatasetDict({split: normal_form(args, rows, split) for split, rows in raw.items()})
+    return ChoiceData(limit(with_validation(checked, args, seed=0), args), name)
+
+
+def encode(
+    args: ChoiceArguments, data: ChoiceData, tokenizer: PreTrainedTokenizerBase, max_length: int
+) -> DatasetDict:
+    """Tokenize each ending as a pair with its context, without padding: a row has a list of inputs per column.
+
+    The question, or the beginning of the endings, stands before each ending.
+    """
+
+    def encode_batch(batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
+        sizes = [len(endings) for endings in batch["endings"]]
+        contexts = [context for context, size in zip(batch["context"], sizes, strict=True) for _ in range(size)]
+        endings = [
+            f"{question} {ending}".strip()
+            for question, row in zip(batch["question"], batch["endings"], strict=True)
+            for ending in row
+        ]
+        flat = tokenizer(contexts, endings, truncation=True, max_length=max_length)
+        encoded = {key: _regroup(values, sizes) for key, values in flat.items()}
+        return encoded | ({"labels": batch["label"]} if "label" in batch else {})
+
+    key = ("multiple choice", tokenizer_state(tokenizer), max_length)
+    return encode_splits(data.splits, encode_batch, key=key, workers=args.preprocessing_num_workers)
+
+
+def _regroup(values: list[Any], sizes: list[int]) -> list[list[Any]]:
+    remaining = iter(values)
+    return [[next(remaining) for _ in range(size)] for size in sizes]

@@ -1,0 +1,1 @@
+"""Tasks that need neither network nor files: made of the text that comes with Python packages."""

@@ -1,0 +1,91 @@
+"""Files in SQuAD's form: one JSON object that holds articles, paragraphs and questions."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from datasets import Dataset
+
+from hf_strategies.errors import StrategyError
+from hf_strategies.finetune.arguments import DataArguments
+from hf_strategies.finetune.data import load_splits
+
+__all__ = ["read_questions_file", "squad_rows"]
+
+
+def read_questions_file(flag: str, path: Path) -> Dataset:
+    """Read a .json file: one in SQuAD's form, else rows as all recipes read them; ``flag`` is named in errors.
+
+    Raises `StrategyError` for a file that is neither, is empty, or lacks something.
+    """
+    data = _squad_data(path)
+    if data is None:
+        args = DataArguments()
+        setattr(args, flag, str(path))
+        [rows] = (load_splits(args) or {}).values()
+        return rows
+    found = list(squad_rows(data, f"{flag}={str(path)!r}"))
+    if not found:
+        raise StrategyError(f"{flag}={str(path)!r} is empty: give at least one question")
+    return Dataset.from_list(found)
+
+
+def squad_rows(data: list[Any], file: str) -> Iterator[dict[str, Any]]:
+    """Yield a row for each question of the list ``data`` of SQuAD's form, versions 1.1 and 2.0.
+
+    What has no ``paragraphs`` is taken for a row already, as some write it. A question that is impossible has no
+    answers. ``file`` is named in the `StrategyError` for what is missing or of another kind.
+
+    >>> question = {"id": "7", "question": "Who?", "answers": [{"text": "Ann", "answer_start": 0}]}
+    >>> next(squad_rows([{"paragraphs": [{"context": "Ann sang.", "qas": [question]}]}], "x.json"))["answers"]
+    {'text': ['Ann'], 'answer_start': [0]}
+    """
+    for number, article in enumerate(data):
+        where = f"{file}: data[{number}]"
+        if isinstance(article, dict) and "paragraphs" not in article and "context" in article:
+            yield article
+            continue
+        for index, paragraph in enumerate(_part(article, "paragraphs", list, where)):
+            yield from _questions(paragraph, str(article.get("title", "")), f"{where}.paragraphs[{index}]")
+
+
+def _squad_data(path: Path) -> list[Any] | None:
+    """Return the ``data`` of a file that is one object with such a list; None for any other file."""
+    try:
+        text = path.read_text(encoding="utf-8-sig").strip()
+        # Of JSON lines the first is decoded, and what follows it tells the two apart.
+        first, end = json.JSONDecoder().raw_decode(text)
+    except ValueError:
+        return None  # whoever reads rows tells what is wrong
+    is_squad = end == len(text) and isinstance(first, dict) and isinstance(first.get("data"), list)
+    return first["data"] if is_squad else None
+
+
+def _questions(paragraph: Any, title: str, where: str) -> Iterator[dict[str, Any]]:
+    context = _part(paragraph, "context", str, where)
+    for index, question in enumerate(_part(paragraph, "qas", list, where)):
+        place = f"{where}.qas[{index}]"
+        text = _part(question, "question", str, place)
+        answers = [] if question.get("is_impossible") else _part(question, "answers", list, place)
+        yield {
+            "id": str(question.get("id", "")),
+            "title": title,
+            "context": context,
+            "question": text,
+            "answers": {
+                "text": [_part(answer, "text", str, f"{place}.answers") for answer in answers],
+                "answer_start": [_part(answer, "answer_start", int, f"{place}.answers") for answer in answers],
+            },
+        }
+
+
+def _part(record: Any, name: str, kind: type, where: str) -> Any:
+    value = record.get(name) if isinstance(record, dict) else None
+    if not isinstance(value, kind):
+        what = "no" if value is None else f"{type(value).__name__} for its"
+        raise StrategyError(f"{where} has {what} {name!r}: SQuAD's form wants {_KINDS[kind]} there")
+    return value
+
+
+_KINDS = {list: "a list", str: "text", int: "a whole number"}

@@ -1,0 +1,106 @@
+"""A Trainer that keeps of each evaluated window the best spans alone."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy, pad
+
+from hf_strategies.finetune.question_answering.windows import SEARCH_COLUMNS
+from hf_strategies.finetune.trainer import RecipeTrainer
+
+__all__ = ["FoundSpans", "QuestionTrainer", "search_spans"]
+
+
+class FoundSpans(NamedTuple):
+    """What is kept of each of W windows: its ``n`` best spans, the score of no answer, the loss.
+
+    A score is the sum of the logits of a span's first and last token, ``-inf`` where there are fewer spans than
+    ``n``; ``null`` is that of token 0. ``loss`` is NaN where the answer is not known.
+    """
+
+    scores: np.ndarray  # [W, n]
+    starts: np.ndarray  # [W, n]
+    ends: np.ndarray  # [W, n], the last token, not the one after it
+    null: np.ndarray  # [W]
+    loss: np.ndarray  # [W]
+
+
+class QuestionTrainer(RecipeTrainer):
+    """Evaluates with memory that does not grow by windows times tokens: see `FoundSpans`, its predictions.
+
+    Its labels are the numbers of the windows (column ``window``), so that ``compute_metrics``, which is called
+    whether the answers are known or not, can tell which window each prediction is of. The loss is the mean over
+    the windows of that which the model has for a window alone: batches and processes do not matter, which they do
+    for the models' own loss, where padding counts as a wrong answer.
+    """
+
+    longest, n_best = 30, 1
+
+    @classmethod
+    def searching(cls, *, longest: int, n_best: int) -> type["QuestionTrainer"]:
+        """Return the class that looks for the ``n_best`` spans of at most ``longest`` tokens."""
+        return type(cls.__name__, (cls,), {"longest": longest, "n_best": n_best})
+
+    def _set_signature_columns_if_needed(self) -> None:
+        if self._signature_columns is None:
+            super()._set_signature_columns_if_needed()
+            columns: Any = self._signature_columns
+            columns.extend(SEARCH_COLUMNS)
+
+    def prediction_step(
+        self,
+        model: nn.Module,
+        inputs: dict[str, torch.Tensor | Any],
+        prediction_loss_only: bool,
+        ignore_keys: list[str] | None = None,
+    ) -> tuple[Any, Any, Any]:
+        """Return no loss but that of each window among what is found (see `FoundSpans`), and the windows' numbers."""
+        inputs = dict(self._prepare_inputs(inputs))
+        first, end, window = (inputs.pop(column) for column in SEARCH_COLUMNS)
+        outputs: tuple[Any, Any, Any] = super().prediction_step(model, inputs, prediction_loss_only, ignore_keys)
+        if prediction_loss_only:
+            return outputs[0], None, None
+        start_logits, end_logits = (part.float() for part in outputs[1][:2])
+        spans = search_spans(start_logits, end_logits, first, end, longest=self.longest, n=self.n_best)
+        null = start_logits[:, 0] + end_logits[:, 0]
+        losses = torch.full_like(null, torch.nan)
+        if "start_positions" in inputs:
+            is_padding = inputs["attention_mask"] == 0
+            losses = _losses(start_logits, inputs["start_positions"], is_padding) / 2
+            losses = losses + _losses(end_logits, inputs["end_positions"], is_padding) / 2
+        return None, (*spans, null, losses), window
+
+
+def _losses(logits: torch.Tensor, places: torch.Tensor, is_padding: torch.Tensor) -> torch.Tensor:
+    return cross_entropy(logits.masked_fill(is_padding, -torch.inf), places, reduction="none")
+
+
+def search_spans(
+    start_logits: torch.Tensor,
+    end_logits: torch.Tensor,
+    first: torch.Tensor,
+    end: torch.Tensor,
+    *,
+    longest: int,
+    n: int,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Find the ``n`` best spans of each row: scores, first tokens, last tokens, each of shape [rows, n].
+
+    Both logits have the shape [rows, tokens]. A span has 1 to ``longest`` tokens, all of them from ``first`` on and
+    before ``end``; its score is the start logit of its first plus the end logit of its last token. Where there are
+    fewer spans, and for logits that are NaN, scores are ``-inf`` and the tokens mean nothing.
+    """
+    tokens = start_logits.shape[1]
+    longest = min(longest, tokens)
+    places = torch.arange(tokens, device=start_logits.device)
+    outside = (places < first[:, None]) | (places >= end[:, None])
+    starts, ends = (logits.masked_fill(outside, -torch.inf) for logits in (start_logits, end_logits))
+    # Row i of a band holds the end logits of the tokens i, i + 1, ... i + longest - 1.
+    band = pad(ends, (0, longest - 1), value=-torch.inf).unfold(1, longest, 1)
+    scores = (starts[:, :, None] + band).flatten(1).nan_to_num(nan=-torch.inf, posinf=torch.inf, neginf=-torch.inf)
+    scores = pad(scores, (0, max(0, n - scores.shape[1])), value=-torch.inf)
+    best = scores.topk(n)
+    start = torch.div(best.indices, longest, rounding_mode="floor")
+    return best.values, start, start + best.indices % longest

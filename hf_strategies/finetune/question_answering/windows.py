@@ -1,0 +1,217 @@
+"""Windows: a question and as much of its context as fits, with the places of tokens in the text."""
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from datasets import Dataset, DatasetDict
+from transformers import PreTrainedTokenizerBase
+
+from hf_strategies.errors import StrategyError
+from hf_strategies.finetune.encoding import encode_splits, tokenizer_state
+from hf_strategies.finetune.question_answering.data import QuestionArguments, QuestionData
+
+__all__ = ["SEARCH_COLUMNS", "WindowTable", "encode_questions", "usual_length"]
+
+logger = logging.getLogger(__name__)
+
+Batch = dict[str, list[Any]]
+
+SEARCH_COLUMNS = ("context_start", "context_end", "window")
+"""What the search for answers reads of an evaluated window beside the model's inputs."""
+
+# Of a window, what questions are given at least; longer ones are cut to half of what the overlap leaves.
+_FEWEST_QUESTION_TOKENS = 8
+_USUAL_LENGTH = 384
+_FOR_EVALUATION = ("context_start", "context_end", "opens", "token_starts", "token_ends")
+
+
+def usual_length(longest: int, max_length: int | None) -> int:
+    """Return the length of windows: ``longest`` if asked for by ``max_length``, else 384 or less.
+
+    >>> usual_length(512, None), usual_length(512, 512), usual_length(256, None)
+    (384, 512, 256)
+    """
+    return longest if max_length is not None else min(longest, _USUAL_LENGTH)
+
+
+def encode_questions(
+    args: QuestionArguments, data: QuestionData, tokenizer: PreTrainedTokenizerBase, max_length: int
+) -> DatasetDict:
+    """Cut each question's context into windows of ``max_length`` tokens that overlap by ``doc_stride``.
+
+    A window's answer (``start_positions``, ``end_positions``) is the question's first one; a window that does not
+    hold all of it has token 0 for both. Those to be evaluated have the columns of `SEARCH_COLUMNS` too, where
+    ``window`` numbers them over all sets, and what `WindowTable` reads. A question that is too long is cut, with a
+    warning.
+
+    Raises `StrategyError` without a fast tokenizer, and where the overlap leaves no room for questions.
+    """
+    longest_question = _longest_question(tokenizer, max_length, args.doc_stride)
+    tokenizer.padding_side = "right"  # else padding would move the answer's place
+
+    def encode_batch(batch: Batch) -> Batch:
+        questions = _cut(tokenizer, batch["question"], longest_question)
+        windows = tokenizer(
+            questions,
+            batch["context"],
+            truncation="only_second",
+            max_length=max_length,
+            stride=args.doc_stride,
+            return_overflowing_tokens=True,
+            return_offsets_mapping=True,
+        )
+        cut = [said != asked for said, asked in zip(questions, batch["question"], strict=True)]
+        return _columns(dict(windows), windows, batch, cut)
+
+    key = ("question answering", tokenizer_state(tokenizer), max_length, args.doc_stride, longest_question)
+    encoded = encode_splits(data.splits, encode_batch, key=key, workers=args.preprocessing_num_workers)
+    _warn_of_cuts(encoded, longest_question, args.max_answer_length)
+    return _numbered(DatasetDict({split: rows.remove_columns("cut") for split, rows in encoded.items()}))
+
+
+class WindowTable:
+    """Which question each evaluated window belongs to, and where its tokens stand in the context.
+
+    ``first`` is the number of the first window, ``question`` the row of each one's question in its split.
+    """
+
+    def __init__(self, windows: Dataset) -> None:
+        self.first = int(windows[0]["window"])
+        self.question = np.cumsum(np.asarray(windows.with_format("arrow")["opens"])) - 1
+        self.has_answers = "start_positions" in windows.column_names
+        starts, ends = (_flat(windows, column) for column in ("token_starts", "token_ends"))
+        self._starts, self._ends = starts[0], ends[0]
+        self._before = starts[1]
+
+    def __len__(self) -> int:
+        return len(self.question)
+
+    def characters(self, window: np.ndarray, start: np.ndarray, end: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return where in the contexts spans begin and end, given by window and by first and last token."""
+        before = self._before[window]
+        return self._starts[before + start], self._ends[before + end]
+
+
+def _longest_question(tokenizer: PreTrainedTokenizerBase, max_length: int, doc_stride: int) -> int:
+    if not tokenizer.is_fast:
+        raise StrategyError(
+            f"model_name_or_path={tokenizer.name_or_path!r} has no fast tokenizer, which tells where tokens stand in"
+            " the text: take a model that has one (a tokenizer.json)"
+        )
+    room = max_length - tokenizer.num_special_tokens_to_add(pair=True) - doc_stride
+    if room < 2 * _FEWEST_QUESTION_TOKENS:
+        most = doc_stride + room - 2 * _FEWEST_QUESTION_TOKENS
+        remedy = f"lower it to {most} or less" if most >= 0 else "raise max_length"
+        raise StrategyError(f"doc_stride={doc_stride} leaves no room in windows of max_length={max_length}: {remedy}")
+    return room // 2
+
+
+def _cut(tokenizer: PreTrainedTokenizerBase, questions: Sequence[str], most: int) -> list[str]:
+    """Cut the questions that have more tokens than ``most``, after the last one that fits."""
+    encoded = tokenizer(
+        list(questions), add_special_tokens=False, truncation=True, max_length=most, return_offsets_mapping=True
+    )
+    # One that has just as many tokens may end in white space, but nothing else may be left of it.
+    ends = [offsets[-1][1] if len(offsets) == most else None for offsets in encoded["offset_mapping"]]
+    return [
+        question if end is None or not question[end:].strip() else question[:end]
+        for question, end in zip(questions, ends, strict=True)
+    ]
+
+
+def _columns(inputs: Batch, windows: Any, batch: Batch, cut: Sequence[bool]) -> Batch:
+    """Add to the model's inputs what is known of each window."""
+    owners, offsets = inputs.pop("overflow_to_sample_mapping"), inputs.pop("offset_mapping")
+    opens = [place == 0 or owners[place - 1] != owner for place, owner in enumerate(owners)]
+    bounds = [_context_tokens(windows.sequence_ids(place)) for place in range(len(owners))]
+    inputs |= {
+        "opens": opens,
+        "cut": [is_first and cut[owner] for is_first, owner in zip(opens, owners, strict=True)],
+        "context_start": [start for start, _ in bounds],
+        "context_end": [end for _, end in bounds],
+        "token_starts": [[start for start, _ in row] for row in offsets],
+        "token_ends": [[end for _, end in row] for row in offsets],
+    }
+    if "answer_texts" in batch:
+        closes = [*opens[1:], True]
+        spans = [
+            _answer_tokens(row, bound, _first_answer(batch, owner), opening, closing)
+            for row, bound, owner, opening, closing in zip(offsets, bounds, owners, opens, closes, strict=True)
+        ]
+        inputs |= {"start_positions": [s for s, _ in spans], "end_positions": [e for _, e in spans]}
+    return inputs
+
+
+def _context_tokens(parts: list[int | None]) -> tuple[int, int]:
+    """Return the first token of the context and one past its last."""
+    count = parts.count(1)
+    start = parts.index(1) if count else 0
+    return start, start + count
+
+
+def _first_answer(batch: Batch, row: int) -> tuple[int, int] | None:
+    """Return where the first answer begins and ends in the context, without white space around it."""
+    if not batch["answer_texts"][row]:
+        return None
+    text, start = batch["answer_texts"][row][0], batch["answer_starts"][row][0]
+    start += len(text) - len(text.lstrip())
+    return start, start + len(text.strip())
+
+
+def _answer_tokens(
+    offsets: Sequence[tuple[int, int]],
+    bound: tuple[int, int],
+    answer: tuple[int, int] | None,
+    opens: bool,
+    closes: bool,
+) -> tuple[int, int]:
+    """Return the first and the last token of the answer, or 0 and 0 if the window does not hold all of it."""
+    first, end = bound
+    if answer is None or first == end:
+        return 0, 0
+    starts, ends = np.array(offsets[first:end]).T
+    # Characters that no token covers may stand at the ends of the context, and belong to its first or last window.
+    if (answer[0] < starts[0] and not opens) or (answer[1] > ends[-1] and not closes):
+        return 0, 0
+    start_token = int(np.searchsorted(ends, answer[0], side="right"))
+    end_token = int(np.searchsorted(starts, answer[1], side="left")) - 1
+    return (first + start_token, first + end_token) if start_token <= end_token else (0, 0)
+
+
+def _warn_of_cuts(encoded: DatasetDict, longest_question: int, longest_answer: int) -> None:
+    for split, rows in encoded.items():
+        table = rows.with_format("numpy")
+        if cut := int(np.sum(table["cut"])):
+            logger.warning(
+                f"{cut} questions of the {split} split have more than {longest_question} tokens and are cut to that:"
+                " raise max_length or lower doc_stride to keep more of them."
+            )
+        if split == "train":
+            long = np.asarray(table["end_positions"]) - np.asarray(table["start_positions"]) >= longest_answer
+            if long.any():
+                logger.warning(
+                    f"{long.mean():.1%} of the training windows have an answer of more than"
+                    f" max_answer_length={longest_answer} tokens, which will never be predicted: raise it."
+                )
+
+
+def _numbered(encoded: DatasetDict) -> DatasetDict:
+    """Number the windows that are evaluated; take from those of the training set what only evaluation reads."""
+    numbered, first = {}, 0
+    for split, rows in encoded.items():
+        if split == "train":
+            numbered[split] = rows.remove_columns(list(_FOR_EVALUATION))
+            continue
+        numbered[split] = rows.add_column("window", np.arange(first, first + len(rows)))
+        first += len(rows)
+    return DatasetDict(numbered)
+
+
+def _flat(rows: Dataset, column: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return the values of a column of lists in one array, and how many there are before each row."""
+    lists: Any = rows.with_format("arrow")[column]
+    lists = lists.combine_chunks() if hasattr(lists, "combine_chunks") else lists
+    lengths = np.asarray(lists.value_lengths())
+    return np.asarray(lists.flatten()), np.concatenate([[0], np.cumsum(lengths)[:-1]])

@@ -1,0 +1,148 @@
+"""From a Trainer to results on disk: train, evaluate, predict, report."""
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from datasets import Dataset, DatasetDict
+from transformers import PreTrainedModel, Trainer
+from transformers.trainer_utils import SchedulerType
+
+from hf_strategies.finetune.arguments import RecipeArguments
+from hf_strategies.finetune.lora import save_merged
+from hf_strategies.finetune.sampling import longest_first
+from hf_strategies.report.run.figure import draw_run
+from hf_strategies.report.run.lr_finder_figure import draw_range_test
+from hf_strategies.report.run.report import RunReport
+from hf_strategies.report.run.tables import print_run
+from hf_strategies.trainer.callbacks.context import add_to_card
+from hf_strategies.trainer.lr.finder import find_lr
+
+__all__ = ["Results", "predict_in_order", "run_trainer", "write_predictions"]
+
+Results = Mapping[str, Mapping[str, float]]
+"""Test metrics of the model, and of what it is compared with, by name."""
+
+
+def run_trainer(
+    trainer: Trainer,
+    encoded: DatasetDict,
+    *,
+    predict: Callable[[], Results],
+    data: str,
+    task: str,
+    after_training: Callable[[Trainer], Mapping[str, float]] = lambda _: {},
+) -> None:
+    """Train, save, evaluate, predict and report, as far as the flags ask for it; or find a learning rate.
+
+    ``predict`` is called when there is a test set, at the end, on every process: it writes predictions and returns
+    metrics. ``after_training`` is called on every process when training has ended, before the model is saved; what it
+    returns goes into the training metrics. ``data`` and ``task`` are named on the model card.
+    """
+    args = cast(RecipeArguments, trainer.args)
+    if args.find_lr:
+        _suggest_learning_rate(trainer)
+        return
+    _train_and_evaluate(trainer, encoded, after_training)
+    results = predict() if args.do_predict and "test" in encoded else {}
+    _report(trainer, results, data, task)
+
+
+def predict_in_order(trainer: Trainer, rows: Dataset) -> tuple[Any, dict[str, float]]:
+    """Return the model's outputs for ``rows``, in their order, and the metrics (``test_...``), which are saved.
+
+    The rows go through the model sorted by length, to be padded little. Outputs that are a tuple stay one.
+    """
+    ordered, order = longest_first(rows)
+    output = trainer.predict(ordered)
+    metrics = dict(output.metrics or {})
+    trainer.save_metrics("test", metrics | {"test_samples": len(rows)})
+    back = np.argsort(order)
+    outputs: Any = output.predictions
+    return (tuple(part[back] for part in outputs) if isinstance(outputs, tuple) else outputs[back]), metrics
+
+
+def write_predictions(trainer: Trainer, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write ``predictions.jsonl``, a line for each row, in the main process."""
+    if not trainer.is_world_process_zero():
+        return
+    with Path(trainer.args.output_dir or ".", "predictions.jsonl").open("w", encoding="utf-8") as file:
+        file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+
+def _train_and_evaluate(
+    trainer: Trainer, encoded: DatasetDict, after_training: Callable[[Trainer], Mapping[str, float]]
+) -> None:
+    args = cast(RecipeArguments, trainer.args)
+    if args.do_train:
+        metrics = trainer.train(resume_from_checkpoint=args.resume_from_checkpoint).metrics
+        metrics |= after_training(trainer)
+        save_merged(trainer)
+        trainer.save_metrics("train", metrics | {"train_samples": len(encoded["train"])})
+        trainer.save_state()
+    if args.do_eval and "validation" in encoded:
+        metrics = trainer.evaluate()
+        trainer.save_metrics("eval", metrics | {"eval_samples": len(encoded["validation"])})
+
+
+def _suggest_learning_rate(trainer: Trainer) -> None:
+    """Run the range test and say what it suggests; the figure goes into the output folder, if asked for."""
+    result = find_lr(trainer)
+    if not trainer.is_world_process_zero():
+        return
+    print(result)
+    args = cast(RecipeArguments, trainer.args)
+    if args.figure:
+        folder = Path(args.output_dir or ".")
+        folder.mkdir(parents=True, exist_ok=True)
+        draw_range_test(result, folder / "lr_finder.png")
+
+
+def _report(trainer: Trainer, test: Results, data: str, task: str) -> None:
+    """Print how the run went, draw it if asked to, and write the model card."""
+    args = cast(RecipeArguments, trainer.args)
+    report = RunReport.of_state(asdict(trainer.state))
+    if trainer.is_world_process_zero():
+        print_run(report, test)
+        if args.figure and report.trained:
+            draw_run(report, Path(args.output_dir or ".") / "training.png", title=_schedule(args))
+    _publish(trainer, report, test, {"dataset": data, "tasks": task, "tags": ["hf-strategies"]})
+
+
+def _schedule(args: RecipeArguments) -> str:
+    name = SchedulerType(args.lr_scheduler_type).value
+    return f"{name}, peak {args.learning_rate:g}, warmup_steps={args.warmup_steps:g}"
+
+
+def _publish(trainer: Trainer, report: RunReport, test: Results, about: dict[str, Any]) -> None:
+    """Write the Trainer's model card with a section on the strategy, and upload it all if asked to."""
+    args = cast(RecipeArguments, trainer.args)
+    config = cast(PreTrainedModel, trainer.model).config
+    if not config.name_or_path:
+        config.name_or_path = str(args.output_dir)  # a model from no other: else the card would link to nothing
+    write = trainer.create_model_card
+
+    def create_model_card(*given: Any, **options: Any) -> None:
+        write(*given, **options)
+        if trainer.is_world_process_zero():
+            _add_results(trainer, report, test)
+
+    trainer.create_model_card = create_model_card  # type: ignore[method-assign]
+    trainer.push_to_hub(**about) if args.push_to_hub else trainer.create_model_card(**about)
+
+
+def _add_results(trainer: Trainer, report: RunReport, test: Results) -> None:
+    args = cast(RecipeArguments, trainer.args)
+    card = Path(args.output_dir or ".", "README.md")
+    lines = []
+    # A callback that has ended training has put its reason there.
+    if f"end of training: {report.ending}" not in card.read_text(encoding="utf-8"):
+        lines.append(f"end of training: {report.ending}")
+    if report.trained:
+        lines.append(f"learning rate: {_schedule(args)}, {args.lr_scheduler_kwargs or 'default parameters'}")
+    for name, values in test.items():
+        lines.append(f"test set, {name}: " + ", ".join(f"{key} {value:.4f}" for key, value in values.items()))
+    add_to_card(card, lines)

@@ -1,0 +1,185 @@
+"""Sentences as lists of words, with one tag for each word."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from datasets import ClassLabel, Dataset, DatasetDict
+
+from hf_strategies.errors import StrategyError, did_you_mean
+from hf_strategies.finetune.arguments import DataArguments
+from hf_strategies.finetune.class_weights import ClassWeightArguments
+from hf_strategies.finetune.data import limit, load_splits, with_validation
+from hf_strategies.finetune.offline.task import load_offline
+from hf_strategies.finetune.token_classification.conll import CONLL_READERS
+from hf_strategies.finetune.token_classification.offline import CODE_WORDS
+
+__all__ = ["TokenArguments", "TokenData", "choose_tags", "load_tokens"]
+
+# What the columns are called in the data sets that people have; the first that is there is taken.
+_TOKENS = ("tokens", "words")
+_TAGS = ("ner_tags", "pos_tags", "tags", "labels")
+
+
+@dataclass
+class TokenArguments(ClassWeightArguments, DataArguments):
+    """Where the sentences come from, and which columns hold words and tags."""
+
+    train_file: str | None = field(
+        default=None,
+        metadata={
+            "help": "Local json, jsonl, parquet or CoNLL file (.conll, .txt, .bio, .iob2: tag in last column)."
+        },
+    )
+    tokens_column: str | None = field(
+        default=None, metadata={"help": f"Column of the lists of words (unset: {' or '.join(_TOKENS)})."}
+    )
+    tags_column: str | None = field(
+        default=None, metadata={"help": f"Column of the lists of tags (unset: {', '.join(_TAGS)})."}
+    )
+    label_all_subwords: bool = field(
+        default=False,
+        metadata={"help": "Train on all pieces of a word, those after the first as I-, not on the first alone."},
+    )
+
+
+@dataclass(frozen=True)
+class TokenData:
+    """Splits with the columns ``tokens`` and ``tags`` (names; absent where unknown), lists of the same length.
+
+    ``tags`` are the names in the order of their ids, from the training set; empty if there is none.
+    """
+
+    splits: DatasetDict
+    tags: tuple[str, ...]
+    name: str
+
+    @property
+    def texts(self) -> list[str]:
+        """All sentences of the training set, if there is one, as texts."""
+        return [" ".join(tokens) for tokens in self.splits["train"]["tokens"]] if "train" in self.splits else []
+
+
+def load_tokens(args: TokenArguments) -> TokenData:
+    """Load and check the sentences; with nothing named, those of documentation with the words that are code.
+
+    How the sets are split does not depend on the run's seed, so that runs with several seeds compare. Raises
+    `StrategyError` for a missing column, word or tag, for a row without words or with more or fewer tags than words,
+    and for whatever `load_splits` refuses.
+    """
+    raw = load_splits(args, CONLL_READERS)
+    name = args.dataset_name or (Path(args.train_file).stem if args.train_file else "local files")
+    if raw is None:
+        raw, name = _offline(), "code in documentation (offline default)"
+    first = next(iter(raw.values())).column_names
+    tokens = _column("tokens_column", args.tokens_column, _TOKENS, first)
+    # The tags of a test set may be unknown, and then it has no such column.
+    tags = _column(
+        "tags_column", args.tags_column, _TAGS, first, else_take=_TAGS[0] if set(raw) == {"test"} else None
+    )
+    # Checked before they are split and cut, so that an error tells the row of the file.
+    checked = DatasetDict({split: _normal_form(rows, split, tokens, tags) for split, rows in raw.items()})
+    splits = limit(with_validation(checked, args, seed=0), args)
+    known = _training_tags(raw["train"].features[tags], checked, args.label_all_subwords) if "train" in raw else ()
+    return TokenData(splits, known, name)
+
+
+def choose_tags(data: TokenData, trained: Sequence[str], *, fixed: bool = False) -> tuple[str, ...]:
+    """Return the tags in the order of their ids: the model's own where it was trained for these tags.
+
+    ``trained`` are the tags of the model, empty for a new one; ``fixed`` tells that it is not trained any more, so
+    that they are all there are. Raises `StrategyError` when there is only one tag, or a sentence has another one.
+    """
+    tags = tuple(trained) if fixed or set(data.tags) <= set(trained) else data.tags
+    whose = "one of the model's" if fixed else "in the training set"
+    if not tags:
+        raise StrategyError("train_file is missing: without it only a model that is fine-tuned already knows tags")
+    if len(tags) < 2:
+        raise StrategyError(f"the only tag of the training set is {tags[0]!r}: give at least two")
+    for split, rows in data.splits.items():
+        for row, sentence in enumerate(rows["tags"] if "tags" in rows.column_names else ()):
+            for tag in sorted(set(sentence).difference(tags)):
+                raise StrategyError(
+                    f"tag {tag!r} (row {row} of the {split} split) is not {whose}: {did_you_mean(tag, tags)}"
+                )
+    return tags
+
+
+def _offline() -> DatasetDict:
+    return DatasetDict({split: Dataset.from_list(rows) for split, rows in load_offline(CODE_WORDS).items()})
+
+
+def _column(
+    flag: str, given: str | None, usual: Sequence[str], there: Sequence[str], *, else_take: str | None = None
+) -> str:
+    name = given or next((name for name in usual if name in there), else_take)
+    if name is None:
+        raise StrategyError(f"{flag} is not given and none of {there} is usual: name the column")
+    return name
+
+
+def _normal_form(rows: Dataset, split: str, tokens: str, tags: str) -> Dataset:
+    """Return the rows with the columns ``tokens`` and, unless they are the unknown ones of a test set, ``tags``."""
+    words = _lists(rows, split, "tokens_column", tokens)
+    if split == "test" and not _has_tags(rows, tags):
+        return Dataset.from_dict({"tokens": words})
+    given = _lists(rows, split, "tags_column", tags)
+    name = _tag_name(rows, tags)
+    named = [[name(tag) for tag in sentence] for sentence in given]
+    for index, (sentence, sentence_tags) in enumerate(zip(words, named, strict=True)):
+        if len(sentence) != len(sentence_tags):
+            raise StrategyError(
+                f"row {index} of the {split} split has {len(sentence)} words and {len(sentence_tags)} tags: give one"
+                " tag for each word"
+            )
+    return Dataset.from_dict({"tokens": [list(map(str, sentence)) for sentence in words], "tags": named})
+
+
+def _lists(rows: Dataset, split: str, flag: str, column: str) -> list[list[Any]]:
+    """Return a column of lists; StrategyError where there is no list, an empty one, or nothing in one."""
+    if column not in rows.column_names:
+        raise StrategyError(
+            f"{flag}={column!r} is no column of the {split} split: {did_you_mean(column, rows.column_names)}"
+        )
+    values = list(rows[column])
+    for index, value in enumerate(values):
+        if not isinstance(value, list) or not value or None in value:
+            raise StrategyError(
+                f"row {index} of the {split} split has {value!r:.60} in {column!r}: give a list with an entry for"
+                " each word"
+            )
+    return values
+
+
+def _has_tags(rows: Dataset, column: str) -> bool:
+    # The Hub's data sets mark hidden tags with -1.
+    return column in rows.column_names and any(set(row or ()) - {None, -1} for row in rows[column])
+
+
+def _tag_name(rows: Dataset, column: str) -> Callable[[Any], str]:
+    feature = getattr(rows.features[column], "feature", None)
+    return feature.int2str if isinstance(feature, ClassLabel) else str
+
+
+def _training_tags(feature: Any, splits: DatasetDict, all_subwords: bool) -> tuple[str, ...]:
+    """Return the tags of the training set by id, and after them those that an entity of a known type may need.
+
+    Where the training set has only B-X, another set may well have I-X; with ``all_subwords`` each B- has its I-.
+    """
+    seen = {split: _distinct(rows) for split, rows in splits.items()}
+    names = getattr(getattr(feature, "feature", None), "names", None) or sorted(seen["train"], key=_by_number)
+    types = {tag[2:] for tag in names if tag[:2] in ("B-", "I-")}
+    needed = {f"{mark}-{kind}" for kind in types for mark in "BI"} & set().union(*seen.values())
+    if all_subwords:
+        needed |= {f"I-{tag[2:]}" for tag in names if tag[:2] == "B-"}
+    return (*names, *sorted(needed.difference(names)))
+
+
+def _distinct(rows: Dataset) -> set[str]:
+    return set(chain.from_iterable(rows["tags"])) if "tags" in rows.column_names else set()
+
+
+def _by_number(tag: str) -> tuple[bool, int, str]:
+    return (not tag.isdigit(), int(tag) if tag.isdigit() else 0, tag)

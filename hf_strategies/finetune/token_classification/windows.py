@@ -1,0 +1,199 @@
+"""From words to the model's inputs, and from its outputs back to one tag for each word.
+
+A sentence that is longer than the model takes goes through it in several windows, one after the other, so that each
+word is trained on, predicted and counted.
+"""
+
+from collections.abc import Sequence
+from itertools import chain
+from typing import Any, cast
+
+import numpy as np
+import torch
+from datasets import Dataset, DatasetDict
+from transformers import EvalPrediction, PreTrainedTokenizerBase
+from transformers.trainer_utils import PredictionOutput
+
+from hf_strategies.errors import StrategyError
+from hf_strategies.finetune.encoding import Batch, encode_splits, tokenizer_state
+from hf_strategies.finetune.token_classification.data import TokenArguments, TokenData
+from hf_strategies.finetune.token_classification.metrics import tag_scores
+from hf_strategies.finetune.trainer import RecipeTrainer
+
+__all__ = ["SentenceMetrics", "SentenceTrainer", "encode", "label_ids", "likeliest", "tags_of_sentences"]
+
+_IGNORED = -100
+
+
+def encode(
+    args: TokenArguments,
+    data: TokenData,
+    tokenizer: PreTrainedTokenizerBase,
+    tags: Sequence[str],
+    max_length: int,
+) -> DatasetDict:
+    """Tokenize into windows of at most ``max_length`` tokens, one row each, without padding.
+
+    Beside the inputs a row has the places of the words' first tokens (``starts``), which sentence it is a part of
+    (``sentence``) and which part (``part``), and where tags are known ``labels``: the index in ``tags`` at each
+    start, else -100; with ``label_all_subwords`` the other tokens of a word have its label too, I- for B-.
+
+    Raises `StrategyError` for a tokenizer that does not tell which word a token is of.
+    """
+    if not tokenizer.is_fast:
+        raise StrategyError(
+            f"the tokenizer {type(tokenizer).__name__} does not tell which word a token is of: give"
+            " model_name_or_path a model with a fast tokenizer (a tokenizer.json)"
+        )
+    tokenizer.padding_side = "right"  # else the places of the words would depend on the batch
+    ids = {tag: index for index, tag in enumerate(tags)}
+    inner = [_IGNORED] * len(tags)
+    if args.label_all_subwords:
+        inner = [ids.get(f"I-{tag[2:]}", index) if tag[:2] == "B-" else index for tag, index in ids.items()]
+
+    def encode_batch(batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
+        labels = [[ids[tag] for tag in sentence] for sentence in batch.get("tags", ())]
+        return _windows(tokenizer, batch["tokens"], labels, inner, max_length)
+
+    key = ("token classification", tokenizer_state(tokenizer), tuple(tags), args.label_all_subwords, max_length)
+    encoded = encode_splits(data.splits, encode_batch, key=key, workers=args.preprocessing_num_workers)
+    return DatasetDict({split: _with_sentences(rows) for split, rows in encoded.items()})
+
+
+def label_ids(rows: Dataset) -> np.ndarray:
+    """Return all labels of encoded rows in one array, the -100 too."""
+    return _flat(rows, "labels")[0]
+
+
+def likeliest(logits: Any, _labels: torch.Tensor) -> torch.Tensor:
+    """Reduce the logits of a batch to the id of the likeliest tag of each token."""
+    scores: torch.Tensor = logits[0] if isinstance(logits, tuple) else logits
+    return scores.argmax(dim=-1)
+
+
+def tags_of_sentences(rows: Dataset, ids: np.ndarray, tags: Sequence[str]) -> list[list[str]]:
+    """Return the tag of each word of each sentence.
+
+    ``ids`` are those of all tokens (rows x tokens) of the encoded ``rows``, whose order does not matter: the
+    windows of a sentence are put together, and sentences come as they were before they were encoded.
+    """
+    places, counts = _flat(rows, "starts")
+    windows = np.repeat(np.arange(len(rows)), counts)
+    sentences = np.asarray(rows["sentence"])[windows]
+    order = np.lexsort((np.asarray(rows["part"])[windows], sentences))
+    names = np.array(tags, dtype=object)[ids[windows, places][order]]
+    ends = np.cumsum(np.bincount(sentences))
+    return [part.tolist() for part in np.split(names, ends[:-1])]
+
+
+class SentenceMetrics:
+    """A ``compute_metrics`` over whole sentences, which `SentenceTrainer` tells the ``rows`` that it measures."""
+
+    def __init__(self, tags: Sequence[str]) -> None:
+        self._tags = tags
+        self.rows: Dataset | None = None
+
+    def __call__(self, prediction: EvalPrediction) -> dict[str, float]:
+        """Return the metrics of the tags that were predicted."""
+        rows = cast(Dataset, self.rows)
+        predicted, true = (
+            tags_of_sentences(rows, cast(np.ndarray, ids), self._tags)
+            for ids in (prediction.predictions, prediction.label_ids)
+        )
+        return tag_scores(predicted, true, self._tags)
+
+
+class SentenceTrainer(RecipeTrainer):
+    """Measures sentences, not windows: its ``compute_metrics`` is a `SentenceMetrics`.
+
+    The stock Trainer tells ``compute_metrics`` nothing of the rows but what the model is given.
+    """
+
+    def evaluate(self, eval_dataset: Any = None, *args: Any, **options: Any) -> dict[str, float]:
+        """Evaluate as the Trainer does."""
+        cast(SentenceMetrics, self.compute_metrics).rows = self.eval_dataset if eval_dataset is None else eval_dataset
+        return super().evaluate(eval_dataset, *args, **options)
+
+    def predict(self, test_dataset: Any, *args: Any, **options: Any) -> PredictionOutput:
+        """Predict as the Trainer does."""
+        cast(SentenceMetrics, self.compute_metrics).rows = test_dataset
+        return super().predict(test_dataset, *args, **options)
+
+
+def _windows(
+    tokenizer: PreTrainedTokenizerBase,
+    sentences: list[list[str]],
+    labels: list[list[int]],
+    inner: Sequence[int],
+    max_length: int,
+) -> Batch:
+    """Tokenize sentences; ``inner`` is the label of a word's later tokens by that of its first."""
+    encoded = tokenizer(
+        _with_tokens_for_all(tokenizer, sentences),
+        is_split_into_words=True,
+        truncation=True,
+        max_length=max_length,
+        return_overflowing_tokens=True,
+    )
+    rows: Batch = {"starts": [], "part": [], **({"labels": []} if labels else {})}
+    sentence = word = part = -1
+    for window, owner in enumerate(encoded.pop("overflow_to_sample_mapping")):
+        sentence, word, part = (sentence, word, part + 1) if owner == sentence else (owner, -1, 0)
+        words = encoded.word_ids(window)
+        starts = _starts(words, after=word)
+        word = words[starts[-1]] if starts else word
+        rows["starts"].append(starts)
+        rows["part"].append(part)
+        if labels:
+            rows["labels"].append(_labels(words, starts, labels[owner], inner))
+    return {**encoded, **rows}
+
+
+def _with_tokens_for_all(tokenizer: PreTrainedTokenizerBase, sentences: list[list[str]]) -> list[list[str]]:
+    """Put the unknown word in the place of words for which the tokenizer has no token, such as a bare U+FE0F."""
+    words = list(set(chain.from_iterable(sentences)))
+    pieces = tokenizer(words, add_special_tokens=False)["input_ids"]
+    without = {word for word, ids in zip(words, pieces, strict=True) if not ids}
+    if not without:
+        return sentences
+    unknown = tokenizer.unk_token or "?"
+    return [[unknown if word in without else word for word in sentence] for sentence in sentences]
+
+
+def _starts(words: Sequence[int | None], *, after: int) -> list[int]:
+    """Return the places of the first tokens of words; a word up to ``after`` began in an earlier window.
+
+    >>> _starts([None, 3, 3, 4, 5, 5, None], after=3)
+    [3, 4]
+    """
+    starts = []
+    for place, word in enumerate(words):
+        if word is not None and word > after:
+            starts.append(place)
+            after = word
+    return starts
+
+
+def _labels(
+    words: Sequence[int | None], starts: Sequence[int], labels: Sequence[int], inner: Sequence[int]
+) -> list[int]:
+    """Return the label of each token.
+
+    >>> _labels([None, 0, 0, 1, None], [1, 3], labels=[1, 0], inner=[0, 2, 2])
+    [-100, 1, 2, 0, -100]
+    """
+    found = [_IGNORED if word is None else inner[labels[word]] for word in words]
+    for place in starts:
+        found[place] = labels[cast(int, words[place])]
+    return found
+
+
+def _with_sentences(rows: Dataset) -> Dataset:
+    return rows.add_column("sentence", np.cumsum(np.asarray(rows["part"]) == 0) - 1)
+
+
+def _flat(rows: Dataset, column: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return the entries of a column of lists in one array, and how many each row has."""
+    lists: Any = rows.with_format("arrow")[column]
+    lists = lists.combine_chunks() if hasattr(lists, "combine_chunks") else lists
+    return lists.flatten().to_numpy(zero_copy_only=False), lists.value_lengths().to_numpy(zero_copy_only=False)

@@ -1,0 +1,104 @@
+"""The Trainer of the recipes: the stock one, with batches of like length in training and rows in order elsewhere."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from datasets import Dataset, DatasetDict
+from torch.utils.data import DataLoader, Sampler, SequentialSampler
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer
+from transformers.trainer_utils import EvalLoopOutput
+
+from hf_strategies.finetune.flags import Flags
+from hf_strategies.finetune.lora import with_lora
+from hf_strategies.finetune.sampling import LikeLengths, longest_first, token_counts
+
+__all__ = ["ExactLossTrainer", "RecipeTrainer", "make_trainer", "padding_multiple"]
+
+
+class RecipeTrainer(Trainer):
+    """Draws training batches by `LikeLengths`, and evaluates rows in the order in which they lie.
+
+    The stock Trainer, told to group by length, shuffles what it evaluates too, and counts tokens by reading every
+    row, because it has dropped the column with the lengths by then. It also takes the loss of a batch to be divided
+    by all examples of an optimizer step already, because the heads of encoders take ``num_items_in_batch`` as an
+    argument; but they ignore it, so that loss and gradient grew with ``gradient_accumulation_steps``.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.model_accepts_loss_kwargs = False
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int] | None:
+        rows = self.train_dataset if train_dataset is None else train_dataset
+        if self.args.train_sampling_strategy != "group_by_length" or not isinstance(rows, Dataset):
+            return super()._get_train_sampler(train_dataset)
+        seed = self.args.seed if self.args.data_seed is None else self.args.data_seed
+        return LikeLengths(token_counts(rows), self.args.train_batch_size * self.args.world_size, seed=seed)
+
+    def _get_eval_sampler(self, eval_dataset: Any) -> Sampler[int]:
+        return SequentialSampler(eval_dataset)
+
+
+def padding_multiple(flags: Flags) -> int | None:
+    """Return the multiple of tokens to pad to: 8 for the matrix units of a GPU, else None."""
+    return 8 if flags.run.device.type == "cuda" else None
+
+
+def make_trainer(
+    flags: Flags,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    encoded: DatasetDict,
+    *,
+    collator: Any,
+    metrics: Callable[[Any], dict[str, float]] | None,
+    reduce: Callable[[Any, Any], torch.Tensor] | None = None,
+    loss: Callable[..., torch.Tensor] | None = None,
+    kind: type[RecipeTrainer] = RecipeTrainer,
+) -> RecipeTrainer:
+    """Make the Trainer of a recipe: what the flags say of LoRA, stopping and layer-wise rates goes into it.
+
+    ``metrics`` is a ``compute_metrics``; ``reduce`` turns the logits of a batch into the less that it needs, so that
+    memory does not grow with the evaluation set; ``loss`` is a ``compute_loss_func``. The validation set is sorted
+    by length, to be padded little.
+    """
+    validation = encoded.get("validation")
+    return kind(
+        model=with_lora(model, flags.model),
+        args=flags.run,
+        data_collator=collator,
+        train_dataset=encoded.get("train"),
+        eval_dataset=None if validation is None else longest_first(validation)[0],
+        processing_class=tokenizer,
+        compute_metrics=metrics,
+        preprocess_logits_for_metrics=reduce,
+        compute_loss_func=loss,
+        callbacks=flags.strategy.callbacks(),
+        optimizer_cls_and_kwargs=flags.strategy.optimizer_cls_and_kwargs(flags.run),
+    )
+
+
+class ExactLossTrainer(RecipeTrainer):
+    """Takes the metric ``nll``, where there is one, for the loss in evaluation.
+
+    The stock Trainer takes a mean of the losses of batches. On several processes the last batches hold rows a second
+    time, to be as long as the others; and in masked language modelling a token weighs more in a batch with few.
+    """
+
+    def evaluation_loop(
+        self,
+        dataloader: DataLoader[Any],
+        description: str,
+        prediction_loss_only: bool | None = None,
+        ignore_keys: list[str] | None = None,
+        metric_key_prefix: str = "eval",
+    ) -> EvalLoopOutput:
+        """Evaluate as the stock Trainer does."""
+        output = super().evaluation_loop(
+            dataloader, description, prediction_loss_only, ignore_keys, metric_key_prefix
+        )
+        metrics = output.metrics or {}
+        if (exact := metrics.pop(f"{metric_key_prefix}_nll", None)) is not None:
+            metrics[f"{metric_key_prefix}_loss"] = exact
+        return output

@@ -1,1 +1,0 @@
-"""What the recipes share: configuration, data, model, metrics and fit."""

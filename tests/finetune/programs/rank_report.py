@@ -1,0 +1,49 @@
+"""Run a recipe and write down what each rank saw.
+
+RECIPE=name python -m tests.finetune.programs.rank_report FILE FLAGS...
+"""
+
+import importlib
+import json
+import os
+import sys
+from pathlib import Path
+
+from accelerate import PartialState
+from transformers.trainer_utils import IntervalStrategy
+
+from hf_strategies.report.run.report import RunReport
+from hf_strategies.trainer.distributed import leave
+
+RECIPE = os.environ.get("RECIPE", "text_classification")
+_TIMINGS = ("_runtime", "_per_second", "_time")
+
+
+def report(flags: list[str]) -> dict[str, object]:
+    trainer = importlib.import_module(f"hf_strategies.recipes.{RECIPE}").main(flags)
+    state = trainer.state
+    run = RunReport(state.log_history, None)
+    assert trainer.args.eval_strategy == IntervalStrategy.STEPS or not trainer.args.do_train
+    return {
+        "world_size": PartialState().num_processes,
+        "distributed_type": PartialState().distributed_type.value,
+        "wrapped_model": type(trainer.model_wrapped).__name__,
+        "global_step": state.global_step,
+        "learning_rates": run.learning_rates,
+        "eval_losses": [row["eval_loss"] for row in run.evaluations],
+        "metrics": last_metrics(state.log_history),
+        "records": {name: value for name, value in state.stateful_callbacks.items() if name.startswith("Early")},
+        "weights": sum(float(parameter.double().abs().sum()) for parameter in trainer.model.parameters()),
+    }
+
+
+def last_metrics(log_history: list[dict[str, float]]) -> dict[str, float]:
+    """The metrics of the last evaluation, without how long it took."""
+    last = next((row for row in reversed(log_history) if "eval_loss" in row), {})
+    return {name: value for name, value in last.items() if name.startswith("eval_") and not name.endswith(_TIMINGS)}
+
+
+if __name__ == "__main__":
+    file = Path(sys.argv[1])
+    file.with_suffix(f".{PartialState(cpu=True).process_index}.json").write_text(json.dumps(report(sys.argv[2:])))
+    leave()

@@ -1,0 +1,120 @@
+"""Metrics of tags: seqeval's own values, values worked out by hand, and no warnings."""
+
+import random
+
+import pytest
+import seqeval.metrics
+from datasets import Dataset
+from seqeval.metrics.sequence_labeling import get_entities
+
+from hf_strategies.finetune.token_classification.metrics import has_entities, metric_names, tag_baselines, tag_scores
+
+IOB = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
+
+
+def random_tags(seed: int, tags: list[str]) -> list[list[str]]:
+    chance = random.Random(seed)
+    lengths = [1 + 7 * index % 13 for index in range(40)]
+    return [[chance.choice(tags) for _ in range(length)] for length in lengths]
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("tags", [IOB, ["O", "I-PER", "B-PER"], [*IOB, "E-PER", "S-PER", "E-LOC", "S-LOC"]])
+def test_entity_metrics_are_those_of_seqeval(seed: int, tags: list[str]) -> None:
+    predicted, true = random_tags(seed, tags), random_tags(seed + 100, tags)
+    found = tag_scores(predicted, true, tags)
+    assert found == {
+        "precision": pytest.approx(seqeval.metrics.precision_score(true, predicted)),
+        "recall": pytest.approx(seqeval.metrics.recall_score(true, predicted)),
+        "f1": pytest.approx(seqeval.metrics.f1_score(true, predicted)),
+        "accuracy": pytest.approx(seqeval.metrics.accuracy_score(true, predicted)),
+    }
+    assert 0 < found["f1"] < 1
+
+
+@pytest.mark.parametrize(
+    ("predicted", "true", "scores"),
+    [
+        # Two of three predicted entities are true, two of four true ones are found.
+        (
+            [["B-PER", "I-PER", "O", "B-LOC"], ["B-LOC", "O"]],
+            [["B-PER", "I-PER", "O", "B-PER"], ["B-LOC", "B-LOC"]],
+            (2 / 3, 1 / 2, 4 / 7, 4 / 6),
+        ),
+        # The right type and beginning, the wrong end: nothing is found.
+        ([["B-PER", "I-PER", "O"]], [["B-PER", "I-PER", "I-PER"]], (0.0, 0.0, 0.0, 2 / 3)),
+        # Without a B- an entity begins all the same, as conlleval has it.
+        ([["I-PER", "I-PER", "O"]], [["B-PER", "I-PER", "O"]], (1.0, 1.0, 1.0, 2 / 3)),
+        # An entity does not go on in the next sentence.
+        ([["O", "B-PER"], ["I-PER"]], [["O", "B-PER"], ["B-PER"]], (1.0, 1.0, 1.0, 2 / 3)),
+        ([["O", "O"]], [["O", "O"]], (0.0, 0.0, 0.0, 1.0)),
+        ([["O", "O"]], [["B-PER", "O"]], (0.0, 0.0, 0.0, 0.5)),
+        ([["B-PER", "O"]], [["O", "O"]], (0.0, 0.0, 0.0, 0.5)),
+    ],
+)
+def test_values_worked_out_by_hand(
+    predicted: list[list[str]], true: list[list[str]], scores: tuple[float, ...]
+) -> None:
+    found = tag_scores(predicted, true, IOB)
+    assert tuple(found) == ("precision", "recall", "f1", "accuracy")
+    assert tuple(found.values()) == pytest.approx(scores)
+
+
+def test_bilou_tags_count_as_the_bioes_tags_that_mean_the_same() -> None:
+    to_bilou = {"E": "L", "S": "U"}
+    bioes = ["O", *(f"{mark}-{kind}" for mark in "BIES" for kind in ("PER", "LOC"))]
+    bilou = [to_bilou.get(tag[0], tag[0]) + tag[1:] for tag in bioes]
+    predicted, true = random_tags(1, bioes), random_tags(2, bioes)
+    as_bilou = [
+        [[to_bilou.get(tag[0], tag[0]) + tag[1:] for tag in row] for row in rows] for rows in (predicted, true)
+    ]
+    assert tag_scores(*as_bilou, bilou) == tag_scores(predicted, true, bioes)
+
+
+def test_parts_of_speech_have_accuracy_and_macro_f1() -> None:
+    predicted, true = [["NOUN", "VERB"], ["NOUN"]], [["NOUN", "NOUN"], ["NOUN"]]
+    # NOUN: precision 1, recall 2/3, F1 4/5; VERB is never right.
+    assert tag_scores(predicted, true, ["NOUN", "VERB", "ADJ"]) == pytest.approx({"accuracy": 2 / 3, "macro_f1": 0.4})
+
+
+@pytest.mark.parametrize(
+    ("tags", "entities"),
+    [
+        (IOB, True),
+        (["O", "B", "I"], True),
+        (["B-creative-work", "O"], True),
+        (["O", "U-PER", "L-PER"], True),
+        (["NOUN", "VERB", "O"], False),
+        (["O"], False),
+        (["0", "1"], False),
+        (["B-PER", "X"], False),
+        (["INTJ", "SYM", "B"], False),
+    ],
+)
+def test_which_tags_are_those_of_entities(tags: list[str], entities: bool) -> None:
+    assert has_entities(tags) is entities
+    assert ("f1" in metric_names(tags)) is entities
+
+
+def test_the_baselines_guess_by_word_and_the_most_frequent_tag_of_all() -> None:
+    train = Dataset.from_dict(
+        {
+            "tokens": [["Ann", "saw", "Paris"], ["Paris", "saw", "Ann", "a"], ["Paris", "a", "a"]],
+            "tags": [["B-PER", "O", "B-LOC"], ["B-PER", "O", "B-PER", "O"], ["B-LOC", "O", "O"]],
+        }
+    )
+    test = Dataset.from_dict(
+        {"tokens": [["Ann", "saw", "Bob"], ["Paris"]], "tags": [["B-PER", "O", "B-PER"], ["B-LOC"]]}
+    )
+    found = tag_baselines(train, test, IOB)
+    assert found["majority tag"] == {"precision": 0.0, "recall": 0.0, "f1": 0.0, "accuracy": 0.25}
+    # Ann B-PER, saw O, Bob O (unknown), Paris B-LOC: two of three entities, nothing wrong.
+    assert found["most frequent tag of each word"] == pytest.approx(
+        {"precision": 1.0, "recall": 2 / 3, "f1": 0.8, "accuracy": 0.75}
+    )
+
+
+def test_the_sentences_of_the_random_comparison_hold_broken_entities_too() -> None:
+    tags = random_tags(0, IOB)
+    assert any(row[0].startswith("I-") for row in tags)
+    assert len(get_entities(tags)) > 40
