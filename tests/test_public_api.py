@@ -45,7 +45,7 @@ def flags(kind: type, beside: type | None = None) -> Iterator[str]:
 
 def command_line() -> Iterator[str]:
     """Each command with its flags and positional arguments."""
-    from hf_strategies.cli import main
+    from hf_strategies.cli.main import main
 
     for command in COMMANDS:
         with redirect_stdout(io.StringIO()) as printed:
@@ -108,7 +108,7 @@ def test_the_public_api_is_the_one_of_the_list(monkeypatch: pytest.MonkeyPatch) 
 def test_the_list_names_all_recipes_and_commands(checkout: Path) -> None:
     assert set(RECIPES) == {file.stem for file in (checkout / "recipes").glob("*.py")} - {"__init__"}
     with redirect_stdout(io.StringIO()) as printed:
-        from hf_strategies.cli import main
+        from hf_strategies.cli.main import main
 
         main(["--help"])
     assert re.findall(r"^    (\S+) ", printed.getvalue(), re.MULTILINE) == list(COMMANDS)

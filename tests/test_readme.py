@@ -41,7 +41,7 @@ def test_its_counts_are_those_of_the_tables() -> None:
 def test_its_commands_of_the_command_line_work(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     import shlex
 
-    from hf_strategies.cli import main
+    from hf_strategies.cli.main import main
 
     lines = re.findall(r"^hf-strategies ((?:list|show|flags|plot|criteria) .*?)(?:  +#.*)?$", README, re.MULTILINE)
     assert len(lines) >= 5

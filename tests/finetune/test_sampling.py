@@ -34,13 +34,13 @@ def test_an_epoch_has_every_row_once(rows: int, batch: int) -> None:
     assert sorted(LikeLengths(LENGTHS[:rows], batch, seed=0)) == list(range(rows))
 
 
-def test_there_is_no_more_padding_than_with_transformers_own_grouping() -> None:
+def test_there_is_at_most_a_fifth_more_padding_than_with_transformers_own_grouping() -> None:
     def theirs(seed: int) -> list[int]:
         return list(LengthGroupedSampler(8, lengths=LENGTHS, generator=torch.Generator().manual_seed(seed)))
 
     ours = list(LikeLengths(LENGTHS, 8, seed=0))
     epochs = range(20)
-    assert mean(padding(list(LikeLengths(LENGTHS, 8, seed=seed))) for seed in epochs) <= 1.1 * mean(
+    assert mean(padding(list(LikeLengths(LENGTHS, 8, seed=seed))) for seed in epochs) <= 1.2 * mean(
         padding(theirs(seed)) for seed in epochs
     )
     assert 5 * padding(ours) < padding(np.random.default_rng(1).permutation(1003).tolist())

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hf_strategies.cli import main
+from hf_strategies.cli.main import main
 
 
 @pytest.mark.slow

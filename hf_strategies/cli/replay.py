@@ -1,12 +1,21 @@
-"""What the command ``replay`` takes: its flags, and lists of values such as ``1..10`` or ``0,0.001``."""
+"""The command ``replay``: past runs and a grid of settings into a table, or a figure."""
 
+import json
 import os
 import re
 from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
-from hf_strategies.errors import StrategyError
+from hf_strategies.errors import StrategyError, did_you_mean
+from hf_strategies.stopping.metric import Metric, direction
+from hf_strategies.stopping.replay.runs import PastRun, refuse_missing, replay
+from hf_strategies.stopping.replay.settings import grid
+from hf_strategies.stopping.replay.summary import suggest, summarise
 
-__all__ = ["REPLAY", "REPLAY_EXAMPLES", "add_replay_flags", "grid_lists"]
+__all__ = ["REPLAY", "REPLAY_EXAMPLES", "add_replay_flags", "grid_lists", "read_runs", "replay_command"]
+
 
 _RANGE = re.compile(r"(\d+)\s*([a-z]*)\.\.(\d+)\s*([a-z]*)")
 _COMMA = re.compile(r",(?![^()]*\))")  # not one between parentheses
@@ -91,3 +100,113 @@ def _range(name: str, text: str) -> list[str]:
 
 def _unique(values: list[str]) -> list[str]:
     return list(dict.fromkeys(values))
+
+
+_STATE = "trainer_state.json"
+_CHECKPOINT = re.compile(r"checkpoint-(\d+)")
+
+
+def read_runs(paths: Sequence[str]) -> list[PastRun]:
+    """Read a run for each path: a `trainer_state.json`, or the folder of a run or a checkpoint.
+
+    Raises `StrategyError` for a path that holds no such file, and for two that hold the same run.
+    """
+    runs = [PastRun.of_state(path, _load(path, _file(Path(path)))) for path in paths]
+    _refuse_twins(runs)
+    return runs
+
+
+def _file(path: Path) -> Path:
+    """The state to read: of a folder its own, or that of its newest checkpoint where this has gone further."""
+    if not os.path.exists(path):  # Path.exists() raises for a name that is too long
+        raise StrategyError(f"{path}: there is no such file or folder: give a {_STATE} or the folder of a run")
+    if not path.is_dir():
+        return path
+    own = path / _STATE
+    steps, newest = max(((_number(folder), folder / _STATE) for folder in _folders(path)), default=(-1, own))
+    if own.is_file():
+        return newest if steps > _step(own) else own
+    if steps < 0:
+        raise StrategyError(f"{path} has no {_STATE}, and no checkpoint with one: give the folder of a Trainer's run")
+    return newest
+
+
+def _folders(path: Path) -> list[Path]:
+    try:
+        return list(path.iterdir())
+    except OSError as mistake:
+        raise StrategyError(f"{path} cannot be read: {mistake.strerror or mistake}") from mistake
+
+
+def _number(folder: Path) -> int:
+    match = _CHECKPOINT.fullmatch(folder.name)
+    return int(match[1]) if match and (folder / _STATE).is_file() else -1
+
+
+def _step(file: Path) -> int:
+    state = _load(str(file), file)
+    step = state.get("global_step") if isinstance(state, dict) else None
+    return step if isinstance(step, int) else 0
+
+
+def _load(name: str, file: Path) -> Any:
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except OSError as mistake:
+        raise StrategyError(f"{name} cannot be read: {mistake.strerror or mistake}") from mistake
+    except (ValueError, RecursionError):  # UnicodeDecodeError too
+        raise StrategyError(f"{file} is no JSON: give a {_STATE} as the Trainer writes it") from None
+
+
+def _refuse_twins(runs: Sequence[PastRun]) -> None:
+    """Refuse a run that is given twice, as checkpoints of one run are: it would count twice in the means."""
+    for index, run in enumerate(runs):
+        for other in runs[:index]:
+            short, long = sorted((run, other), key=lambda one: len(one.log_history))
+            if short.log_history and long.log_history[: len(short.log_history)] == short.log_history:
+                raise StrategyError(
+                    f"{short.name} holds the same run as {long.name}, or the beginning of it: leave it out"
+                )
+
+
+_FORMATS = ("text", "csv", "json")
+
+
+def replay_command(options: Namespace) -> str:
+    """Tell what each setting would have done to the runs given."""
+    from hf_strategies.report.replay.data import as_csv, as_json
+    from hf_strategies.report.replay.report import ReplayReport
+    from hf_strategies.report.replay.table import as_text
+
+    if options.format is not None and options.format not in _FORMATS:
+        raise StrategyError(f"--format {options.format} is unknown: {did_you_mean(options.format, _FORMATS)}")
+    lists = grid_lists(options)
+    if not options.runs:
+        raise StrategyError("RUN is missing: see hf-strategies replay --help")
+    runs = read_runs(options.runs)
+    mode = _mode(options, runs)
+    settings = grid(options.monitor, mode, samples=options.samples, **lists)
+    outcomes = replay(runs, settings, secondary=options.secondary)
+    summaries = summarise(outcomes)
+    report = ReplayReport(
+        runs, settings, outcomes, summaries, suggest(summaries, options.tolerance), options.secondary
+    )
+    if options.output is not None:
+        from hf_strategies.report.replay.figure import draw_replay
+
+        draw_replay(report, options.output)
+    if options.format in (None, "text"):
+        wrote = f"\n\nwrote {options.output}" if options.output is not None else ""
+        return as_text(report, per_run=options.per_run or len(runs) == 1) + wrote
+    return as_csv(report) if options.format == "csv" else as_json(report)
+
+
+def _mode(options: Namespace, runs: Sequence[PastRun]) -> str:
+    """The direction of the metric; that its name is right comes first, because a mistyped one has no direction."""
+    metric = Metric.read(options.monitor)
+    for run in runs:
+        refuse_missing(run, metric)
+    try:
+        return direction(options.monitor, options.mode)
+    except StrategyError as mistake:
+        raise StrategyError(f"{mistake} (--mode min, or --mode max)") from None

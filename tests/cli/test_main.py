@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from hf_strategies import SCHEDULES, schedule
-from hf_strategies.cli import main
+from hf_strategies.cli.main import main
 from hf_strategies.schedules import DECAYS, WARMUPS
 from hf_strategies.schedules.resume import ON_EXTEND
 
@@ -371,7 +371,7 @@ def test_no_command_loads_torch_or_transformers(command: list[str], tmp_path: Pa
     heavy |= set() if "PNG" in command else {"numpy", "matplotlib"}
     code = f"""
 import sys
-from hf_strategies.cli import main
+from hf_strategies.cli.main import main
 code = main({argv!r})
 print(sorted({heavy!r} & set(sys.modules)), file=sys.stderr)
 sys.exit(code)
@@ -387,7 +387,7 @@ def test_the_project_has_the_command(checkout: Path) -> None:
     import tomllib
 
     project = tomllib.loads((checkout / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert project["scripts"] == {"hf-strategies": "hf_strategies.cli:main"}
+    assert project["scripts"] == {"hf-strategies": "hf_strategies.cli.main:main"}
 
 
 def test_the_module_is_the_command_too() -> None:
@@ -405,9 +405,8 @@ def test_help_and_version_are_no_mistakes(capsys: pytest.CaptureFixture[str]) ->
 
 
 def test_a_closed_pipe_is_no_traceback() -> None:
-    code = (
-        "import sys; sys.stdout.reconfigure(write_through=True); from hf_strategies.cli import main; sys.exit(main())"
-    )
+    code = "import sys; sys.stdout.reconfigure(write_through=True); "
+    code += "from hf_strategies.cli.main import main; sys.exit(main())"
     command = [sys.executable, "-c", code, "list", "--names"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as writer:
         assert writer.stdout is not None
@@ -506,7 +505,7 @@ def test_find_lr_hands_help_to_the_recipe(capsys: pytest.CaptureFixture[str]) ->
 def test_an_unknown_recipe_is_told_before_any_is_loaded() -> None:
     code = """
 import sys
-from hf_strategies.cli import main
+from hf_strategies.cli.main import main
 code = main(["find-lr", "text_clasification", "--max_steps", "4"])
 print(sorted({"torch", "transformers", "hf_strategies.recipes.text_classification"} & set(sys.modules)))
 sys.exit(code)

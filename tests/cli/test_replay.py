@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from hf_strategies.cli import main
+from hf_strategies.cli.main import main
 
 LOSSES = [0.9, 0.5, 0.6, 0.4, 0.55, 0.6, 0.7]
 Run = Callable[..., str]
@@ -221,7 +221,7 @@ def test_it_agrees_with_the_live_run_that_wrote_the_state(
 def test_it_loads_neither_torch_nor_transformers(run: Run) -> None:
     write("a.json")
     code = (
-        "import sys; from hf_strategies.cli import main; assert main(['replay', 'a.json']) == 0;"
+        "import sys; from hf_strategies.cli.main import main; assert main(['replay', 'a.json']) == 0;"
         "print(*{'torch', 'transformers', 'accelerate', 'numpy', 'matplotlib'} & set(sys.modules))"
     )
     environment = os.environ | {"PYTHONIOENCODING": "utf-8"}

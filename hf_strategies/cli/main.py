@@ -11,12 +11,11 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from hf_strategies import __version__
-from hf_strategies.criteria_command import criteria_command
+from hf_strategies.cli.criteria import criteria_command
+from hf_strategies.cli.find_lr import find_lr_command
+from hf_strategies.cli.replay import REPLAY, REPLAY_EXAMPLES, add_replay_flags, replay_command
+from hf_strategies.cli.schedules import flags_command, list_command, plot_command, show_command
 from hf_strategies.errors import StrategyError, did_you_mean
-from hf_strategies.find_lr_command import find_lr_command
-from hf_strategies.replay_command import replay_command
-from hf_strategies.replay_options import REPLAY, REPLAY_EXAMPLES, add_replay_flags
-from hf_strategies.schedule_commands import flags_command, list_command, plot_command, show_command
 
 __all__ = ["main"]
 
