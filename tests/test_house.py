@@ -23,6 +23,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "trainer.lr": {*BASE, "schedules", "pytorch", "trainer.distributed"},
     "trainer.best_weights": {*BASE, "pytorch", "trainer.distributed"},
     "report": {*BASE, "schedules", "stopping"},
+    "cli": {*BASE, "report", "schedules", "stopping"},
     "finetune": {*BASE, "report", "trainer", "schedules", "stopping"},
 }
 # The folders of the tasks: what the recipes share imports none of them, nor does one import another.
