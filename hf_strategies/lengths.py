@@ -1,54 +1,119 @@
-"""Lengths of training in the units that people think in: steps, fractions of training, epochs."""
+"""Lengths of training in one language, for schedules, stopping and the cooldown.
+
+``500``           the unit that a bare number has there: optimizer steps for a schedule, evaluations for a patience
+``"500 steps"``   optimizer steps
+``"2ep"``         epochs; ``"2 epochs"`` is the same
+``0.1``           a fraction, in (0, 1), of the planned steps
+``"3 evals"``     evaluations, where there are some to count
+"""
 
 import math
 import re
+from dataclasses import dataclass
+from typing import Literal
 
 from hf_strategies.errors import StrategyError
 from hf_strategies.values import number
 
-__all__ = ["steps_in_epoch", "to_steps"]
+__all__ = ["Span", "Unit", "read_span", "steps_in_epoch", "to_steps"]
 
-_EPOCHS = re.compile(r"(\d+(?:\.\d*)?|\.\d+)\s*ep")
+Unit = Literal["steps", "epochs", "of training", "evaluations"]
+
+_TEXT = re.compile(r"((?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)\s*(ep|epochs?|steps?|evals?|evaluations?)")
+_UNITS: dict[str, Unit] = {"ep": "epochs", "st": "steps", "ev": "evaluations"}
+_SUFFIXES: dict[Unit, str] = {"evaluations": "", "steps": " steps", "epochs": "ep", "of training": ""}
+
+
+@dataclass(frozen=True)
+class Span:
+    """A length of training: an amount of optimizer steps, epochs or evaluations, or a fraction of the planned steps.
+
+    >>> str(Span(3, "evaluations")), str(Span(1, "epochs")), str(Span(0.1, "of training"))
+    ('3', '1ep', '0.1')
+    """
+
+    amount: float
+    unit: Unit
+
+    def __str__(self) -> str:
+        return f"{self._exact}{_SUFFIXES[self.unit]}"
+
+    def __repr__(self) -> str:
+        return str(self) if self.unit in ("evaluations", "of training") else repr(str(self))
+
+    @property
+    def words(self) -> str:
+        """The length as a sentence needs it.
+
+        >>> Span(1, "epochs").words, Span(0.1, "of training").words
+        ('1 epoch', '10 % of training')
+        """
+        if self.unit == "of training":
+            return f"{100 * self.amount:g} % of training"
+        unit = self.unit.removesuffix("s") if self.amount == 1 else self.unit
+        return f"{self._exact} {unit}"
+
+    @property
+    def plain(self) -> int | float | str:
+        """The length where a bare number counts steps: steps as an int, a fraction as a float, epochs as text.
+
+        >>> Span(500, "steps").plain, Span(2, "epochs").plain
+        (500, '2ep')
+        """
+        if self.unit == "steps":
+            return int(self.amount)
+        return self.amount if self.unit == "of training" else str(self)
+
+    @property
+    def _exact(self) -> str:
+        """The amount such that it can be read again: six digits are too few for a number of steps."""
+        return str(int(self.amount)) if self.amount == int(self.amount) else repr(self.amount)
+
+
+def read_span(name: str, value: object, *, bare: Unit = "steps", low: int = 0) -> Span:
+    """Read a length as a user gives it; ``bare`` is the unit of a number without one.
+
+    ``low`` is the least amount in the unit ``bare``, 0 or 1; with 1 the other units have to be above 0. Raises
+    `StrategyError`, with ``name`` for the argument's name, for a negative length, for what is no length, for
+    evaluations where ``bare`` is steps, and for a number such as 1.0 or 2.5, which could mean two things.
+
+    >>> read_span("warmup_steps", "500"), read_span("patience", 3, bare="evaluations", low=1)
+    ('500 steps', 3)
+    """
+    span = value if isinstance(value, Span) else _of_text(name, value) if isinstance(value, str) else None
+    span = span or _of_number(name, value, bare, low)
+    if span.unit == "evaluations" and bare != "evaluations":
+        raise StrategyError(f"{name}={value!r} counts evaluations, which have no meaning here: {_remedy(bare, low)}")
+    if span.amount < 0 or (span.amount == 0 and low > 0):
+        raise StrategyError(f"{name}={value!r} is out of range: {_remedy(bare, low)}")
+    if span.unit in ("evaluations", "steps") and span.amount != int(span.amount):
+        raise StrategyError(f"{name}={value!r} is no whole number of {span.unit}: {_remedy(bare, low)}")
+    return span
 
 
 def to_steps(name: str, value: object, *, total_steps: int, steps_per_epoch: float | None = None) -> int:
-    """Turn a length into optimizer steps: ``500`` (steps), ``0.1`` (share of training) or ``"2ep"`` (epochs).
+    """Turn a length into optimizer steps; a bare number counts steps.
 
-    A fraction f in (0, 1) gives ceil(f * ``total_steps``), as transformers rounds ``warmup_steps``; epochs
-    give round(epochs * ``steps_per_epoch``). 0 is 0 steps. Raises `StrategyError` for a negative length, for
-    epochs when ``steps_per_epoch`` is unknown, and for a float such as 1.0 or 2.5, which could mean either
-    steps or a share of training.
+    A fraction f gives ceil(f * ``total_steps``), as transformers rounds ``warmup_steps``; epochs give
+    round(epochs * ``steps_per_epoch``). 0 is 0 steps. Raises `StrategyError` as `read_span` does, and for epochs
+    when ``steps_per_epoch`` is unknown.
 
-    >>> to_steps("warmup_steps", 500, total_steps=1000)
-    500
     >>> to_steps("warmup_steps", 0.1, total_steps=1005)
     101
     >>> to_steps("warmup_steps", "2ep", total_steps=1000, steps_per_epoch=50)
     100
     """
-    if isinstance(value, str) and (match := _EPOCHS.fullmatch(value.strip())):
-        return _epochs_to_steps(name, value, float(match[1]), steps_per_epoch)
-    length = number(name, value)
-    if length < 0:
-        raise StrategyError(f"{name}={value!r} is negative: give 0 or more steps, or a fraction in (0, 1)")
-    if isinstance(length, int):
-        return length
-    if length >= 1:
-        raise StrategyError(
-            f"{name}={value!r} is ambiguous: write {name}={int(length)} for steps, a fraction in (0, 1) for a"
-            f' share of training, or "{length:g}ep" for epochs'
-        )
-    return math.ceil(length * total_steps)
-
-
-def _epochs_to_steps(name: str, value: str, epochs: float, steps_per_epoch: float | None) -> int:
+    span = read_span(name, value)
+    if span.unit == "of training":
+        return math.ceil(span.amount * total_steps)
+    if span.unit == "steps":
+        return int(span.amount)
     if steps_per_epoch is None:
         raise StrategyError(
             f"{name}={value!r} counts epochs, and the number of steps in an epoch is not known here: give"
             " steps_per_epoch, or the length in steps or as a fraction of training"
         )
-    per_epoch = steps_in_epoch(steps_per_epoch)
-    return round(number(name, epochs * per_epoch))
+    return round(number(name, span.amount * steps_in_epoch(steps_per_epoch)))
 
 
 def steps_in_epoch(value: object) -> int | float:
@@ -57,3 +122,29 @@ def steps_in_epoch(value: object) -> int | float:
     if steps <= 0:
         raise StrategyError(f"steps_per_epoch={value!r} is out of range: give a number above 0")
     return steps
+
+
+def _of_text(name: str, text: str) -> Span | None:
+    match = _TEXT.fullmatch(text.strip())
+    return Span(number(name, match[1]), _UNITS[match[2][:2]]) if match else None
+
+
+def _of_number(name: str, value: object, bare: Unit, low: int) -> Span:
+    try:
+        given = number(name, value)
+    except StrategyError:
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            raise  # a number beyond all bounds, which may be too long to be printed
+        raise StrategyError(f"{name}={value!r} is no length of training: {_remedy(bare, low)}") from None
+    if isinstance(given, int) or given == 0:
+        return Span(int(given), bare)
+    if given < 1:
+        return Span(given, "of training")
+    raise StrategyError(f"{name}={value!r} is ambiguous: {_remedy(bare, low)}")
+
+
+def _remedy(bare: Unit, low: int) -> str:
+    steps = " steps as '500 steps'," if bare != "steps" else ""
+    return (
+        f"give a whole number of {bare} (at least {low}),{steps} epochs as '2ep', or a fraction of training in (0, 1)"
+    )

@@ -1,11 +1,11 @@
-"""Reading of values that users give as text or number."""
+"""Reading of numbers that users give as text or number."""
 
 import math
 from numbers import Integral, Real
 
 from hf_strategies.errors import StrategyError
 
-__all__ = ["number"]
+__all__ = ["number", "within"]
 
 
 def number(name: str, value: object) -> int | float:
@@ -30,6 +30,24 @@ def number(name: str, value: object) -> int | float:
     if not finite:
         raise StrategyError(f"{name}={value!r} is not finite: give an ordinary number")
     return read
+
+
+def within(name: str, value: object, low: float, high: float, *, above_low: bool = False) -> float:
+    """Read a number in [``low``, ``high``], or in (``low``, ``high``] with ``above_low``.
+
+    Raises `StrategyError` for what is no number and for one outside these bounds.
+
+    >>> within("gamma", "0.5", 0.0, 1.0)
+    0.5
+    """
+    given = float(number(name, value))
+    if low <= given <= high and not (above_low and given == low):
+        return given
+    if high == math.inf:
+        bounds = f"{'above' if above_low else 'of at least'} {low:g}"
+    else:
+        bounds = f"in {'(' if above_low else '['}{low:g}, {high:g}]"
+    raise StrategyError(f"{name}={value!r} is out of range: give a number {bounds}")
 
 
 def _plain(value: int | float | Integral | Real) -> int | float:

@@ -81,7 +81,7 @@ _WATCHING = {
     PlateauCooldown: "plateau_cooldown",
     ReduceOnPlateau: "reduce_on_plateau",
 }
-_EPOCHS = re.compile(r'\d\s*ep"')
+_EPOCHS = re.compile(r'\d\s*ep(ochs?)?"')
 
 
 def planned_steps(args: TrainingArguments, examples: int) -> int:

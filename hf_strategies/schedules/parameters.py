@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from hf_strategies.errors import StrategyError, did_you_mean
 from hf_strategies.lengths import to_steps
-from hf_strategies.values import number
+from hf_strategies.values import within
 
 __all__ = ["Choice", "Clock", "Length", "Milestones", "Parameter", "Real"]
 
@@ -72,19 +72,11 @@ class Real:
         """Check that ``value`` is in bounds; None stands for unset where the default does."""
         if value is None and self.default is None:
             return None
-        given = float(number(name, value))
-        if not self.low <= given <= self.high or (self.above_low and given == self.low):
-            raise StrategyError(f"{name}={value!r} is out of range: give a number {self._bounds()}")
-        return given
+        return within(name, value, self.low, self.high, above_low=self.above_low)
 
     def read_default(self, name: str, clock: Clock) -> float | None:
         """The default as the curve computes with it."""
         return self.default
-
-    def _bounds(self) -> str:
-        if self.high == math.inf:
-            return f"{'above' if self.above_low else 'of at least'} {self.low:g}"
-        return f"in {'(' if self.above_low else '['}{self.low:g}, {self.high:g}]"
 
 
 @dataclass(frozen=True)
@@ -113,7 +105,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class Length:
-    """A length of at least one step: steps (int), fraction of the training (float in (0, 1)) or ``"2ep"``.
+    """A length of at least one step, as `lengths` reads it: 500, ``"500 steps"``, ``"2ep"`` or 0.1.
 
     ``default`` None is the length of the warmup, or ``without_warmup`` steps where there is none. ``in_decay``
     says that it must fit into what follows the warmup.
@@ -152,7 +144,7 @@ class Length:
 
 @dataclass(frozen=True)
 class Milestones:
-    """Positions in the training, rising, after the warmup: steps, fractions of the training or ``"2ep"``.
+    """Positions in the training, rising, after the warmup: lengths from its beginning, as `lengths` reads them.
 
     They are read as steps since the warmup ended. ``default`` are fractions of what follows the warmup.
     """

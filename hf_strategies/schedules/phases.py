@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from hf_strategies.errors import StrategyError, did_you_mean
+from hf_strategies.lengths import read_span
 from hf_strategies.schedules.parameters import Clock, Parameter
 from hf_strategies.schedules.plans import Multiplier
 from hf_strategies.schedules.tables import DECAYS, WARMUPS
@@ -142,9 +143,8 @@ def _stops(name: str, entries: Sequence[Mapping[str, Any]], clock: Clock) -> lis
 
 
 def _exact_length(name: str, value: object, clock: Clock) -> float:
-    if isinstance(value, float) and 0 < value < 1:
-        return value * clock.total_steps
-    return clock.steps(name, value)
+    span = read_span(name, value)
+    return span.amount * clock.total_steps if span.unit == "of training" else clock.steps(name, value)
 
 
 def _read_phase(name: str, entry: Mapping[str, Any], clock: Clock, level: float) -> Phase:

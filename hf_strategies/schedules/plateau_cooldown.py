@@ -6,18 +6,21 @@ from dataclasses import dataclass
 from typing import Any
 
 from hf_strategies.errors import StrategyError
-from hf_strategies.lengths import to_steps
+from hf_strategies.lengths import read_span, to_steps
 from hf_strategies.schedules.curve import Shape
 from hf_strategies.schedules.decays import COOLDOWNS, check_cooldown, stable
 from hf_strategies.schedules.parameters import Choice, Clock, Parameter, Real
 from hf_strategies.schedules.plans import GridPlan, Multiplier
-from hf_strategies.values import number
 
 __all__ = ["COOLDOWN_PARAMETERS", "LENGTH", "PLATEAU_COOLDOWN", "Cooldown", "Timeline", "plateau_cooldown"]
 
 LENGTH = 0.5
 """Of the steps done when it starts, a third of all: in fine-tuning better than the 0.2 of pre-training, see
 benchmarks/README.md."""
+
+
+# In steps: a length that gives no step even of a training, or of epochs, so long is one of 0.
+_LONG = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -73,8 +76,8 @@ def plateau_cooldown(warmup: Shape) -> GridPlan:
 class Cooldown:
     """A fall from whatever the learning rate is, over a length that depends on when it starts.
 
-    ``length`` is in steps, epochs (``"2ep"``) or, as a fraction, of the steps done when it starts; ``shape`` the
-    name of a curve, ``floor`` a ratio of the peak.
+    ``length`` is in steps, epochs (``"2ep"``) or a fraction of the steps that are done when it starts; ``shape`` is
+    the name of a curve, ``floor`` a ratio of the peak.
     """
 
     length: int | float | str = LENGTH
@@ -89,14 +92,14 @@ class Cooldown:
         >>> Cooldown.read("2ep", "linear", 0.1)
         Cooldown(length='2ep', shape='linear', floor=0.1, steps_per_epoch=None)
         """
-        _steps("cooldown", cooldown, 1, 1.0)
+        _steps("cooldown", cooldown, 1, _LONG)
         clock = Clock(total_steps=1)
         given = {"cooldown_shape": cooldown_shape, "min_lr_ratio": min_lr_ratio}
         values: dict[str, Any] = {
             name: COOLDOWN_PARAMETERS[name].read(name, value, clock) for name, value in given.items()
         }
         check_cooldown(values)
-        return cls(_plain(cooldown), values["cooldown_shape"], values["min_lr_ratio"])
+        return cls(read_span("cooldown", cooldown).plain, values["cooldown_shape"], values["min_lr_ratio"])
 
     def steps(self, done: int) -> int:
         """Return the steps of a cooldown that starts after ``done`` steps, at least 1.
@@ -162,13 +165,8 @@ class Timeline:
         return level if step <= self.start else cooldown.fall(level, step - self.start, self.end - self.start)
 
 
-def _plain(length: Any) -> int | float | str:
-    # Flags and YAML leave numbers as text; two runs with the same length shall have the same one.
-    return str(length) if isinstance(length, str) and length.rstrip().endswith("ep") else number("cooldown", length)
-
-
 def _steps(name: str, value: object, done: int, steps_per_epoch: float | None) -> int:
-    if to_steps(name, value, total_steps=1_000_000, steps_per_epoch=steps_per_epoch) < 1:
+    if to_steps(name, value, total_steps=_LONG, steps_per_epoch=steps_per_epoch) < 1:
         raise StrategyError(f"{name}={value!r} gives 0 steps: give a length of at least one step")
     return max(1, to_steps(name, value, total_steps=done, steps_per_epoch=steps_per_epoch))
 

@@ -6,17 +6,17 @@ from dataclasses import dataclass
 
 from hf_strategies.errors import StrategyError
 from hf_strategies.stopping.history import Evaluation, Series
-from hf_strategies.stopping.parameters import Parameter, Real
+from hf_strategies.stopping.parameters import Number, Parameter
 
 __all__ = ["IMPROVEMENT_PARAMETERS", "Improvement", "best_so_far", "standard_error"]
 
 IMPROVEMENT_PARAMETERS: dict[str, Parameter] = {
-    "min_delta": Real(0.0, "smallest change that is an improvement, in the metric's unit", low=0),
-    "relative_delta": Real(
+    "min_delta": Number(0.0, "smallest change that is an improvement, in the metric's unit", low=0),
+    "relative_delta": Number(
         0.0, "smallest change that is an improvement, as a share of the best value", low=0, high=1
     ),
-    "z": Real(0.0, "smallest change that is an improvement, in standard errors of the metric", low=0),
-    "samples": Real(None, "examples in the evaluation set, for the standard error of a proportion", low=1),
+    "z": Number(0.0, "smallest change that is an improvement, in standard errors of the metric", low=0),
+    "samples": Number(None, "examples in the evaluation set, for the standard error of a proportion", low=1),
 }
 
 

@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from hf_strategies.errors import StrategyError
-from hf_strategies.values import number
+from hf_strategies.lengths import Span, read_span
+from hf_strategies.values import number, within
 
-__all__ = ["Amount", "Count", "Parameter", "Real", "Span", "Spans"]
+__all__ = ["Amount", "Count", "Duration", "Number", "Parameter"]
 
-_NUMBER = r"((?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)"
-_SPAN = re.compile(_NUMBER + r"\s*(ep|epochs?|steps?|evals?|evaluations?)")
-_CLOCK = re.compile(_NUMBER + r"\s*(s|min|h|d)")
+_CLOCK = re.compile(r"((?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)\s*(s|min|h|d)")
 _SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 
 
@@ -32,8 +31,8 @@ class Parameter(Protocol):
 
 
 @dataclass(frozen=True)
-class Real:
-    """A real number in [low, high], in (low, high] with ``above_low``; the default None leaves it unset."""
+class Number:
+    """A number in [low, high], in (low, high] with ``above_low``; the default None leaves it unset."""
 
     default: Any
     help: str
@@ -45,15 +44,7 @@ class Real:
         """Check that ``value`` is in bounds."""
         if value is None and self.default is None:
             return None
-        given = float(number(name, value))
-        if not self.low <= given <= self.high or (self.above_low and given == self.low):
-            raise StrategyError(f"{name}={value!r} is out of range: give a number {self._bounds()}")
-        return given
-
-    def _bounds(self) -> str:
-        if self.high == math.inf:
-            return f"{'above' if self.above_low else 'of at least'} {self.low:g}"
-        return f"in {'(' if self.above_low else '['}{self.low:g}, {self.high:g}]"
+        return within(name, value, self.low, self.high, above_low=self.above_low)
 
 
 @dataclass(frozen=True)
@@ -90,42 +81,10 @@ class Amount:
 
 
 @dataclass(frozen=True)
-class Span:
-    """A length of training: evaluations, optimizer steps, epochs, or a fraction of the planned steps.
+class Duration:
+    """A length of training, read as `lengths` does; a bare number counts evaluations, of which ``low`` is the least.
 
-    >>> str(Span(3, "evaluations")), str(Span(1, "epochs")), str(Span(0.1, "of training"))
-    ('3', '1ep', '0.1')
-    """
-
-    amount: float
-    unit: str
-
-    def __str__(self) -> str:
-        tail = {"evaluations": "", "steps": " steps", "epochs": "ep", "of training": ""}[self.unit]
-        return f"{self._exact}{tail}"
-
-    def __repr__(self) -> str:
-        return str(self) if self.unit in ("evaluations", "of training") else repr(str(self))
-
-    @property
-    def words(self) -> str:
-        """The length as a sentence needs it."""
-        if self.unit == "of training":
-            return f"{100 * self.amount:g} % of training"
-        unit = self.unit.removesuffix("s") if self.amount == 1 else self.unit
-        return f"{self._exact} {unit}"
-
-    @property
-    def _exact(self) -> str:
-        """The amount such that it can be read again: six digits are too few for a number of steps."""
-        return str(int(self.amount)) if self.amount == int(self.amount) else repr(self.amount)
-
-
-@dataclass(frozen=True)
-class Spans:
-    """A length of training: 3 or ``"3 evals"``, ``"500 steps"``, ``"2ep"``, or a fraction such as 0.1.
-
-    ``low`` is the least number of evaluations, 0 or 1; other units have to be above 0 where it is 1.
+    ``low`` is 0 or 1; with 1 the other units have to be above 0.
     """
 
     default: Any
@@ -133,37 +92,5 @@ class Spans:
     low: int = 1
 
     def read(self, name: str, value: object) -> Span:
-        """Read a length as a user gives it; raises `StrategyError` for what is none or could mean two."""
-        span = value if isinstance(value, Span) else self._of_text(name, value) if isinstance(value, str) else None
-        span = span or self._of_number(name, value)
-        if span.amount < 0 or (span.amount == 0 and self.low > 0):
-            raise StrategyError(f"{name}={value!r} is out of range: {self._remedy()}")
-        if span.unit in ("evaluations", "steps") and span.amount != int(span.amount):
-            raise StrategyError(f"{name}={value!r} is no whole number of {span.unit}: {self._remedy()}")
-        return span
-
-    def _of_text(self, name: str, text: str) -> Span | None:
-        match = _SPAN.fullmatch(text.strip())
-        if not match:
-            return None
-        unit = {"ep": "epochs", "st": "steps", "ev": "evaluations"}[match[2][:2]]
-        return Span(float(number(name, match[1])), unit)
-
-    def _of_number(self, name: str, value: object) -> Span:
-        try:
-            given = number(name, value)
-        except StrategyError:
-            if isinstance(value, int | float) and not isinstance(value, bool):
-                raise  # a number beyond all bounds, which may be too long to be shown
-            raise StrategyError(f"{name}={value!r} is no length of training: {self._remedy()}") from None
-        if isinstance(given, int) or given == 0:
-            return Span(int(given), "evaluations")
-        if 0 < given < 1:
-            return Span(given, "of training")
-        raise StrategyError(f"{name}={value!r} is ambiguous: {self._remedy()}")
-
-    def _remedy(self) -> str:
-        return (
-            f"give a whole number of evaluations (at least {self.low}), steps as '500 steps', epochs as '2ep', or a"
-            " fraction of training in (0, 1)"
-        )
+        """Read 3 or ``"3 evals"``, ``"500 steps"``, ``"2ep"``, or a fraction such as 0.1."""
+        return read_span(name, value, bare="evaluations", low=self.low)

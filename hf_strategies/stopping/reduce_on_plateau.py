@@ -4,12 +4,12 @@ import math
 from collections.abc import Sequence
 
 from hf_strategies.stopping.metric import Direction, read_mode
-from hf_strategies.stopping.parameters import Count, Real
+from hf_strategies.stopping.parameters import Count, Number
 
 __all__ = ["MIN_DELTA", "PATIENCE", "plateaus"]
 
 PATIENCE = Count(2, "evaluations without improvement that make a stall")
-MIN_DELTA = Real(0.0, "smallest change that is an improvement, in the metric's unit", low=0)
+MIN_DELTA = Number(0.0, "smallest change that is an improvement, in the metric's unit", low=0)
 
 
 def plateaus(

@@ -14,7 +14,7 @@ from hf_strategies.stopping.criteria.table import CRITERIA, Criterion
 from hf_strategies.stopping.history import Series
 from hf_strategies.stopping.improvement import IMPROVEMENT_PARAMETERS, Improvement
 from hf_strategies.stopping.metric import Direction
-from hf_strategies.stopping.parameters import Count, Parameter, Real
+from hf_strategies.stopping.parameters import Count, Number, Parameter
 
 __all__ = ["register_criterion"]
 
@@ -120,7 +120,7 @@ def _row(name: str, found: inspect.Parameter) -> Parameter | str:
     if kind is int and default is not None:
         return Count(default, "a whole number", low=0)
     if kind in (int, float, type(None)):
-        return Real(default, "a number")
+        return Number(default, "a number")
     raise StrategyError(f"{where} has the default {default!r}: give a number, None, or no default")
 
 

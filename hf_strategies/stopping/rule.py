@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from hf_strategies.errors import StrategyError, did_you_mean
+from hf_strategies.lengths import Span
 from hf_strategies.stopping.condition import Node, Seen, View, calls, names_of, parse, reasons, view_of
 from hf_strategies.stopping.criteria.budgets import BUDGETS
 from hf_strategies.stopping.criteria.patience import waits
 from hf_strategies.stopping.history import Evaluation, Meters, Series, read_log
 from hf_strategies.stopping.improvement import IMPROVEMENT_PARAMETERS, Improvement, best_so_far
 from hf_strategies.stopping.metric import Metric
-from hf_strategies.stopping.parameters import Span, Spans
+from hf_strategies.stopping.parameters import Duration
 from hf_strategies.stopping.smoothing import Smoothing
 
 __all__ = ["Judgement", "StoppingRule", "reason", "record"]
@@ -90,7 +91,7 @@ class StoppingRule:
             None if smoothing is None else Smoothing.read(smoothing),
             Improvement(**settings),
         )
-        rule = cls(watched, parse(stop_when), Spans(0, "", low=0).read("start_from", start_from))
+        rule = cls(watched, parse(stop_when), Duration(0, "", low=0).read("start_from", start_from))
         rule._check()
         return rule
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from hf_strategies.errors import StrategyError, did_you_mean
 from hf_strategies.stopping.history import Series
-from hf_strategies.stopping.parameters import Count, Parameter, Real
+from hf_strategies.stopping.parameters import Count, Number, Parameter
 from hf_strategies.stopping.syntax import syntax_tree
 
 __all__ = ["SMOOTHINGS", "Smoothing"]
@@ -43,7 +43,7 @@ def windowed(values: Sequence[float], window: int, summary: Callable[[Sequence[f
 
 
 SMOOTHINGS: dict[str, tuple[Parameter, Callable[[Sequence[float], float], list[float]]]] = {
-    "ema": (Real(..., "weight of the newest value", low=0, high=1, above_low=True), ema),
+    "ema": (Number(..., "weight of the newest value", low=0, high=1, above_low=True), ema),
     "median": (
         Count(..., "evaluations in the window"),
         lambda values, size: windowed(values, int(size), statistics.median),

@@ -592,7 +592,7 @@ sys.exit(code)
         ("find_lr text_classification", "unknown command 'find_lr': did you mean 'find-lr'?"),
         ("flags one_cycle --warmup_steps 2ep", "warmup_steps='2ep' counts epochs"),
         ("flags one_cycle --warmup_steps soon", "warmup_steps='soon' is not a number: give one"),
-        ("flags one_cycle --warmup_steps 1.0", "warmup_steps=1.0 is ambiguous: write warmup_steps=1 for steps"),
+        ("flags one_cycle --warmup_steps 1.0", "warmup_steps=1.0 is ambiguous: give a whole number of steps"),
         ("flags one_cycle --warmup_steps 2000000", "(checked for 1000000 steps: give yours with --total_steps)"),
     ],
 )

@@ -7,9 +7,9 @@ a sentence that follows "stopped early:". An entry depends on no later evaluatio
 import math
 
 from hf_strategies.errors import StrategyError
+from hf_strategies.lengths import Span
 from hf_strategies.stopping.history import Evaluation, Series
 from hf_strategies.stopping.improvement import Improvement, best_so_far
-from hf_strategies.stopping.parameters import Span
 
 __all__ = ["Reasons", "divergence", "growing_patience", "patience", "target", "waits"]
 

@@ -12,7 +12,7 @@ from hf_strategies.stopping.criteria.overfitting import (
     successive_increases,
 )
 from hf_strategies.stopping.criteria.patience import Reasons, divergence, growing_patience, patience, target
-from hf_strategies.stopping.parameters import Amount, Count, Parameter, Real, Spans
+from hf_strategies.stopping.parameters import Amount, Count, Duration, Number, Parameter
 
 __all__ = ["CRITERIA", "Criterion", "Golden"]
 
@@ -54,8 +54,8 @@ _ROWS = [
         "patience",
         patience,
         {
-            "patience": Spans(3, "evaluations, '500 steps', '2ep' or a fraction of training without improvement"),
-            "baseline": Real(None, "an improvement ends the wait only if it beats this too"),
+            "patience": Duration(3, "evaluations, '500 steps', '2ep' or a fraction of training without improvement"),
+            "baseline": Number(None, "an improvement ends the wait only if it beats this too"),
         },
         "no improvement for so long",
         "Keras EarlyStopping",
@@ -66,7 +66,7 @@ _ROWS = [
         "growing_patience",
         growing_patience,
         {
-            "factor": Real(0.3, "evaluations of patience for each one up to the best", low=0),
+            "factor": Number(0.3, "evaluations of patience for each one up to the best", low=0),
             "offset": Count(10, "evaluations of patience from the beginning", low=1),
         },
         "no improvement for longer than factor * (number of the best evaluation) + offset",
@@ -78,7 +78,7 @@ _ROWS = [
     Criterion(
         "generalisation_loss",
         generalisation_loss,
-        {"alpha": Real(5.0, "percent worse than the best so far", low=0)},
+        {"alpha": Number(5.0, "percent worse than the best so far", low=0)},
         "GL: the metric is worse than its best by more than alpha percent",
         "Prechelt 1998",
         # 100 * (2.125 / 2 - 1) = 6.25 > 5
@@ -88,7 +88,7 @@ _ROWS = [
         "progress_quotient",
         progress_quotient,
         {
-            "alpha": Real(0.5, "the quotient of generalisation loss and training progress", low=0),
+            "alpha": Number(0.5, "the quotient of generalisation loss and training progress", low=0),
             "strip": Count(5, "evaluations in a strip"),
         },
         "PQ: generalisation loss is high against the progress of the training loss",
@@ -115,7 +115,7 @@ _ROWS = [
     Criterion(
         "target",
         target,
-        {"value": Real(..., "the value that is good enough")},
+        {"value": Number(..., "the value that is good enough")},
         "the metric has reached a value",
         "Lightning EarlyStopping, stopping_threshold",
         golden=Golden([0.5, 0.89, 0.9, 0.95], {"value": 0.9}, 2, 2, "max"),
@@ -124,8 +124,8 @@ _ROWS = [
         "divergence",
         divergence,
         {
-            "threshold": Real(None, "a value beyond which it has diverged"),
-            "factor": Real(None, "how many times worse than the best so far", low=1),
+            "threshold": Number(None, "a value beyond which it has diverged"),
+            "factor": Number(None, "how many times worse than the best so far", low=1),
         },
         "the metric is NaN, infinite, beyond a threshold or many times worse than its best",
         "Lightning EarlyStopping, check_finite and divergence_threshold",
@@ -135,8 +135,8 @@ _ROWS = [
         "generalisation_gap",
         generalisation_gap,
         {
-            "gap": Real(None, "by how much the metric may exceed the training loss", low=0),
-            "ratio": Real(None, "how many times the training loss it may be", low=0),
+            "gap": Number(None, "by how much the metric may exceed the training loss", low=0),
+            "ratio": Number(None, "how many times the training loss it may be", low=0),
         },
         "the validation loss has left the training loss behind",
         "this package",

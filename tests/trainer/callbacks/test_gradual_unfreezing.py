@@ -182,9 +182,9 @@ def test_best_weights_copy_what_was_trainable_when_they_were_made() -> None:
     [
         (0, "every=0 is less than one step: give a number of steps from 1, or '1ep'"),
         ("0ep", "every='0ep' is less than one step"),
-        (-1, "every=-1 is negative"),
-        (2.5, 'every=2.5 is ambiguous: write every=2 for steps, .* or "2.5ep" for epochs'),
-        ("often", "every='often' is not a number"),
+        (-1, "every=-1 is out of range"),
+        (2.5, "every=2.5 is ambiguous: give a whole number of steps .*, epochs as '2ep', or a fraction"),
+        ("often", "every='often' is no length of training"),
     ],
 )
 def test_a_bad_length_is_told_before_there_is_a_trainer(every: Any, words: str) -> None:

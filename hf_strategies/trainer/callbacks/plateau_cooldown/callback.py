@@ -17,7 +17,7 @@ from hf_strategies.errors import StrategyError, did_you_mean
 from hf_strategies.schedules.plateau_cooldown import Cooldown
 from hf_strategies.stopping import Metric, StoppingRule
 from hf_strategies.stopping.condition import calls
-from hf_strategies.stopping.parameters import Count, Real
+from hf_strategies.stopping.parameters import Count, Number
 from hf_strategies.trainer.callbacks.checks import (
     check_needs,
     keeper_name,
@@ -137,7 +137,7 @@ class PlateauCooldown(TrainerCallback):
             given,
             rewind,
             Count(0, "", low=0).read("stages", stages),
-            Real(0.1, "", low=0, high=1, above_low=True).read("factor", factor) or 0.0,
+            Number(0.1, "", low=0, high=1, above_low=True).read("factor", factor) or 0.0,
             f"{keeper_name(self.rule)}-cooldown",
             read_switch("restore_best_weights", restore_best_weights),
             read_place("weights_in", weights_in),
