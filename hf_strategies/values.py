@@ -1,11 +1,11 @@
-"""Reading of numbers that users give as text or number."""
+"""Reading of numbers and switches as users give them."""
 
 import math
 from numbers import Integral, Real
 
 from hf_strategies.errors import StrategyError
 
-__all__ = ["number", "within"]
+__all__ = ["number", "switch", "within"]
 
 
 def number(name: str, value: object) -> int | float:
@@ -48,6 +48,13 @@ def within(name: str, value: object, low: float, high: float, *, above_low: bool
     else:
         bounds = f"in {'(' if above_low else '['}{low:g}, {high:g}]"
     raise StrategyError(f"{name}={value!r} is out of range: give a number {bounds}")
+
+
+def switch(name: str, value: object) -> bool:
+    """Check that a value is True or False, because a text such as "no" would count as true."""
+    if not isinstance(value, bool):
+        raise StrategyError(f"{name}={value!r} is neither True nor False: give one of them")
+    return value
 
 
 def _plain(value: int | float | Integral | Real) -> int | float:

@@ -106,7 +106,7 @@ def check_strategy(args: RecipeArguments, strategy: StrategyArguments, metrics: 
         for kind, flag in _WATCHING.items():
             if not isinstance(callback, kind):
                 continue
-            for name in (given.removeprefix("eval_") for given in callback.names):  # type: ignore[attr-defined]
+            for name in (given.removeprefix("eval_") for given in callback.names):
                 if name not in metrics:
                     raise StrategyError(f"{flag}_monitor={name!r} is no metric here: {did_you_mean(name, metrics)}")
             if args.eval_strategy == IntervalStrategy.NO:

@@ -2,12 +2,12 @@
 
 import ast
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hf_strategies.errors import StrategyError, did_you_mean
 from hf_strategies.stopping.criteria.table import CRITERIA, Criterion
-from hf_strategies.stopping.history import LogRow, Meters, Series, series_of
+from hf_strategies.stopping.history import LogRow, Series, Usage, series_of
 from hf_strategies.stopping.improvement import IMPROVEMENT_PARAMETERS, Improvement
 from hf_strategies.stopping.metric import Direction, Metric
 from hf_strategies.stopping.smoothing import Smoothing
@@ -154,7 +154,7 @@ class Seen:
     """What there is to judge: evaluations, what training had used up at them, its planned steps."""
 
     rows: Sequence[LogRow]
-    meters: Meters | None = None
+    usage: Usage | None = None
     total_steps: int | None = None
 
 
@@ -170,26 +170,25 @@ class View:
     def series(self, seen: "Seen", first: int = 0) -> Series:
         """Take the series that it looks at out of the evaluations, from number ``first`` on."""
         found = series_of(
-            seen.rows, self.metric, self.mode, meters=seen.meters, total_steps=seen.total_steps, first=first
+            seen.rows, self.metric, self.mode, usage=seen.usage, total_steps=seen.total_steps, first=first
         )
         return self.smoothing.of(found) if self.smoothing else found
 
 
 def view_of(call: Call, watched: View) -> View:
-    """Return how one criterion looks at the evaluations: as the rule does, but for what is given to it.
+    """Return how one criterion looks at the evaluations: as the rule does, except for what is given to the criterion.
 
-    What is an improvement of the watched metric has no meaning for another one, which starts from none.
+    For another metric than the watched one, the margin of an improvement is 0 unless it is given: a margin has the
+    unit of its metric.
     """
     given: Mapping[str, Any] = call.given
     metric = Metric.read(given["monitor"]) if "monitor" in given else watched.metric
     same = metric == watched.metric
     mode = watched.mode if same and "mode" not in given else metric.direction(given.get("mode"))
     smoothing = given.get("smoothing", watched.smoothing if same else None)
-    settings = {
-        name: getattr(watched.improvement if same else Improvement(), name) for name in IMPROVEMENT_PARAMETERS
-    }
-    settings |= {name: row.read(name, given[name]) for name, row in IMPROVEMENT_PARAMETERS.items() if name in given}
-    return View(metric, mode, None if smoothing is None else Smoothing.read(smoothing), Improvement(**settings))
+    settings = {name: row.read(name, given[name]) for name, row in IMPROVEMENT_PARAMETERS.items() if name in given}
+    improvement = replace(watched.improvement if same else Improvement(), **settings)
+    return View(metric, mode, None if smoothing is None else Smoothing.read(smoothing), improvement)
 
 
 def reasons(node: Node, watched: View, seen: Seen, first: int = 0) -> list[str | None]:

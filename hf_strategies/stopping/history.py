@@ -8,10 +8,11 @@ from typing import Any
 from hf_strategies.stopping.metric import Direction, Metric
 
 __all__ = [
+    "RESOURCES",
     "Evaluation",
     "LogRow",
-    "Meters",
     "Series",
+    "Usage",
     "evaluations",
     "last_step",
     "read_log",
@@ -20,7 +21,10 @@ __all__ = [
 ]
 
 
-Meters = Mapping[str, Mapping[str, float]]
+RESOURCES = ("seconds", "flos", "tokens")
+"""What training uses up: wall time, floating-point operations, input tokens."""
+
+Usage = Mapping[str, Mapping[str, float]]
 """What training had used up at a step: ``{"seconds": {"100": 12.5}, "flos": {...}, "tokens": {...}}``."""
 
 
@@ -139,12 +143,12 @@ def series_of(
     metric: Metric,
     mode: Direction,
     *,
-    meters: Meters | None = None,
+    usage: Usage | None = None,
     total_steps: int | None = None,
     first: int = 0,
 ) -> Series:
     """Take one metric's series, from the evaluation ``first`` on, out of rows that have all its names."""
-    used = meters or {}
+    used = usage or {}
     found = tuple(
         Evaluation(
             row.step,
@@ -152,7 +156,7 @@ def series_of(
             metric.value(row.metrics),
             row.train_loss,
             row.metrics.get(f"{metric.text}_stderr"),
-            **{name: used.get(name, {}).get(str(row.step)) for name in ("seconds", "flos", "tokens")},
+            **{name: used.get(name, {}).get(str(row.step)) for name in RESOURCES},
         )
         for row in rows[first:]
     )

@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 from hf_strategies.errors import StrategyError
 from hf_strategies.stopping.history import Evaluation, Series
@@ -10,14 +11,9 @@ from hf_strategies.stopping.parameters import Number, Parameter
 
 __all__ = ["IMPROVEMENT_PARAMETERS", "Improvement", "best_so_far", "standard_error"]
 
-IMPROVEMENT_PARAMETERS: dict[str, Parameter] = {
-    "min_delta": Number(0.0, "smallest change that is an improvement, in the metric's unit", low=0),
-    "relative_delta": Number(
-        0.0, "smallest change that is an improvement, as a share of the best value", low=0, high=1
-    ),
-    "z": Number(0.0, "smallest change that is an improvement, in standard errors of the metric", low=0),
-    "samples": Number(None, "examples in the evaluation set, for the standard error of a proportion", low=1),
-}
+
+def _row(row: Number) -> Any:
+    return field(default=row.default, metadata={"row": row})
 
 
 @dataclass(frozen=True)
@@ -31,10 +27,19 @@ class Improvement:
     Raises `StrategyError` when ``z`` is above 0 and the standard error is not known, at the first finite value.
     """
 
-    min_delta: float = 0.0
-    relative_delta: float = 0.0
-    z: float = 0.0
-    samples: float | None = None
+    min_delta: float = _row(Number(0.0, "smallest change that is an improvement, in the metric's unit", low=0))
+    relative_delta: float = _row(
+        Number(0.0, "smallest change that is an improvement, as a share of the best value", low=0, high=1)
+    )
+    z: float = _row(Number(0.0, "smallest change that is an improvement, in standard errors of the metric", low=0))
+    samples: float | None = _row(
+        Number(None, "examples in the evaluation set, for the standard error of a proportion", low=1)
+    )
+
+    @classmethod
+    def read(cls, **given: object) -> "Improvement":
+        """Check settings as a user gives them; raises `StrategyError` for a bad value."""
+        return cls(**{name: IMPROVEMENT_PARAMETERS[name].read(name, value) for name, value in given.items()})
 
     def margin(self, best: Evaluation, new: Evaluation, name: str) -> float:
         """By how much ``new`` has to be better than ``best``."""
@@ -80,6 +85,10 @@ class Improvement:
                 f" {_remedy(name)}"
             )
         return math.sqrt(share * (1.0 - share) / self.samples)
+
+
+IMPROVEMENT_PARAMETERS: dict[str, Parameter] = {each.name: each.metadata["row"] for each in fields(Improvement)}
+"""The settings of an improvement, each once: checks, flags, options of `replay` and messages follow from these."""
 
 
 def best_so_far(series: Series, improvement: Improvement) -> list[int | None]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from hf_strategies.stopping.history import Evaluation, Meters
+from hf_strategies.stopping.history import Evaluation, Usage
 from hf_strategies.stopping.rule import Judgement, StoppingRule
 
 __all__ = ["Phases", "best_of", "cooldown_reason", "cooldown_record", "phases"]
@@ -55,7 +55,7 @@ def phases(
     stages: int = 0,
     after_step: int = 0,
     rewinds: bool = False,
-    meters: Meters | None = None,
+    usage: Usage | None = None,
 ) -> Phases:
     """Tell the phases of a training from its log, as `trainer_state.json` keeps it.
 
@@ -76,7 +76,7 @@ def phases(
     """
     log, drops, after = list(log_history), list[int](), after_step
     while True:
-        found = rule.judge(log, meters=meters, total_steps=total_steps, after_step=after)
+        found = rule.judge(log, usage=usage, total_steps=total_steps, after_step=after)
         if found.stop is None or found.stop.step >= latest:
             return Phases(latest, total_steps, None, tuple(drops), _cut(found, latest, total_steps, False))
         after = found.stop.step

@@ -2,19 +2,20 @@
 
 import inspect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from keyword import iskeyword
 from typing import Any
 
-from hf_strategies.errors import StrategyError
+from hf_strategies.errors import StrategyError, did_you_mean
 from hf_strategies.stopping.condition import COMMON
 from hf_strategies.stopping.criteria.patience import Reasons
 from hf_strategies.stopping.criteria.table import CRITERIA, Criterion
-from hf_strategies.stopping.history import Series
+from hf_strategies.stopping.history import RESOURCES, Series
 from hf_strategies.stopping.improvement import IMPROVEMENT_PARAMETERS, Improvement
 from hf_strategies.stopping.metric import Direction
 from hf_strategies.stopping.parameters import Count, Number, Parameter
+from hf_strategies.values import switch
 
 __all__ = ["register_criterion"]
 
@@ -24,7 +25,16 @@ _MODES: tuple[Direction, ...] = ("min", "max")
 _TRIAL = (3.0, 1.0, 2.0, math.nan, 2.5, 0.5, math.inf, 0.75)
 
 
-def register_criterion(name: str, function: Callable[..., Reasons], *, summary: str, source: str = "user") -> None:
+def register_criterion(
+    name: str,
+    function: Callable[..., Reasons],
+    *,
+    summary: str,
+    source: str = "user",
+    safety: bool = False,
+    resource: str | None = None,
+    needs_train_loss: bool = False,
+) -> None:
     """Add a criterion, to be used in ``stop_when`` as the built-in ones are.
 
     ``function(series, *, parameter=default, ...)`` gets the evaluations as a `Series` and returns one entry for each
@@ -34,7 +44,11 @@ def register_criterion(name: str, function: Callable[..., Reasons], *, summary: 
     one without a default has to be given, and is a number unless annotated ``int``. A parameter called
     ``improvement`` is not given by users: it gets the rule's `Improvement`, as `patience` does.
 
-    ``summary`` is one line that says when it stops, ``source`` where it comes from.
+    ``summary`` is one line that says when it stops, ``source`` where it comes from. A ``safety`` stop ends a run for
+    good and not because it has stalled: it may stand in an `EarlyStopping` beside a `PlateauCooldown`. A budget gives
+    the ``resource`` that it spends, "seconds", "flos" or "tokens", and has a parameter ``limit``: as soon as so much
+    is used up, in the middle of an epoch too, training evaluates. With ``needs_train_loss`` a training that logs no
+    loss for each evaluation is refused when it starts.
 
     Raises `StrategyError`, and adds nothing, for a name that is taken or is no identifier, for a signature of another
     kind, and when a trial on short series (those without a default being 1) fails or breaks the above.
@@ -52,7 +66,18 @@ def register_criterion(name: str, function: Callable[..., Reasons], *, summary: 
         raise StrategyError(f"summary={summary!r} of criterion {name!r} is no text: say in a line when it stops")
     parameters = _parameters(name, function)
     improves = parameters.pop("improvement", None) is not None
-    row = Criterion(name, _Checked(name, function), parameters, summary, source, improves)
+    _check_resource(name, resource, parameters)
+    row = Criterion(
+        name,
+        _Checked(name, function),
+        parameters,
+        summary,
+        source,
+        improves,
+        needs_train_loss=switch("needs_train_loss", needs_train_loss),
+        resource=resource,
+        safety=switch("safety", safety),
+    )
     _try(row)
     CRITERIA[name] = row
 
@@ -92,6 +117,18 @@ def _check_name(name: object) -> None:
         raise StrategyError(f"name={name!r} is no name for a criterion: give letters, digits and _")
     if name in CRITERIA or name in _JOINS:
         raise StrategyError(f"name={name!r} is taken: choose another name for the criterion")
+
+
+def _check_resource(name: str, resource: object, parameters: Mapping[str, object]) -> None:
+    if resource is None:
+        return
+    if resource not in RESOURCES:
+        raise StrategyError(f"resource={resource!r} is unknown: {did_you_mean(str(resource), RESOURCES)}")
+    if "limit" not in parameters:
+        raise StrategyError(
+            f"resource={resource!r} of criterion {name!r} without a parameter 'limit', the amount of it that may be"
+            f" used up: write def {name}(series, *, limit)"
+        )
 
 
 def _parameters(name: str, function: Callable[..., Reasons]) -> dict[str, Any]:
@@ -146,5 +183,5 @@ def _check_prefix(name: str, found: Reasons, whole: Reasons) -> None:
 
 def _trial(length: int, mode: Direction) -> Series:
     count = [float(index + 1) for index in range(length)]
-    columns = dict.fromkeys(("train_loss", "stderr", "seconds", "flos", "tokens"), count)
+    columns = dict.fromkeys(("train_loss", "stderr", *RESOURCES), count)
     return Series.of_values(_TRIAL[:length], mode, **columns)

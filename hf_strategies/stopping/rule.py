@@ -7,9 +7,9 @@ from typing import Any
 from hf_strategies.errors import StrategyError, did_you_mean
 from hf_strategies.lengths import Span
 from hf_strategies.stopping.condition import Node, Seen, View, calls, names_of, parse, reasons, view_of
-from hf_strategies.stopping.criteria.budgets import BUDGETS
 from hf_strategies.stopping.criteria.patience import waits
-from hf_strategies.stopping.history import Evaluation, Meters, Series, read_log
+from hf_strategies.stopping.criteria.table import CRITERIA
+from hf_strategies.stopping.history import Evaluation, Series, Usage, read_log
 from hf_strategies.stopping.improvement import IMPROVEMENT_PARAMETERS, Improvement, best_so_far
 from hf_strategies.stopping.metric import Metric
 from hf_strategies.stopping.parameters import Duration
@@ -62,19 +62,22 @@ class StoppingRule:
     def read(
         cls,
         monitor: object = "loss",
-        stop_when: object = "patience(3)",
+        stop_when: object = None,
         mode: str | None = None,
         *,
+        patience: object = None,
+        baseline: object = None,
         smoothing: object = None,
         start_from: object = 0,
         **improvement: object,
     ) -> "StoppingRule":
         """Check the settings as a user gives them; raises `StrategyError` for a bad one.
 
-        ``monitor`` is a metric or an expression (`Metric`), ``stop_when`` criteria as `expression.parse` reads them,
-        ``mode`` the metric's direction if its name does not tell it. ``smoothing`` as `Smoothing.read` reads it is
-        applied to the metric before it is judged and the best is found. Evaluations before ``start_from`` (as a
-        `Span`: a number of them, "500 steps", "2ep", a fraction of training) are not looked at, neither for a stop
+        ``monitor`` is a metric or an expression (`Metric`), ``stop_when`` a condition as `condition.parse` reads it,
+        ``mode`` the metric's direction if its name does not tell it. In place of ``stop_when`` a ``patience`` (3 if
+        neither is given) and its ``baseline`` are those of the criterion `patience`. ``smoothing`` as
+        `Smoothing.read` reads it is applied to the metric before it is judged and the best is chosen. Evaluations
+        before ``start_from`` (a number of them, "500 steps", "2ep", a fraction of training) count neither for a stop
         nor for the best. ``min_delta``, ``relative_delta``, ``z``, ``samples``: see `Improvement`.
 
         >>> print(StoppingRule.read("accuracy", "patience(3) or target(0.95)", min_delta=0.01))
@@ -82,16 +85,16 @@ class StoppingRule:
         """
         metric = Metric.read(monitor)
         for name in sorted(improvement.keys() - IMPROVEMENT_PARAMETERS.keys()):
-            near = did_you_mean(name, ["smoothing", "start_from", *IMPROVEMENT_PARAMETERS])
+            near = did_you_mean(name, ["patience", "baseline", "smoothing", "start_from", *IMPROVEMENT_PARAMETERS])
             raise StrategyError(f"{name}={improvement[name]!r} is no setting of a stopping rule: {near}")
-        settings = {name: IMPROVEMENT_PARAMETERS[name].read(name, value) for name, value in improvement.items()}
         watched = View(
             metric,
             metric.direction(mode),
             None if smoothing is None else Smoothing.read(smoothing),
-            Improvement(**settings),
+            Improvement.read(**improvement),
         )
-        rule = cls(watched, parse(stop_when), Duration(0, "", low=0).read("start_from", start_from))
+        condition = parse(_condition(stop_when, patience, baseline))
+        rule = cls(watched, condition, Duration(0, "", low=0).read("start_from", start_from))
         rule._check()
         return rule
 
@@ -99,13 +102,13 @@ class StoppingRule:
         self,
         log_history: Iterable[Mapping[str, Any]],
         *,
-        meters: Meters | None = None,
+        usage: Usage | None = None,
         total_steps: int | None = None,
         after_step: int = 0,
     ) -> Judgement:
         """Judge a Trainer's log, as `trainer_state.json` keeps it.
 
-        ``meters`` is what training had used up, for budgets; what is not recorded spends nothing. ``total_steps`` is
+        ``usage`` is what training had used up, for budgets; what is not recorded spends nothing. ``total_steps`` is
         the planned optimizer steps, for fractions of training. Evaluations up to ``after_step`` cannot stop
         training, and the waiting starts anew there, as for a run that goes on after a stop; they may be the best.
 
@@ -113,7 +116,7 @@ class StoppingRule:
         >>> StoppingRule.read("loss", "patience(2)").judge(log).stop.step
         30
         """
-        seen = Seen(read_log(log_history, self.names), meters, total_steps)
+        seen = Seen(read_log(log_history, self.names), usage, total_steps)
         first = self._first(seen)
         judged = max(first, sum(row.step <= after_step for row in seen.rows) if after_step else 0)
         why = [None] * judged + reasons(self.condition, self.watched, seen, judged)
@@ -137,18 +140,18 @@ class StoppingRule:
 
     @property
     def budgets(self) -> list[tuple[str, float]]:
-        """All budgets: the meter ("seconds", "flos", "tokens") and how much of it.
+        """All budgets: the resource ("seconds", "flos", "tokens") and how much of it.
 
         >>> StoppingRule.read("loss", "time_budget('2h') or time_budget(60) and patience(3)").budgets
         [('seconds', 7200.0), ('seconds', 60.0)]
         """
-        found = [call for call in calls(self.condition) if call.criterion.name in BUDGETS]
-        return [(BUDGETS[call.criterion.name], float(call.parameters["limit"])) for call in found]
+        spending = [(call.criterion.resource, call.parameters) for call in calls(self.condition)]
+        return [(resource, float(parameters["limit"])) for resource, parameters in spending if resource]
 
     @property
-    def meters(self) -> set[str]:
-        """The meters that it needs."""
-        return {meter for meter, _ in self.budgets}
+    def only_for_safety(self) -> bool:
+        """Whether it stops a run for good and never because it has stalled."""
+        return all(call.criterion.safety for call in calls(self.condition))
 
     def progress(self, judgement: Judgement) -> str:
         """Say in a few words how far the first criterion with a patience has come.
@@ -190,6 +193,21 @@ class StoppingRule:
     def _check(self) -> None:
         """Refuse what would else show at the first evaluation only, by judging an empty history."""
         reasons(self.condition, self.watched, Seen([], total_steps=1))
+
+
+def _condition(stop_when: object, patience: object, baseline: object) -> object:
+    """Return the condition, or the one that a patience and its baseline make."""
+    if stop_when is not None:
+        for name, value in (("patience", patience), ("baseline", baseline)):
+            if value is not None:
+                raise StrategyError(
+                    f"{name}={value!r} and stop_when={stop_when!r} are both given: write it into stop_when, such as"
+                    f" stop_when='patience(3) or ...'"
+                )
+        return stop_when
+    rows = CRITERIA["patience"].parameters
+    allowed = rows["patience"].read("patience", 3 if patience is None else patience)
+    return f"patience({allowed!r}, baseline={rows['baseline'].read('baseline', baseline)!r})"
 
 
 def _waited(judgement: Judgement, view: View, baseline: float | None) -> float:

@@ -1,28 +1,31 @@
 """The flags of this package, for `HfArgumentParser` beside `TrainingArguments`."""
 
 from dataclasses import dataclass, field, fields
+from typing import Any
 
 from transformers import TrainerCallback
 
 from hf_strategies.errors import StrategyError
+from hf_strategies.stopping.settings import RULE_SETTINGS
 from hf_strategies.trainer.callbacks.early_stopping import EarlyStopping
 from hf_strategies.trainer.callbacks.gradual_unfreezing import GradualUnfreezing
 from hf_strategies.trainer.callbacks.plateau_cooldown.callback import PlateauCooldown
 from hf_strategies.trainer.callbacks.reduce_on_plateau import ReduceOnPlateau
 from hf_strategies.trainer.lr.layer_decay import LayerDecayArguments
 
-__all__ = [
-    "BestWeightsArguments",
-    "EarlyStoppingArguments",
-    "PlateauCooldownArguments",
-    "StrategyArguments",
-    "refuse_idle",
-]
+__all__ = ["EarlyStoppingArguments", "PlateauCooldownArguments", "StrategyArguments"]
+
+
+def _flag(setting: str, default: Any = None, more: str = "") -> Any:
+    """Return the dataclass field of a flag for a setting of the stopping rule, with its default and its help."""
+    row = RULE_SETTINGS[setting]
+    text = row.help[0].upper() + row.help[1:]
+    return field(default=row.default if default is None else default, metadata={"help": f"{text}{more}."})
 
 
 @dataclass
-class BestWeightsArguments:
-    """What becomes of the best weights."""
+class _StrategyFlags:
+    """The flags that belong to no single callback, and how flags become arguments of a callback."""
 
     restore_best_weights: bool = field(
         default=True, metadata={"help": "Put the weights of the best evaluation back when training ends."}
@@ -32,64 +35,38 @@ class BestWeightsArguments:
         metadata={"help": "Where the best weights are kept: 'memory', or 'disk' (the Trainer's checkpoints)."},
     )
 
+    def _arguments(self, prefix: str) -> dict[str, Any]:
+        """Return the arguments of a callback: its flags without their prefix, under the names it has for them."""
+        flags = [row.name for row in fields(self) if row.name.startswith(prefix)]
+        short = {flag: flag.removeprefix(prefix) for flag in flags}
+        return {_LONG_NAMES.get(short[flag], short[flag]): getattr(self, flag) for flag in flags}
+
+
+# Flags that are shorter than the arguments of the callbacks, because their prefix says the rest.
+_LONG_NAMES = {"when": "stop_when", "length": "cooldown", "shape": "cooldown_shape"}
+
 
 @dataclass
-class EarlyStoppingArguments(BestWeightsArguments):
+class EarlyStoppingArguments(_StrategyFlags):
     """When training is done, for `HfArgumentParser`; see `EarlyStopping`.
 
     >>> EarlyStoppingArguments(early_stopping_patience="2ep").early_stopping().rule.monitor
     'eval_loss'
     """
 
-    early_stopping_patience: int | str | None = field(
-        default=None,
-        metadata={
-            "help": "Stop after so long without improvement: 3 (evaluations), '500 steps', '2ep' or 0.1 (of the"
-            " planned steps). Unset, and without early_stopping_when: no early stopping."
-        },
+    early_stopping_patience: int | str | None = _flag(
+        "patience", more=". Without it and without early_stopping_when there is no early stopping"
     )
-    early_stopping_when: str | None = field(
-        default=None,
-        metadata={
-            "help": "Criteria in place of early_stopping_patience, joined by 'or' and 'and', such as 'patience(5) or"
-            " target(0.95) or divergence(factor=3)'; 'hf-strategies criteria' lists them."
-        },
-    )
-    early_stopping_monitor: str = field(
-        default="loss",
-        metadata={
-            "help": "The metric to watch, with or without 'eval_' in front, or an expression of several, such as"
-            " 'mean(books_loss, web_loss)'."
-        },
-    )
-    early_stopping_mode: str | None = field(
-        default=None,
-        metadata={"help": "'min' or 'max'; needed when the metric's direction is not known from its name."},
-    )
-    early_stopping_min_delta: float = field(
-        default=0.0, metadata={"help": "The smallest change that is an improvement, in the metric's unit."}
-    )
-    early_stopping_relative_delta: float = field(
-        default=0.0, metadata={"help": "The smallest change that is an improvement, as a share of the best value."}
-    )
-    early_stopping_z: float = field(
-        default=0.0,
-        metadata={"help": "The smallest change that is an improvement, in standard errors of the metric."},
-    )
-    early_stopping_samples: int | None = field(
-        default=None,
-        metadata={"help": "Evaluation examples, which give a proportion such as accuracy its standard error."},
-    )
-    early_stopping_baseline: float | None = field(
-        default=None, metadata={"help": "An improvement ends the wait only if it beats this value too."}
-    )
-    early_stopping_smoothing: str | None = field(
-        default=None, metadata={"help": "Judge the metric smoothed: 'ema(0.3)', 'median(3)' or 'mean(3)'."}
-    )
-    early_stopping_start_from: str = field(
-        default="0",
-        metadata={"help": "Look at no evaluation before: 3 (evaluations), '500 steps', '2ep' or 0.1 (of the steps)."},
-    )
+    early_stopping_when: str | None = _flag("stop_when")
+    early_stopping_monitor: str = _flag("monitor")
+    early_stopping_mode: str | None = _flag("mode")
+    early_stopping_min_delta: float = _flag("min_delta")
+    early_stopping_relative_delta: float = _flag("relative_delta")
+    early_stopping_z: float = _flag("z")
+    early_stopping_samples: int | None = _flag("samples")
+    early_stopping_baseline: float | None = _flag("baseline")
+    early_stopping_smoothing: str | None = _flag("smoothing")
+    early_stopping_start_from: str = _flag("start_from", "0")
     early_stopping_train_on: bool = field(
         default=False, metadata={"help": "Let a run that has stopped train on when it is resumed."}
     )
@@ -97,89 +74,46 @@ class EarlyStoppingArguments(BestWeightsArguments):
     def early_stopping(self, restores: bool = True) -> EarlyStopping | None:
         """Return the callback, None when it is not asked for; raises `StrategyError` for a bad value.
 
-        It does not restore weights unless it ``restores``: another callback may have to.
+        With ``restores=False`` it leaves restoring weights to another callback.
         """
         if self.early_stopping_patience is None and self.early_stopping_when is None:
-            refuse_idle(self, "early_stopping_patience", ("early_stopping_",))
+            _refuse_idle(self, "early_stopping_patience", ("early_stopping_",))
             return None
         return EarlyStopping(
-            monitor=self.early_stopping_monitor,
-            patience=self.early_stopping_patience,
-            min_delta=self.early_stopping_min_delta,
-            mode=self.early_stopping_mode,
+            **self._arguments("early_stopping_"),
             restore_best_weights=self.restore_best_weights if restores else False,
-            stop_when=self.early_stopping_when,
-            relative_delta=self.early_stopping_relative_delta,
-            z=self.early_stopping_z,
-            samples=self.early_stopping_samples,
-            baseline=self.early_stopping_baseline,
-            smoothing=self.early_stopping_smoothing,
-            start_from=self.early_stopping_start_from,
             weights_in=self.best_weights_in,
-            train_on=self.early_stopping_train_on,
         )
 
 
-def refuse_idle(arguments: object, switch: str, prefixes: tuple[str, ...]) -> None:
-    """Raise `StrategyError` for settings that nothing would read, since ``switch`` is not set."""
-    for row in fields(arguments):  # type: ignore[arg-type]
-        given = getattr(arguments, row.name)
-        # From YAML a number may come for a default that is a text.
-        if row.name.startswith(prefixes) and str(given) != str(row.default):
-            raise StrategyError(f"{row.name}={given!r} has no effect without {switch}: set that too")
-
-
 @dataclass
-class PlateauCooldownArguments(BestWeightsArguments):
+class PlateauCooldownArguments(_StrategyFlags):
     """When to cool the learning rate down, and how, for `HfArgumentParser`; see `PlateauCooldown`.
 
     >>> PlateauCooldownArguments(plateau_cooldown_patience=3).plateau_cooldown().rule.monitor
     'eval_loss'
     """
 
-    plateau_cooldown_patience: int | str | None = field(
-        default=None,
-        metadata={
-            "help": "Cool the learning rate down, and then stop, after so long without improvement: 3 (evaluations),"
-            " '500 steps', '2ep' or 0.1 (of the planned steps). Unset, and without plateau_cooldown_when: never."
-        },
+    plateau_cooldown_patience: int | str | None = _flag(
+        "patience",
+        more=". The learning rate then cools down, and training stops. Unset, and without"
+        " plateau_cooldown_when: never",
     )
-    plateau_cooldown_when: str | None = field(
-        default=None,
-        metadata={
-            "help": "Criteria in place of plateau_cooldown_patience: \"patience(2) and patience(2, monitor='loss')\"."
-        },
-    )
-    plateau_cooldown_monitor: str = field(
-        default="loss", metadata={"help": "The metric to watch, or an expression of several."}
-    )
-    plateau_cooldown_mode: str | None = field(
-        default=None,
-        metadata={"help": "'min' or 'max'; needed when the metric's direction is not known from its name."},
-    )
-    plateau_cooldown_min_delta: float = field(
-        default=0.0, metadata={"help": "The smallest change that is an improvement, in the metric's unit."}
-    )
-    plateau_cooldown_relative_delta: float = field(
-        default=0.0, metadata={"help": "The smallest change that is an improvement, as a share of the best value."}
-    )
-    plateau_cooldown_z: float = field(
-        default=0.0,
-        metadata={"help": "The smallest change that is an improvement, in standard errors of the metric."},
-    )
-    plateau_cooldown_samples: int | None = field(
-        default=None,
-        metadata={"help": "Evaluation examples, which give a proportion such as accuracy its standard error."},
-    )
-    plateau_cooldown_smoothing: str | None = field(
-        default=None, metadata={"help": "Judge the metric smoothed: 'ema(0.3)', 'median(3)' or 'mean(3)'."}
-    )
-    plateau_cooldown_start_from: str = field(
-        default="0", metadata={"help": "Look at no evaluation before: 3 (evaluations), '500 steps', '2ep' or 0.1."}
-    )
+    plateau_cooldown_when: str | None = _flag("stop_when")
+    plateau_cooldown_monitor: str = _flag("monitor")
+    plateau_cooldown_mode: str | None = _flag("mode")
+    plateau_cooldown_min_delta: float = _flag("min_delta")
+    plateau_cooldown_relative_delta: float = _flag("relative_delta")
+    plateau_cooldown_z: float = _flag("z")
+    plateau_cooldown_samples: int | None = _flag("samples")
+    plateau_cooldown_smoothing: str | None = _flag("smoothing")
+    plateau_cooldown_start_from: str = _flag("start_from", "0")
     plateau_cooldown_length: str | None = field(
         default=None,
-        metadata={"help": "Length: a fraction of the steps done when it starts, steps, or '2ep' (default 0.5)."},
+        metadata={
+            "help": "Length: a fraction of the steps done when it starts, steps as 500 or '500 steps', or '2ep'"
+            " (default 0.5)."
+        },
     )
     plateau_cooldown_shape: str | None = field(
         default=None,
@@ -205,26 +139,11 @@ class PlateauCooldownArguments(BestWeightsArguments):
     def plateau_cooldown(self) -> PlateauCooldown | None:
         """Return the callback, None when it is not asked for; raises `StrategyError` for a bad value."""
         if self.plateau_cooldown_patience is None and self.plateau_cooldown_when is None:
-            refuse_idle(self, "plateau_cooldown_patience", ("plateau_cooldown_",))
+            _refuse_idle(self, "plateau_cooldown_patience", ("plateau_cooldown_",))
             return None
         return PlateauCooldown(
-            monitor=self.plateau_cooldown_monitor,
-            patience=self.plateau_cooldown_patience,
-            cooldown=self.plateau_cooldown_length,
-            min_delta=self.plateau_cooldown_min_delta,
-            mode=self.plateau_cooldown_mode,
+            **self._arguments("plateau_cooldown_"),
             restore_best_weights=self.restore_best_weights,
-            cooldown_shape=self.plateau_cooldown_shape,
-            min_lr_ratio=self.plateau_cooldown_min_lr_ratio,
-            stop_when=self.plateau_cooldown_when,
-            rewind=self.plateau_cooldown_rewind,
-            stages=self.plateau_cooldown_stages,
-            factor=self.plateau_cooldown_factor,
-            relative_delta=self.plateau_cooldown_relative_delta,
-            z=self.plateau_cooldown_z,
-            samples=self.plateau_cooldown_samples,
-            smoothing=self.plateau_cooldown_smoothing,
-            start_from=self.plateau_cooldown_start_from,
             weights_in=self.best_weights_in,
         )
 
@@ -251,9 +170,7 @@ class StrategyArguments(EarlyStoppingArguments, PlateauCooldownArguments, LayerD
         default=0.1, metadata={"help": "Multiply the learning rate by this at each such plateau, in (0, 1)."}
     )
     reduce_on_plateau_monitor: str = field(default="loss", metadata={"help": "The metric whose plateaus count."})
-    reduce_on_plateau_mode: str | None = field(
-        default=None, metadata={"help": "'min' or 'max'; needed when the metric's direction is not known."}
-    )
+    reduce_on_plateau_mode: str | None = _flag("mode")
     unfreeze_every: str | None = field(
         default=None,
         metadata={"help": "Train the head first, then one more layer after each so many steps, '1ep' or fraction."},
@@ -264,24 +181,26 @@ class StrategyArguments(EarlyStoppingArguments, PlateauCooldownArguments, LayerD
         super().__post_init__()
         self.callbacks()
         if self.reduce_on_plateau_patience is None:
-            refuse_idle(self, "reduce_on_plateau_patience", ("reduce_on_plateau_",))
+            _refuse_idle(self, "reduce_on_plateau_patience", ("reduce_on_plateau_",))
 
     def callbacks(self) -> list[TrainerCallback]:
         """Return new callbacks for a Trainer."""
-        found: list[TrainerCallback] = []
+        callbacks: list[TrainerCallback] = []
         if self.unfreeze_every is not None:
-            found.append(GradualUnfreezing(self.unfreeze_every))
+            callbacks.append(GradualUnfreezing(self.unfreeze_every))
         if self.reduce_on_plateau_patience is not None:
-            found.append(
-                ReduceOnPlateau(
-                    monitor=self.reduce_on_plateau_monitor,
-                    patience=self.reduce_on_plateau_patience,
-                    factor=self.reduce_on_plateau_factor,
-                    mode=self.reduce_on_plateau_mode,
-                )
-            )
+            callbacks.append(ReduceOnPlateau(**self._arguments("reduce_on_plateau_")))
         cooldown = self.plateau_cooldown()
         stopping = self.early_stopping(restores=cooldown is None)
         if cooldown is None and stopping is None:
-            refuse_idle(self, "early_stopping_patience", ("restore_best_weights", "best_weights_in"))
-        return [*found, *(callback for callback in (cooldown, stopping) if callback is not None)]
+            _refuse_idle(self, "early_stopping_patience", ("restore_best_weights", "best_weights_in"))
+        return [*callbacks, *(callback for callback in (cooldown, stopping) if callback is not None)]
+
+
+def _refuse_idle(arguments: object, switch: str, prefixes: tuple[str, ...]) -> None:
+    """Raise `StrategyError` for settings that have no effect because ``switch`` is not set."""
+    for row in fields(arguments):  # type: ignore[arg-type]
+        given = getattr(arguments, row.name)
+        # From YAML a number may come for a default that is a text.
+        if row.name.startswith(prefixes) and str(given) != str(row.default):
+            raise StrategyError(f"{row.name}={given!r} has no effect without {switch}: set that too")

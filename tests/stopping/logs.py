@@ -62,7 +62,7 @@ def judged(
     """Judge values, and what else was logged with them, as a training's."""
     return StoppingRule.read("value", stop_when, mode, **settings).judge(
         log_of(values, every=every, per_epoch=per_epoch, columns=columns),
-        meters=meters_of(columns or {}, every),
+        usage=meters_of(columns or {}, every),
         total_steps=total_steps,
         after_step=after_step,
     )

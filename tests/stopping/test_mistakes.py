@@ -19,7 +19,6 @@ def told(mistake: pytest.ExceptionInfo[StrategyError], *words: str) -> None:
 
 # what is written, and what the one line has to hold: the value, and the remedy
 CONDITIONS = [
-    (None, "stop_when=None is no criterion", "write one such as 'patience(3)"),
     ("", "stop_when=''", "write one such as"),
     (3, "stop_when=3", "write one such as"),
     ("patience(", "stop_when='patience('", "write criteria such as"),
@@ -141,7 +140,8 @@ def test_a_bad_monitor_is_told(monitor: Any, words: tuple[str, ...]) -> None:
         ({"smoothing": "medain(3)"}, "did you mean 'median'"),
         ({"smoothing": 3}, "smoothing=3 is no smoothing: write 'ema(0.3)', 'median(3)' or 'mean(3)'"),
         ({"min_dleta": 1}, "min_dleta=1 is no setting of a stopping rule: did you mean 'min_delta'?"),
-        ({"patience": 3}, "patience=3 is no setting of a stopping rule"),
+        ({"patienc": 3}, "patienc=3 is no setting of a stopping rule: did you mean 'patience'?"),
+        ({"patience": 3, "stop_when": "target(1)"}, "patience=3 and stop_when='target(1)' are both given"),
     ],
 )
 def test_a_bad_setting_is_told(setting: dict[str, Any], words: str) -> None:

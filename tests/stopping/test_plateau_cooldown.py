@@ -94,8 +94,8 @@ def test_any_criterion_is_a_trigger() -> None:
 
 def test_a_budget_is_a_trigger() -> None:
     rule = StoppingRule.read("score", "patience(9) or time_budget('1min')", "max")
-    meters = {"seconds": {"10": 40.0, "20": 70.0}}
-    found = phases(rule, log([0.5, 0.6]), length=lambda step: 5, latest=80, total_steps=120, meters=meters)
+    usage = {"seconds": {"10": 40.0, "20": 70.0}}
+    found = phases(rule, log([0.5, 0.6]), length=lambda step: 5, latest=80, total_steps=120, usage=usage)
     assert (found.start, found.end) == (20, 25)
 
 

@@ -227,3 +227,43 @@ def test_the_trial_has_every_column_and_odd_values_in_both_directions() -> None:
 def test_a_partial_function_will_do() -> None:
     register_criterion("above_one", functools.partial(above, limit=1.0), summary="above 1")
     assert verdict([0.5, 1.5], "above_one").stop_index == 1
+
+
+def test_a_budget_of_a_user_names_what_it_spends_and_how_much_of_it() -> None:
+    def half(series: Series, *, limit: float) -> Said:
+        used = [0.0 if each.seconds is None else each.seconds for each in series.evaluations]
+        return [f"half of {limit:g} seconds is over" if amount >= limit / 2 else None for amount in used]
+
+    register_criterion("half", half, summary="half of the time is over", resource="seconds", safety=True)
+    rule = StoppingRule.read("loss", "half(10)")
+    assert rule.budgets == [("seconds", 10.0)]
+    log = [{"eval_loss": 1.0, "step": step} for step in (1, 2, 3)]
+    assert rule.judge(log, usage={"seconds": {"1": 2.0, "2": 5.0, "3": 8.0}}).stop_index == 1
+    assert CRITERIA["half"].safety
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"resource": "seconds"}, r"resource='seconds' of criterion 'mine' without a parameter 'limit'"),
+        ({"resource": "second"}, r"resource='second' is unknown: did you mean 'seconds'\?"),
+        ({"safety": "yes"}, r"safety='yes' is neither True nor False"),
+        ({"needs_train_loss": 1}, r"needs_train_loss=1 is neither True nor False"),
+    ],
+)
+def test_a_row_that_promises_what_it_has_not_is_refused(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(StrategyError, match=words):
+        register_criterion("mine", lambda series: [None for _ in series.values], summary="never", **options)
+    assert "mine" not in CRITERIA
+
+
+def test_the_safety_stops_are_those_that_do_not_wait_for_a_plateau() -> None:
+    safety = {"target", "divergence", "time_budget", "flop_budget", "token_budget"}
+    assert {name for name, row in CRITERIA.items() if row.safety} == safety
+    assert {name: row.resource for name, row in CRITERIA.items() if row.resource} == {
+        "time_budget": "seconds",
+        "flop_budget": "flos",
+        "token_budget": "tokens",
+    }
+    assert StoppingRule.read("loss", "divergence() or target(0.1)").only_for_safety
+    assert not StoppingRule.read("loss", "divergence() or patience(3)").only_for_safety

@@ -98,5 +98,4 @@ def test_the_settings_name_all_that_was_given() -> None:
 
 def test_every_budget_of_a_rule_is_known() -> None:
     rule = StoppingRule.read("loss", "time_budget('1h') or time_budget('30min') or token_budget(5)")
-    assert rule.meters == {"seconds", "tokens"}
     assert rule.budgets == [("seconds", 3600.0), ("seconds", 1800.0), ("tokens", 5.0)]

@@ -1,7 +1,6 @@
-"""Criteria that look at what training has used up.
+"""Criteria that compare what training has used up with a limit.
 
-An evaluation at which that was not recorded spends no budget: those of a run before it was resumed with a callback
-that records it are such.
+Where the use was not recorded, as before a run was resumed with a callback that records it, no budget is spent.
 """
 
 from collections.abc import Callable
@@ -9,10 +8,7 @@ from collections.abc import Callable
 from hf_strategies.stopping.criteria.patience import Reasons
 from hf_strategies.stopping.history import Series
 
-__all__ = ["BUDGETS", "flop_budget", "time_budget", "token_budget"]
-
-BUDGETS = {"time_budget": "seconds", "flop_budget": "flos", "token_budget": "tokens"}
-"""Criterion -> the meter that it reads."""
+__all__ = ["flop_budget", "time_budget", "token_budget"]
 
 
 def time_budget(series: Series, *, limit: float) -> Reasons:
@@ -30,6 +26,6 @@ def token_budget(series: Series, *, limit: float) -> Reasons:
     return _spent(series, "tokens", limit, lambda used: f"training has seen {used:.0f} of {limit:.0f} tokens")
 
 
-def _spent(series: Series, meter: str, limit: float, say: Callable[[float], str]) -> Reasons:
-    amounts = [getattr(evaluation, meter) for evaluation in series.evaluations]
+def _spent(series: Series, resource: str, limit: float, say: Callable[[float], str]) -> Reasons:
+    amounts = [getattr(evaluation, resource) for evaluation in series.evaluations]
     return [None if used is None or used < limit else say(used) for used in amounts]

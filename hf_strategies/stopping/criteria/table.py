@@ -34,7 +34,11 @@ class Criterion:
     """One row: a named criterion, its function, parameters in their order, what it says, where it comes from.
 
     ``function`` takes a `Series` and the parameters by name, and `improvement` if ``improves``; it returns one
-    reason, or None, per evaluation. ``golden`` is a case worked out by hand.
+    reason, or None, per evaluation. With ``needs_train_loss`` the training has to log a loss for each evaluation. A
+    budget names the ``resource`` that it spends ("seconds", "flos" or "tokens"), and its parameter ``limit`` is how
+    much of it: training evaluates as soon as that is used up. A ``safety`` stop ends a run for good, not because it
+    has stalled, and so may stand beside a callback that cools down at a plateau. ``golden`` is a case worked out by
+    hand.
     """
 
     name: str
@@ -44,6 +48,8 @@ class Criterion:
     source: str
     improves: bool = False
     needs_train_loss: bool = False
+    resource: str | None = None
+    safety: bool = False
     golden: Golden | None = None
 
 
@@ -118,6 +124,7 @@ _ROWS = [
         {"value": Number(..., "the value that is good enough")},
         "the metric has reached a value",
         "Lightning EarlyStopping, stopping_threshold",
+        safety=True,
         golden=Golden([0.5, 0.89, 0.9, 0.95], {"value": 0.9}, 2, 2, "max"),
     ),
     Criterion(
@@ -129,6 +136,7 @@ _ROWS = [
         },
         "the metric is NaN, infinite, beyond a threshold or many times worse than its best",
         "Lightning EarlyStopping, check_finite and divergence_threshold",
+        safety=True,
         golden=Golden([2.0, 1.0, 2.5, 3.5], {"factor": 3.0}, 3, 1),
     ),
     Criterion(
@@ -149,6 +157,8 @@ _ROWS = [
         {"limit": Amount(..., f"seconds, or '90min', '2h', '1d', {_LIMIT}", clock=True)},
         "so much wall time has passed",
         "Lightning Timer",
+        resource="seconds",
+        safety=True,
         golden=Golden([3.0, 2.0, 1.0], {"limit": "1min"}, 1, 1, columns={"seconds": [30.0, 60.0, 90.0]}),
     ),
     Criterion(
@@ -157,6 +167,8 @@ _ROWS = [
         {"limit": Amount(..., f"floating-point operations, {_LIMIT}")},
         "so many floating-point operations were made",
         "this package",
+        resource="flos",
+        safety=True,
         golden=Golden([3.0, 2.0, 1.0], {"limit": 2e12}, 2, 2, columns={"flos": [5e11, 1.5e12, 2.5e12]}),
     ),
     Criterion(
@@ -165,6 +177,8 @@ _ROWS = [
         {"limit": Amount(..., f"tokens, {_LIMIT}")},
         "so many tokens were seen",
         "this package",
+        resource="tokens",
+        safety=True,
         golden=Golden([3.0, 2.0, 1.0], {"limit": 1000}, 1, 1, columns={"tokens": [600, 1200, 1800]}),
     ),
 ]

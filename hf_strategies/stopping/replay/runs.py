@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from hf_strategies.errors import StrategyError, did_you_mean
-from hf_strategies.stopping.history import Evaluation, Meters, evaluations, last_step, training_log
+from hf_strategies.stopping.history import Evaluation, Usage, evaluations, last_step, training_log
 from hf_strategies.stopping.metric import Direction, Metric
 from hf_strategies.stopping.replay.settings import Setting
 from hf_strategies.stopping.rule import Judgement
@@ -21,14 +21,14 @@ _NOT_METRICS = ("_runtime", "_per_second", "_preparation_time")
 class PastRun:
     """A run as the Trainer left it: its log, the optimizer steps it made, and how many it was planned to make.
 
-    ``meters`` is what training had used up at its evaluations, recorded by a run with a budget.
+    ``usage`` is what training had used up at its evaluations, recorded by a run with a budget.
     """
 
     name: str
     log_history: Sequence[Mapping[str, Any]]
     steps: int
     planned_steps: int | None = None
-    meters: Meters | None = None
+    usage: Usage | None = None
 
     @classmethod
     def of_state(cls, name: str, state: Any) -> "PastRun":
@@ -45,7 +45,7 @@ class PastRun:
         for holder, key in ((state, "global_step"), *((entry, "step") for entry in log)):
             _steps(name, holder, key)
         planned = _steps(name, state, "max_steps") or None
-        return cls(name, training_log(state), last_step(state), planned, _meters(state))
+        return cls(name, training_log(state), last_step(state), planned, _usage(state))
 
     @property
     def complete(self) -> bool:
@@ -175,14 +175,14 @@ def _history(run: PastRun, metric: Metric) -> list[Evaluation]:
 def _judge(run: PastRun, setting: Setting) -> Judgement:
     for name in setting.rule.names:
         refuse_missing(run, Metric(name, (name,)))
-    for meter, limit in setting.rule.budgets:
-        if not any((run.meters or {}).get(meter, {}).values()):
+    for resource, limit in setting.rule.budgets:
+        if not any((run.usage or {}).get(resource, {}).values()):
             raise StrategyError(
-                f"{run.name}, {setting}: a budget of {limit:g} {meter} cannot be judged, because the run"
+                f"{run.name}, {setting}: a budget of {limit:g} {resource} cannot be judged, because the run"
                 " did not record what it had used up: replay it without the budget"
             )
     try:
-        return setting.rule.judge(run.log_history, meters=run.meters, total_steps=run.planned_steps)
+        return setting.rule.judge(run.log_history, usage=run.usage, total_steps=run.planned_steps)
     except StrategyError as mistake:
         raise StrategyError(f"{run.name}, {setting}: {mistake}") from None
 
@@ -194,11 +194,11 @@ def _steps(name: str, entry: Mapping[str, Any], key: str) -> int:
     return max(steps, 0)
 
 
-def _meters(state: Mapping[str, Any]) -> Meters | None:
-    """The longest of the meters that stopping callbacks recorded, each with what was used up at each step."""
+def _usage(state: Mapping[str, Any]) -> Usage | None:
+    """The longest of the usage that stopping callbacks recorded, each with what was used up at each step."""
     found: dict[str, Mapping[str, float]] = {}
     for record in (state.get("stateful_callbacks") or {}).values():
-        recorded = record.get("meters") if isinstance(record, Mapping) else None
+        recorded = record.get("usage") if isinstance(record, Mapping) else None
         for name, used in (recorded or {}).items():
             found[name] = max(used, found.get(name, {}), key=len)
     return found or None

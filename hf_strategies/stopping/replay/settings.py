@@ -77,8 +77,6 @@ def _refuse(lists: Mapping[str, object], given: Mapping[str, Sequence[object]]) 
 
 def _setting(monitor: str, mode: str | None, samples: object, cell: Mapping[str, object]) -> Setting:
     arguments = dict(cell)
-    if "patience" in arguments:
-        arguments["stop_when"] = f"patience({arguments.pop('patience')!r})"
     if arguments.get("smoothing") == "none":
         arguments["smoothing"] = None
     if samples is not None:

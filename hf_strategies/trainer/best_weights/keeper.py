@@ -1,6 +1,5 @@
 """The best weights of one training: kept at the best evaluation, found again on resume, put back when asked."""
 
-import logging
 import shutil
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,12 +14,10 @@ from hf_strategies.errors import StrategyError, did_you_mean
 from hf_strategies.pytorch.best_weights import BestWeights
 from hf_strategies.trainer.best_weights.files import file_names, move_files, read_files, write_files
 from hf_strategies.trainer.best_weights.on_disk import OnDisk
+from hf_strategies.trainer.console import say
 from hf_strategies.trainer.distributed import from_rank_zero
 
-__all__ = ["WHERE", "BestKeeper"]
-
-# Its lines go out at warning level: that is what a script shows which configures no logging.
-logger = logging.getLogger(__name__)
+__all__ = ["WHERE", "BestKeeper", "read_where"]
 
 
 class BestKeeper:
@@ -51,8 +48,7 @@ class BestKeeper:
     def __init__(
         self, model: nn.Module, args: TrainingArguments, name: str, where: str = "memory", optimizer: Any = None
     ) -> None:
-        if where not in WHERE:
-            raise StrategyError(f"where={where!r} is no place for the best weights: {did_you_mean(where, WHERE)}")
+        where = read_where("where", where)
         if PartialState().distributed_type == DistributedType.MEGATRON_LM:
             raise StrategyError("best weights cannot be kept under Megatron-LM: set restore_best_weights=False")
         self._store = WHERE[where](BestWeights(model, optimizer), model, args, name)
@@ -79,11 +75,11 @@ class BestKeeper:
         if self._store.find(state, step):
             self.step = step
             return True
-        if state.is_world_process_zero:
-            logger.warning(
-                f"The best weights so far ({what} at step {step}) are lost: {self._store.missing(state, step)}. What"
-                " is restored is the best from here on, if it is better than that."
-            )
+        say(
+            state,
+            f"The best weights so far ({what} at step {step}) are lost: {self._store.missing(state, step)}. What is"
+            " restored is the best from here on, if it is better than that.",
+        )
         return False
 
     def on_save(self, state: TrainerState) -> None:
@@ -174,3 +170,10 @@ class InMemory:
 
 WHERE: dict[str, type[_Store]] = {"memory": InMemory, "disk": OnDisk}
 """Where the best weights can be kept."""
+
+
+def read_where(name: str, value: object) -> str:
+    """Check where the best weights are to be kept; ``name`` is the argument's name, for the message."""
+    if not isinstance(value, str) or value not in WHERE:
+        raise StrategyError(f"{name}={value!r} is no place for the best weights: {did_you_mean(str(value), WHERE)}")
+    return value

@@ -1,7 +1,6 @@
 """The best weights as a checkpoint of the Trainer's, kept from deletion."""
 
 import json
-import logging
 import os
 import shutil
 from pathlib import Path
@@ -17,11 +16,10 @@ from hf_strategies.errors import StrategyError
 from hf_strategies.pytorch.best_weights import BestWeights
 from hf_strategies.trainer.best_weights.checkpoint_weights import SavedModel
 from hf_strategies.trainer.best_weights.files import everywhere, fingerprint, read_files, write_files
+from hf_strategies.trainer.console import say
 from hf_strategies.trainer.distributed import from_rank_zero
 
 __all__ = ["OnDisk"]
-
-logger = logging.getLogger(__name__)
 
 
 class OnDisk:
@@ -55,14 +53,15 @@ class OnDisk:
             raise StrategyError("best weights on disk with eval_on_start=True cannot be saved: keep them in memory")
         self._weights, self._model, self._args, self._name = weights, model, args, name
         self._folder: Path | None = None  # where they are
+        self._state: TrainerState | None = None  # of the training whose weights are kept
 
     def keep(self, state: TrainerState, control: TrainerControl) -> None:
         """Have the Trainer save."""
         control.should_save = True
-        self._folder = None
+        self._folder, self._state = None, state
 
     def before_save(self, state: TrainerState, step: int) -> None:
-        """Do nothing: the Trainer's own checkpoint is found, too."""
+        """Write nothing: on resume the weights are read from the Trainer's own checkpoint."""
 
     def on_save(self, state: TrainerState, step: int) -> None:
         """Keep the checkpoint if it is the best."""
@@ -115,8 +114,10 @@ class OnDisk:
     def restore(self, step: int) -> bool:
         """Read the weights into the model; False, with a warning, if they were not saved."""
         if self._folder is None:
-            if PartialState().is_main_process:
-                logger.warning(f"The best weights, of step {step}, are not restored: the Trainer did not save them.")
+            if self._state:
+                say(
+                    self._state, f"The best weights, of step {step}, are not restored: the Trainer did not save them."
+                )
             return False
         saved = SavedModel(self._folder)
         if everywhere(saved.holds(self._model, self._weights)):
@@ -164,10 +165,6 @@ def _refuse_unseen(folder: Path) -> None:
 def _history(folder: Path) -> list[dict[str, Any]]:
     state = json.loads((folder / TRAINER_STATE_NAME).read_text(encoding="utf-8"))
     return list(state["log_history"])
-
-
-def _log_of(folder: Path) -> str:
-    return fingerprint(_history(folder))
 
 
 def _is_of_run(folder: Path, state: TrainerState) -> bool:

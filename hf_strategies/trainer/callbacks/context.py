@@ -1,6 +1,5 @@
 """What a callback of the Trainer can do beyond its events: progress bar, trackers, model card."""
 
-import logging
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,19 +10,10 @@ from weakref import ref
 from transformers import Trainer, TrainerCallback, TrainerState
 from transformers.integrations import integration_utils
 
-__all__ = ["Host", "add_to_card", "find_trainer", "put_on_card", "records", "say"]
+__all__ = ["TrainerContext", "add_to_card", "find_trainer", "put_on_card", "records"]
 
-
-# Its lines go out at warning level: that is what a script shows which configures no logging.
-logger = logging.getLogger(__name__)
 
 _TAKE_TEXT = {"tensorboard", "wandb"}
-
-
-def say(state: TrainerState, line: str) -> None:
-    """Say one line on the console, in the main process."""
-    if state.is_world_process_zero:
-        logger.warning(line)
 
 
 def records(state: TrainerState) -> dict[str, Any]:
@@ -45,10 +35,10 @@ def find_trainer(callback: TrainerCallback) -> Trainer | None:
     return None
 
 
-class Host:
-    """The Trainer that a callback works in, as far as it can be found; to be made in one of the callback's events.
+class TrainerContext:
+    """The Trainer that calls a callback, if it can be found; to be made in one of the callback's events.
 
-    Without one (a loop that calls the events by itself) nothing is shown, and nothing fails.
+    Without a Trainer, in a loop that calls the events by itself, nothing is shown, and nothing fails.
     """
 
     def __init__(self, callback: TrainerCallback) -> None:

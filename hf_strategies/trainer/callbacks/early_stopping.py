@@ -1,35 +1,25 @@
 """Early stopping for the Trainer: the decision is a `StoppingRule` over the Trainer's own log."""
 
-from pathlib import Path
 from typing import Any
 
-from torch import nn
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
-from transformers.trainer import TRAINER_STATE_NAME
+from transformers import TrainerControl, TrainerState, TrainingArguments
 
 from hf_strategies.stopping import Judgement, StoppingRule, reason, record
-from hf_strategies.trainer.best_weights.keeper import BestKeeper
-from hf_strategies.trainer.callbacks.checks import (
-    check_logged,
-    check_needs,
-    keeper_name,
-    read_place,
-    read_rule,
-    read_switch,
-    refuse_other_restorer,
-)
-from hf_strategies.trainer.callbacks.context import Host, records, say
-from hf_strategies.trainer.callbacks.ended_run import IdleStep
-from hf_strategies.trainer.callbacks.metric_watch import MetricWatch
-from hf_strategies.trainer.callbacks.usage import MeterBook
+from hf_strategies.trainer.best_weights.keeper import BestKeeper, read_where
+from hf_strategies.trainer.callbacks.base import MetricCallback, MetricRun, best_weights_name, save_state
+from hf_strategies.trainer.callbacks.checks import check_logged, check_needs, refuse_other_restorer
+from hf_strategies.trainer.callbacks.context import TrainerContext, records
+from hf_strategies.trainer.callbacks.usage import UsageLog
+from hf_strategies.trainer.console import say
 from hf_strategies.trainer.distributed import from_rank_zero
+from hf_strategies.values import switch
 
 __all__ = ["EarlyStopping"]
 
 _TRAINED_ON = "hf_strategies_trained_on"  # in the Trainer's state: record -> the step from which it trained on
 
 
-class EarlyStopping(TrainerCallback):
+class EarlyStopping(MetricCallback):
     """Stop training when validation says that it is done, and keep the best weights.
 
     Training stops at the first evaluation at which ``stop_when`` holds. By default that is the ``patience``-th in a
@@ -95,155 +85,136 @@ class EarlyStopping(TrainerCallback):
         weights_in: str = "memory",
         train_on: bool = False,
     ) -> None:
-        improvement = {"min_delta": min_delta, "relative_delta": relative_delta, "z": z, "samples": samples}
-        self.rule: StoppingRule = read_rule(
-            monitor, stop_when, patience, baseline, mode, smoothing=smoothing, start_from=start_from, **improvement
+        self.rule: StoppingRule = StoppingRule.read(
+            monitor,
+            stop_when,
+            mode,
+            patience=patience,
+            baseline=baseline,
+            smoothing=smoothing,
+            start_from=start_from,
+            min_delta=min_delta,
+            relative_delta=relative_delta,
+            z=z,
+            samples=samples,
         )
         self.names = self.rule.names
-        self.train_on = read_switch("train_on", train_on)
-        restores = read_switch("restore_best_weights", restore_best_weights)
-        self.restores = keeper_name(self.rule) if restores else None
-        self.weights_in = read_place("weights_in", weights_in)
-        self._keeper: BestKeeper | None = None
-        self._watch: MetricWatch | None = None  # while training
-        self._told = False
-        self._idle: IdleStep | None = None  # of a run that had stopped
-        self._after = 0  # the step up to which a stop is past and gone
+        self.train_on = switch("train_on", train_on)
+        restores = switch("restore_best_weights", restore_best_weights)
+        self.restores = best_weights_name(self.rule) if restores else None
+        self.weights_in = read_where("weights_in", weights_in)
 
-    # --- events ---------------------------------------------------------------------------------------------
+    def start(
+        self, context: TrainerContext, args: TrainingArguments, state: TrainerState, event: dict[str, Any]
+    ) -> MetricRun:
+        """Check that the training has what the rule needs, and take up where a resumed run left off."""
+        check_needs(self.rule, args, state, event["model"], context.trainer)
+        refuse_other_restorer(context.trainer, self, EarlyStopping)
+        keeper = BestKeeper(event["model"], args, self.restores, self.weights_in) if self.restores else None
+        return _StoppingRun(self, context, args, state, keeper)
 
-    def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+
+class _StoppingRun(MetricRun):
+    """Early stopping in one training: every judgement follows from the log and the planned steps."""
+
+    def __init__(
+        self,
+        callback: EarlyStopping,
+        context: TrainerContext,
+        args: TrainingArguments,
+        state: TrainerState,
+        keeper: BestKeeper | None,
     ) -> None:
-        """Check the settings, and take up where a resumed run left off."""
-        self._watch = MetricWatch("EarlyStopping", self.rule.names, args)
-        self._host = Host(self)
-        check_needs(self.rule, args, state, kwargs["model"], self._host.trainer)
-        refuse_other_restorer(self._host.trainer, self, EarlyStopping)
-        self._book = MeterBook(state, self.rule.budgets, self._host.trainer)
-        self._keeper = BestKeeper(kwargs["model"], args, self.restores, self.weights_in) if self.restores else None
-        self._idle, self._told = None, False
-        self._after = int(records(state).get(_TRAINED_ON, {}).get(self._key, 0)) if state.global_step else 0
+        self._rule, self._context, self._args, self._keeper = callback.rule, context, args, keeper
+        self._usage = UsageLog(state, callback.rule.budgets, context.trainer)
+        self._key = f"EarlyStopping({callback.rule})"
+        self._tracked = False
+        resumed = state.global_step > 0
+        # A stop up to this step is past: the run trained on.
+        self._after = int(records(state).get(_TRAINED_ON, {}).get(self._key, 0)) if resumed else 0
         # Those of this training are written again; an earlier one's, of other settings, would be out of date.
         for key in [key for key in records(state) if key.startswith("EarlyStopping(")]:
             del records(state)[key]
-        if state.global_step > 0:
-            self._resume(state, control, kwargs["model"])
+        if resumed:
+            self._resume(state, callback.train_on)
 
-    def on_evaluate(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def evaluated(self, state: TrainerState, control: TrainerControl) -> None:
         """Decide, and keep the weights when they are the best so far."""
-        if self._watch is None or self._idle:
-            return
-        if not self._watch.completes(kwargs["metrics"], state.global_step):
-            return
-        seconds = self._book.stamp(state)
+        seconds = self._usage.evaluated(state)
         judgement = self._judge(state)
         check_logged(judgement, state)
         if self._keeper:
             self._keeper.evaluated(state, control, judgement.last_is_best)
-        found = self._record(state, judgement, seconds)
-        self._host.show(self.rule.progress(judgement))
+        result = self._record(state, judgement, seconds)
+        self._context.show(self._rule.progress(judgement))
         if judgement.stop:
             control.should_training_stop = True
-            say(state, found["reason"])
-            self._tell(found)
+            say(state, result["reason"])
+            self._track(result)
 
-    def on_step_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        """Fail if the evaluations since the last step, of whatever sets, had no such metric."""
-        if self._watch:
-            self._watch.refuse_unknown(state)
+    def stepped(self, state: TrainerState, control: TrainerControl) -> None:
+        """Ask for an evaluation when a budget is spent."""
+        self._usage.stepped(state)
+        if self._usage.spent(state):
+            control.should_evaluate = True
+        self.before_save(state, control)
 
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        """Ask for an evaluation when a budget is spent; undo the step that a stopped run cannot be kept from."""
-        if self._idle:
-            self._idle.undo(control)
-        elif self._watch:
-            self._book.on_step_end(state)
-            if self._book.spent(state):
-                control.should_evaluate = True
-            if self._keeper:
-                self._keeper.before_save(state, control)
-
-    def on_epoch_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        """Neither save nor evaluate after that one step."""
-        if self._idle:
-            self._idle.skip(control)
-        elif self._keeper:
+    def before_save(self, state: TrainerState, control: TrainerControl) -> None:
+        """Have the best weights ready for a checkpoint."""
+        if self._keeper:
             self._keeper.before_save(state, control)
 
-    def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        """Tell the trackers how training ended: this is the last event before they are closed."""
-        if self._watch and not self._told and "train_runtime" in (kwargs.get("logs") or {}):
-            self._tell(self._record(state, self._judge(state), from_rank_zero(self._book.seconds)))
-
-    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+    def saved(self, state: TrainerState) -> None:
         """Make the best weights safe from a crash."""
         if self._keeper:
             self._keeper.on_save(state)
 
-    def on_train_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        """Restore the best weights and write down how it ended."""
-        watch, self._watch = self._watch, None
-        if watch:
-            watch.refuse_unknown(state)
+    def track(self, state: TrainerState) -> None:
+        """Send the result to the trackers, unless that was done at the stop."""
+        if not self._tracked:
+            self._track(self._record(state, self._judge(state), from_rank_zero(self._usage.seconds)))
+
+    def finish(self, state: TrainerState) -> None:
+        """Restore the best weights and record how training ended."""
         judgement = self._judge(state)
         restored = bool(self._keeper and self._keeper.restore())
         if self._keeper and restored:
             say(state, f"Restored the best weights, of step {self._keeper.step}.")
-        found = self._record(state, judgement, from_rank_zero(self._book.seconds), restored)
-        self._host.put_on_card(self._key, ("end of training: " if judgement.stop else "") + found["reason"])
-        if args.should_save and not state.is_hyper_param_search:
-            state.save_to_json(str(Path(str(args.output_dir)) / TRAINER_STATE_NAME))
-
-    # --- parts ----------------------------------------------------------------------------------------------
+        result = self._record(state, judgement, from_rank_zero(self._usage.seconds), restored)
+        self._context.put_on_card(self._key, ("end of training: " if judgement.stop else "") + result["reason"])
+        save_state(self._args, state)
 
     def _judge(self, state: TrainerState) -> Judgement:
-        meters = self._book.meters(state)
-        judgement = self.rule.judge(
-            state.log_history, meters=meters, total_steps=state.max_steps, after_step=self._after
+        judgement = self._rule.judge(
+            state.log_history, usage=self._usage.usage(state), total_steps=state.max_steps, after_step=self._after
         )
         return from_rank_zero(judgement)
 
-    def _resume(self, state: TrainerState, control: TrainerControl, model: nn.Module) -> None:
+    def _resume(self, state: TrainerState, train_on: bool) -> None:
         judgement = self._judge(state)
         if self._keeper and judgement.best:
             best = judgement.best
-            self._keeper.find(state, best.step, f"{self.rule.monitor}={best.value:.6g}")
-        if judgement.stop and self.train_on:
+            self._keeper.find(state, best.step, f"{self._rule.monitor}={best.value:.6g}")
+        if judgement.stop and train_on:
             self._after = records(state).setdefault(_TRAINED_ON, {})[self._key] = state.global_step
             say(state, f"This run had stopped and trains on from step {state.global_step}, as train_on=True asks.")
         elif judgement.stop:
-            control.should_training_stop = True
-            self._idle = IdleStep(model)
-            say(state, f"This run has stopped already and does not train on. {reason(self.rule, judgement)}")
-
-    @property
-    def _key(self) -> str:
-        return f"EarlyStopping({self.rule})"
+            self.was_over = True
+            say(state, f"This run has stopped already and does not train on. {reason(self._rule, judgement)}")
 
     def _record(
         self, state: TrainerState, judgement: Judgement, seconds: float, restored: bool = False
     ) -> dict[str, Any]:
         # Not through ExportableState: the Trainer raises KeyError for such a callback that is new on resume.
-        found = record(self.rule, judgement)
-        found |= {"wall_seconds": round(seconds, 3), "restored_best_weights": restored}
-        found |= {"trained_on_after": self._after} if self._after else {}
-        records(state)[self._key] = found
-        return found
+        result = record(self._rule, judgement)
+        result |= {"wall_seconds": round(seconds, 3), "restored_best_weights": restored}
+        result |= {"trained_on_after": self._after} if self._after else {}
+        records(state)[self._key] = result
+        return result
 
-    def _tell(self, found: dict[str, Any]) -> None:
-        self._told = True
+    def _track(self, result: dict[str, Any]) -> None:
+        self._tracked = True
         numbers = ("stopped", "stop_step", "best_step", "best_value", "evaluations_since_best", "wall_seconds")
-        self._host.track(
-            {f"early_stopping_{name}": found[name] for name in numbers}, {"early_stopping_reason": found["reason"]}
+        self._context.track(
+            {f"early_stopping_{name}": result[name] for name in numbers}, {"early_stopping_reason": result["reason"]}
         )

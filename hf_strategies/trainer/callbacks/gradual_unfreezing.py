@@ -1,6 +1,5 @@
 """Gradual unfreezing for the Trainer: which layers train is a function of the step."""
 
-import logging
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -12,12 +11,11 @@ from transformers.trainer_utils import has_length
 
 from hf_strategies.errors import StrategyError
 from hf_strategies.lengths import to_steps
+from hf_strategies.trainer.console import say
 from hf_strategies.trainer.distributed import SHARDED
 from hf_strategies.trainer.lr.layer_depth import parameter_depths
 
 __all__ = ["GradualUnfreezing"]
-
-logger = logging.getLogger(__name__)
 
 _MANY = 1_000_000
 
@@ -66,11 +64,12 @@ class GradualUnfreezing(TrainerCallback):
         self._length = _length(self.every, state.max_steps, _steps_per_epoch(args, kwargs))
         self._turns = _turns(kwargs["model"])
         last = self._length * (len(self._turns) - 1)
-        if last >= state.max_steps and state.is_world_process_zero:
-            logger.warning(
+        if last >= state.max_steps:
+            say(
+                state,
                 f"GradualUnfreezing(every={self.every!r}) would unfreeze the last of {len(self._turns)} groups after"
                 f" step {last}, and training ends at step {state.max_steps}: lower layers stay as they are. Give a"
-                f" smaller every, or train longer."
+                f" smaller every, or train longer.",
             )
 
     def on_step_begin(

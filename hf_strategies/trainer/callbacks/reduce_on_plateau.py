@@ -1,33 +1,32 @@
 """Reduce on plateau for the Trainer: over any schedule, warmup included."""
 
-import logging
 from collections.abc import Callable
 from typing import Any
 
 from torch.optim.lr_scheduler import LambdaLR
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import TrainerControl, TrainerState, TrainingArguments
 
 from hf_strategies.errors import StrategyError
 from hf_strategies.pytorch.lambda_lr import lambda_lr, set_rates
 from hf_strategies.stopping import Metric, evaluations, plateaus
 from hf_strategies.stopping.reduce_on_plateau import MIN_DELTA, PATIENCE
-from hf_strategies.trainer.callbacks.metric_watch import MetricWatch
+from hf_strategies.trainer.callbacks.base import MetricCallback, MetricRun
+from hf_strategies.trainer.callbacks.context import TrainerContext
+from hf_strategies.trainer.console import say
 from hf_strategies.trainer.distributed import from_rank_zero
 from hf_strategies.values import number
 
 __all__ = ["ReduceOnPlateau"]
 
-logger = logging.getLogger(__name__)
 
-
-class ReduceOnPlateau(TrainerCallback):
+class ReduceOnPlateau(MetricCallback):
     """Multiply the learning rate by ``factor`` whenever a validation metric has stalled.
 
     The rate of an update is max(floor, schedule(step) * factor ** stalls) times the peak, where schedule is the
     one in use, so that it warms up first: take ``lr_scheduler_type="linear_warmup_constant_decay"``, or any other
     of this package or of transformers that is a `LambdaLR`. A reduction holds from the update after the
     evaluation. The number of stalls is a pure function of `log_history`, so that a resumed run has the rates of
-    the uninterrupted one. transformers' own ``reduce_lr_on_plateau`` ignores warmup without a word.
+    the uninterrupted one. transformers' own ``reduce_lr_on_plateau`` ignores the warmup and prints no warning.
 
     Args:
         monitor: a metric of `evaluate()`, with or without ``eval_`` in front.
@@ -65,81 +64,78 @@ class ReduceOnPlateau(TrainerCallback):
         if isinstance(cooldown, bool) or not isinstance(cooldown, int) or cooldown < 0:
             raise StrategyError(f"cooldown={cooldown!r} is no number of evaluations: give 0 or more")
         self.cooldown = cooldown
-        self._stalls = 0
-        self._watch: MetricWatch | None = None  # while training
 
-    def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def start(
+        self, context: TrainerContext, args: TrainingArguments, state: TrainerState, event: dict[str, Any]
+    ) -> MetricRun:
         """Put the reductions over the schedule, those of a resumed run's history included."""
-        self._watch = MetricWatch("ReduceOnPlateau", self.names, args)
-        scheduler = lambda_lr("ReduceOnPlateau cannot reduce", kwargs["lr_scheduler"])
+        return _ReducingRun(self, lambda_lr("ReduceOnPlateau cannot reduce", event["lr_scheduler"]), state)
+
+
+class _ReducingRun(MetricRun):
+    """The reductions of one training; how many there are follows from the log."""
+
+    def __init__(self, callback: ReduceOnPlateau, scheduler: LambdaLR, state: TrainerState) -> None:
+        self._callback, self._scheduler = callback, scheduler
         self._stalls = self._count(state)
-        floors = self._floors(scheduler)
-        scheduler.lr_lambdas = [
-            ratio if self._reduces(ratio) else self._reduced(ratio, floor)
-            for ratio, floor in zip(scheduler.lr_lambdas, floors, strict=True)
-        ]
+        # A user's own scheduler may still have the reductions of a training that failed.
+        self._own = [_without(callback, ratio) for ratio in scheduler.lr_lambdas]
+        floors = self._floors()
+        scheduler.lr_lambdas = [self._reduced(ratio, floor) for ratio, floor in zip(self._own, floors, strict=True)]
         set_rates(scheduler)
 
-    def on_evaluate(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def evaluated(self, state: TrainerState, control: TrainerControl) -> None:
         """Count the stalls; at a new one, set the rate of the very next update."""
-        if self._watch is None or not self._watch.completes(kwargs["metrics"], state.global_step):
-            return
         stalls = self._count(state)
         if stalls == self._stalls:
             return
         self._stalls = stalls
-        rate = set_rates(lambda_lr("ReduceOnPlateau cannot reduce", kwargs["lr_scheduler"]))
-        if state.is_world_process_zero:
-            logger.warning(
-                f"{self.monitor} has stalled for {self.patience} evaluations at step {state.global_step}: the"
-                f" learning rate is multiplied by {self.factor:g}, to {rate:.4g}."
-            )
+        rate, callback = set_rates(self._scheduler), self._callback
+        say(
+            state,
+            f"{callback.monitor} has stalled for {callback.patience} evaluations at step {state.global_step}: the"
+            f" learning rate is multiplied by {callback.factor:g}, to {rate:.4g}.",
+        )
 
-    def on_step_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        """Fail if the evaluations since the last step, of whatever sets, had no such metric."""
-        if self._watch:
-            self._watch.refuse_unknown(state)
-
-    def on_train_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        """Reduce no more: a scheduler of the user's own lives on."""
-        self._watch, self._stalls = None, 0
+    def finish(self, state: TrainerState) -> None:
+        """Give the scheduler its own rates back, because a scheduler of the user's own lives on."""
+        self._scheduler.lr_lambdas = self._own
 
     def _count(self, state: TrainerState) -> int:
-        values = [evaluation.value for evaluation in evaluations(state.log_history, self.monitor)]
-        found = plateaus(
-            values, patience=self.patience, min_delta=self.min_delta, mode=self.mode, cooldown=self.cooldown
+        callback = self._callback
+        values = [evaluation.value for evaluation in evaluations(state.log_history, callback.monitor)]
+        stalls = plateaus(
+            values,
+            patience=callback.patience,
+            min_delta=callback.min_delta,
+            mode=callback.mode,
+            cooldown=callback.cooldown,
         )
-        return from_rank_zero(len(found))
+        return from_rank_zero(len(stalls))
 
-    def _floors(self, scheduler: LambdaLR) -> list[float]:
+    def _floors(self) -> list[float]:
         # The schedule's own floor holds for the reductions too.
-        own = [each.parameters.get("min_lr_ratio", 0.0) for each in getattr(scheduler, "schedules", ())]
-        return [max(self.min_lr_ratio, floor) for floor in own or [0.0] * len(scheduler.lr_lambdas)]
+        own = [each.parameters.get("min_lr_ratio", 0.0) for each in getattr(self._scheduler, "schedules", ())]
+        return [max(self._callback.min_lr_ratio, floor) for floor in own or [0.0] * len(self._own)]
 
-    def _reduced(self, base: Callable[[int], float], floor: float) -> Callable[[int], float]:
+    def _reduced(self, own: Callable[[int], float], floor: float) -> Callable[[int], float]:
         # A plain function, of which LambdaLR saves nothing: the count comes from the history.
         def reduced(step: int) -> float:
-            whole = base(step)
-            return whole if not self._stalls else max(min(whole, floor), whole * self.factor**self._stalls)
+            whole = own(step)
+            return whole if not self._stalls else max(min(whole, floor), whole * self._callback.factor**self._stalls)
 
-        reduced.base, reduced.owner = base, self  # type: ignore[attr-defined]
+        reduced.reduced_by, reduced.own = self._callback, own  # type: ignore[attr-defined]
         return reduced
 
-    def _reduces(self, ratio: Any) -> bool:
-        """Whether an earlier training has put this callback over the function already."""
-        while ratio is not None:
-            if getattr(ratio, "owner", None) is self:
-                return True
-            ratio = getattr(ratio, "base", None)
-        return False
+
+def _without(callback: ReduceOnPlateau, ratio: Any) -> Any:
+    """Return the function below the reductions of this callback, and of those over it, if there are any."""
+    inner = ratio
+    while hasattr(inner, "reduced_by"):
+        if inner.reduced_by is callback:
+            return inner.own
+        inner = inner.own
+    return ratio
 
 
 def _within(name: str, value: object, *, inclusive: bool) -> float:

@@ -1,7 +1,6 @@
 """The learning-rate range test in the stock Trainer; it leaves everything as it was."""
 
 import itertools
-import logging
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from typing import Any, cast
@@ -14,13 +13,11 @@ from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState,
 from hf_strategies.errors import StrategyError
 from hf_strategies.pytorch.lr_scheduler import ScheduleLR
 from hf_strategies.schedules.lr_range import Ramp, RangeTest, read_beta, read_range_test, stop_reason
+from hf_strategies.trainer.console import say
 from hf_strategies.trainer.distributed import SHARDED
 from hf_strategies.trainer.lr.trainer_snapshot import Kept
 
 __all__ = ["LRFinder", "find_lr"]
-
-# Its lines go out at warning level: that is what a script shows which configures no logging.
-logger = logging.getLogger(__name__)
 
 
 def find_lr(
@@ -105,8 +102,7 @@ class LRFinder(TrainerCallback):
             self.result = self.run(kept)
         finally:
             kept.put_back()
-        if state.is_world_process_zero:
-            logger.warning(str(self.result))
+        say(state, str(self.result))
         if self.apply and self.result.suggestion is not None:
             _apply(self.trainer, self.result.suggestion)
 

@@ -134,8 +134,8 @@ def test_several_sets_and_two_evaluations_at_a_step_are_one_evaluation() -> None
 
 
 def test_a_budget_is_replayed_from_the_meters_that_the_run_recorded() -> None:
-    meters = {"seconds": {"10": 5.0, "20": 11.0, "30": 16.0}}
-    state = {"stateful_callbacks": {"x": {"meters": meters}, "y": {"meters": {"seconds": {"10": 5.0}}}, "z": 1}}
+    usage = {"seconds": {"10": 5.0, "20": 11.0, "30": 16.0}}
+    state = {"stateful_callbacks": {"x": {"usage": usage}, "y": {"usage": {"seconds": {"10": 5.0}}}, "z": 1}}
     state |= {"log_history": list(past_run(LOSSES[:3]).log_history), "max_steps": 30, "global_step": 30}
     found = outcome(PastRun.of_state("a", state), stop_when="time_budget(10)")
     assert found.stop is not None
@@ -151,7 +151,7 @@ def test_a_budget_counts_from_the_first_evaluation_at_which_its_use_was_recorded
 
 
 @pytest.mark.parametrize(
-    ("meters", "stop_when", "amount"),
+    ("usage", "stop_when", "amount"),
     [
         (None, "time_budget(5)", "5 seconds"),
         ({"seconds": {}}, "patience(1) or time_budget('1min')", "60 seconds"),
@@ -159,8 +159,8 @@ def test_a_budget_counts_from_the_first_evaluation_at_which_its_use_was_recorded
         ({"seconds": {"10": 1.0}, "tokens": {"10": 0.0, "20": 0.0}}, "token_budget(7)", "7 tokens"),  # not counted
     ],
 )
-def test_a_budget_of_which_a_run_recorded_no_use_is_refused(meters: Any, stop_when: str, amount: str) -> None:
-    run = PastRun("a", past_run().log_history, 70, 70, meters)
+def test_a_budget_of_which_a_run_recorded_no_use_is_refused(usage: Any, stop_when: str, amount: str) -> None:
+    run = PastRun("a", past_run().log_history, 70, 70, usage)
     words = rf"^a, stop_when=.*: a budget of {amount} cannot be judged.*: replay it without the budget$"
     with pytest.raises(StrategyError, match=words):
         outcome(run, stop_when=stop_when)

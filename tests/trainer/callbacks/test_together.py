@@ -1,6 +1,6 @@
 """Callbacks beside each other, and runs that are resumed when something has been spent or is over."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +8,11 @@ import pytest
 import torch
 from transformers import Trainer, TrainerCallback
 
-from hf_strategies import EarlyStopping, PlateauCooldown, StrategyError
+from hf_strategies import EarlyStopping, PlateauCooldown, StrategyError, register_criterion
+from hf_strategies.stopping import CRITERIA, Series
+from hf_strategies.stopping.plateau_cooldown import cooldown_record
 from hf_strategies.trainer.callbacks import metric_watch
+from hf_strategies.trainer.callbacks.plateau_cooldown import run
 from tests import tiny
 from tests.tiny import TinyModel, tiny_trainer
 from tests.trainer.callbacks.stopping_runs import EACH_STEP, SCORES
@@ -162,3 +165,43 @@ def test_a_metric_that_the_trainer_s_own_evaluation_lacks_is_told(
     with pytest.raises(StrategyError, match=r"monitor='eval_skore' is not .*: did you mean 'eval_score'"):
         trainer.train()
     assert trainer.state.global_step == 4
+
+
+@pytest.fixture
+def fourth() -> Iterator[None]:
+    """A user's criterion that stops at the fourth evaluation, as a safety stop."""
+
+    def at_the_fourth(series: Series) -> list[str | None]:
+        return ["four are enough" if index >= 3 else None for index in range(len(series))]
+
+    register_criterion("fourth", at_the_fourth, summary="at the fourth evaluation", safety=True)
+    yield
+    del CRITERIA["fourth"]
+
+
+@pytest.mark.usefixtures("fourth")
+def test_a_user_s_safety_stop_goes_beside_a_cooldown(make_trainer: Make) -> None:
+    guard = EarlyStopping("score", mode="max", stop_when="fourth", restore_best_weights=False)
+    callbacks = [PlateauCooldown("score", 9, mode="max"), guard]
+    trainer = make_trainer(SCORES, callbacks=callbacks, **(EACH_STEP | PLATEAU))
+    trainer.train()
+    assert trainer.state.global_step == 4
+
+
+def test_the_record_of_a_cooldown_is_rendered_when_it_changes_and_not_at_every_step(
+    make_trainer: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rendered = []
+
+    def counted(*given: Any) -> dict[str, Any]:
+        rendered.append(given[3])  # the step
+        return cooldown_record(*given)
+
+    monkeypatch.setattr(run, "cooldown_record", counted)
+    # patience 1 is used up at step 20, its cooldown of 10 steps ends at step 30
+    callback = PlateauCooldown("score", 1, 10, mode="max")
+    settings = PLATEAU | {"eval_strategy": "steps", "eval_steps": 10, "max_steps": 40}
+    trainer = make_trainer([0.5, 0.4, 0.6], callbacks=[callback], **settings)
+    trainer.train()
+    assert trainer.state.global_step == 30
+    assert set(rendered) == {0, 1, 10, 20, 30}  # the beginning, the first phase shown, evaluations, the end

@@ -1,40 +1,24 @@
 """Plateau-triggered cooldown for the Trainer: hold the learning rate until validation stalls, cool down, stop."""
 
-from pathlib import Path
 from typing import Any
 
-from transformers import (
-    EarlyStoppingCallback,
-    Trainer,
-    TrainerCallback,
-    TrainerControl,
-    TrainerState,
-    TrainingArguments,
-)
-from transformers.trainer import TRAINER_STATE_NAME
+from transformers import EarlyStoppingCallback, Trainer, TrainerCallback, TrainerState, TrainingArguments
 
 from hf_strategies.errors import StrategyError, did_you_mean
 from hf_strategies.schedules.plateau_cooldown import Cooldown
 from hf_strategies.stopping import Metric, StoppingRule
-from hf_strategies.stopping.condition import calls
-from hf_strategies.stopping.parameters import Count, Number
-from hf_strategies.trainer.callbacks.checks import (
-    check_needs,
-    keeper_name,
-    read_place,
-    read_rule,
-    read_switch,
-    refuse_other_restorer,
-)
-from hf_strategies.trainer.callbacks.context import Host
+from hf_strategies.stopping.parameters import Count
+from hf_strategies.trainer.best_weights.keeper import read_where
+from hf_strategies.trainer.callbacks.base import MetricCallback, MetricRun, best_weights_name
+from hf_strategies.trainer.callbacks.checks import check_needs, refuse_other_restorer
+from hf_strategies.trainer.callbacks.context import TrainerContext
 from hf_strategies.trainer.callbacks.early_stopping import EarlyStopping
-from hf_strategies.trainer.callbacks.ended_run import IdleStep
-from hf_strategies.trainer.callbacks.metric_watch import MetricWatch
 from hf_strategies.trainer.callbacks.plateau_cooldown.run import CooldownOptions, CooldownRun
 from hf_strategies.trainer.callbacks.plateau_cooldown.settings import DEFAULTS
 from hf_strategies.trainer.callbacks.reduce_on_plateau import ReduceOnPlateau
+from hf_strategies.values import switch, within
 
-__all__ = ["PLATEAU", "REWINDS", "PlateauCooldown", "refuse_company", "refuse_sets"]
+__all__ = ["PLATEAU", "REWINDS", "PlateauCooldown"]
 
 
 PLATEAU = "patience(2) and patience(2, monitor='loss')"
@@ -44,7 +28,7 @@ REWINDS = ("none", "weights", "optimizer")
 """What a plateau sends training back to, and with which optimizer state."""
 
 
-class PlateauCooldown(TrainerCallback):
+class PlateauCooldown(MetricCallback):
     """Hold the learning rate until validation stalls, then cool down, stop and keep the best weights.
 
     The number of epochs becomes a budget. The rate of the update after t steps, as a ratio of the peak, is
@@ -119,12 +103,19 @@ class PlateauCooldown(TrainerCallback):
         start_from: int | float | str = 0,
         weights_in: str = "memory",
     ) -> None:
-        nothing_said = patience is None and stop_when is None
-        self._adds_loss = nothing_said and Metric.read(monitor).names != ("eval_loss",)
-        stop_when = PLATEAU if self._adds_loss else stop_when
-        improvement = {"min_delta": min_delta, "relative_delta": relative_delta, "z": z, "samples": samples}
-        self.rule: StoppingRule = read_rule(
-            monitor, stop_when, patience, None, mode, smoothing=smoothing, start_from=start_from, **improvement
+        watches_default = patience is None and stop_when is None
+        self._adds_loss = watches_default and Metric.read(monitor).names != ("eval_loss",)
+        self.rule: StoppingRule = StoppingRule.read(
+            monitor,
+            PLATEAU if self._adds_loss else stop_when,
+            mode,
+            patience=patience,
+            smoothing=smoothing,
+            start_from=start_from,
+            min_delta=min_delta,
+            relative_delta=relative_delta,
+            z=z,
+            samples=samples,
         )
         self.names = self.rule.names
         given = {"cooldown": cooldown, "cooldown_shape": cooldown_shape, "min_lr_ratio": min_lr_ratio}
@@ -137,100 +128,31 @@ class PlateauCooldown(TrainerCallback):
             given,
             rewind,
             Count(0, "", low=0).read("stages", stages),
-            Number(0.1, "", low=0, high=1, above_low=True).read("factor", factor) or 0.0,
-            f"{keeper_name(self.rule)}-cooldown",
-            read_switch("restore_best_weights", restore_best_weights),
-            read_place("weights_in", weights_in),
+            within("factor", factor, 0, 1, above_low=True),
+            f"{best_weights_name(self.rule)}-cooldown",
+            switch("restore_best_weights", restore_best_weights),
+            read_where("weights_in", weights_in),
         )
-        if self._options.stages and self.rule.meters:
+        if self._options.stages and self.rule.budgets:
             raise StrategyError(
                 f"stages={stages!r} with a budget in stop_when, which stays spent, would lower the rate at every"
                 " evaluation from there on: leave stages or the budget out"
             )
         self.restores = self._options.restores if restore_best_weights else None
-        self._watch: MetricWatch | None = None
-        self._idle: IdleStep | None = None  # of a run that was over
-        self._run: CooldownRun | None = None  # while training
 
-    def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def start(
+        self, context: TrainerContext, args: TrainingArguments, state: TrainerState, event: dict[str, Any]
+    ) -> MetricRun:
         """Check the settings, put the cooldown over the schedule, and take up where a resumed run left off."""
-        self._run = None
-        self._watch = MetricWatch("PlateauCooldown", self.rule.names, args)
-        host = Host(self)
-        check_needs(self.rule, args, state, kwargs["model"], host.trainer)
+        check_needs(self.rule, args, state, event["model"], context.trainer)
         if self._adds_loss:
-            refuse_sets(host.trainer, self.rule.monitor)
-        refuse_company(host.trainer, self)
-        refuse_other_restorer(host.trainer, self, EarlyStopping)
-        self._run = CooldownRun(self._options, host, args, state, **kwargs)
-        self._idle = IdleStep(kwargs["model"]) if self._run.was_over else None
-        control.should_training_stop |= self._run.was_over
-
-    def on_evaluate(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        """Look for a plateau, and keep the weights when they are the best so far."""
-        if self._run is None or self._watch is None or self._run.was_over:
-            return
-        if self._watch.completes(kwargs["metrics"], state.global_step):
-            self._run.evaluated(state, control)
-
-    def on_step_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        """Fail if the evaluations since the last step, of whatever sets, had no such metric."""
-        if self._run and self._watch:
-            self._watch.refuse_unknown(state)
-
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        """Go on in hold or cooldown; at its end ask for the stop, an evaluation and a save."""
-        if self._idle:
-            self._idle.undo(control)
-        elif self._run:
-            self._run.stepped(state, control)
-
-    def on_epoch_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        """Neither save nor evaluate after the one step of a run that was over."""
-        if self._idle:
-            self._idle.skip(control)
-        elif self._run:
-            self._run.before_save(state, control)
-
-    def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        """Tell the trackers how training ended: this is the last event before they are closed."""
-        if self._run and "train_runtime" in (kwargs.get("logs") or {}):
-            self._run.tell(state)
-
-    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        """Make the best weights safe from a crash."""
-        if self._run:
-            self._run.saved(state)
-
-    def on_train_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        """Restore the best weights and write down how it ended."""
-        run, self._run = self._run, None
-        if run is None:
-            return
-        if self._watch:
-            self._watch.refuse_unknown(state)
-        run.finish(state)
-        if args.should_save and not state.is_hyper_param_search:
-            state.save_to_json(str(Path(str(args.output_dir)) / TRAINER_STATE_NAME))
+            _refuse_several_sets(context.trainer, self.rule.monitor)
+        _refuse_other_strategies(context.trainer, self)
+        refuse_other_restorer(context.trainer, self, EarlyStopping)
+        return CooldownRun(self._options, context, args, state, event)
 
 
-# They stop a run for good, not because it has stalled: there is nothing to cool down, or no time for it.
-_SAFETY = {"divergence", "target", "time_budget", "flop_budget", "token_budget"}
-
-
-def refuse_company(trainer: Trainer | None, callback: TrainerCallback) -> None:
+def _refuse_other_strategies(trainer: Trainer | None, callback: TrainerCallback) -> None:
     """Raise `StrategyError` for another callback that would lower the rate, or end training, at a plateau too."""
     for other in trainer.callback_handler.callbacks if trainer else ():
         if other is not callback and type(other) is type(callback):
@@ -240,14 +162,16 @@ def refuse_company(trainer: Trainer | None, callback: TrainerCallback) -> None:
                 "ReduceOnPlateau beside PlateauCooldown would lower the rate at the same plateaus: leave it out, and"
                 " take PlateauCooldown(stages=..., factor=...) to lower it before the cooldown"
             )
-        if isinstance(other, EarlyStoppingCallback) or (isinstance(other, EarlyStopping) and _waits(other)):
+        if isinstance(other, EarlyStoppingCallback) or (
+            isinstance(other, EarlyStopping) and not other.rule.only_for_safety
+        ):
             raise StrategyError(
                 f"{type(other).__name__} beside PlateauCooldown would end training where the cooldown starts, or in"
                 " it: leave it out, PlateauCooldown stops by itself"
             )
 
 
-def refuse_sets(trainer: Trainer | None, monitor: str) -> None:
+def _refuse_several_sets(trainer: Trainer | None, monitor: str) -> None:
     """Raise `StrategyError` if there are several evaluation sets, none of whose losses is called ``eval_loss``."""
     if trainer is not None and isinstance(trainer.eval_dataset, dict):
         raise StrategyError(
@@ -255,7 +179,3 @@ def refuse_sets(trainer: Trainer | None, monitor: str) -> None:
             " when it stalls, by patience=2, or by stop_when with a loss of one of them, such as"
             f" \"patience(2) and patience(2, monitor='{next(iter(trainer.eval_dataset), 'set')}_loss')\""
         )
-
-
-def _waits(other: EarlyStopping) -> bool:
-    return any(call.criterion.name not in _SAFETY for call in calls(other.rule.condition))

@@ -1,4 +1,4 @@
-"""Taking up a run with a cooldown: from which step on the log counts, and what would make the rate jump."""
+"""Resuming a run with a cooldown: from which step on the log counts, and what would make the rate jump."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from hf_strategies.errors import StrategyError
 from hf_strategies.stopping.plateau_cooldown import Phases
 from hf_strategies.trainer.callbacks.context import records
 
-__all__ = ["Bounds", "take_records", "take_up"]
+__all__ = ["Bounds", "pop_record", "resume_bounds"]
 
 
 @dataclass(frozen=True)
@@ -21,22 +21,23 @@ class Bounds:
     earliest: int = 0
 
 
-def take_up(
+def resume_bounds(
     before: Mapping[str, Any] | None,
     now: Mapping[str, Any],
     step: int,
-    look: Callable[[Bounds], Phases],
+    read_log: Callable[[Bounds], Phases],
     *,
     may_jump: bool,
 ) -> Bounds:
-    """Tell how a run that is resumed at ``step`` has to look at its log.
+    """Return the bounds within which a run that is resumed at ``step`` reads its log.
 
-    As it did before, if nothing has changed. A run that had no cooldown over it, or was still holding its rate
-    under other settings or for another number of steps, holds it up to here whatever its log says; only the future
-    changes. One that was lowering its rate must go on the same way, else the rate would jump.
+    They are what they were if nothing has changed. A run that had no cooldown, or was still holding its rate under
+    other settings or for another number of steps, holds it up to here whatever its log says; only the future changes.
+    One that was lowering its rate must go on in the same way, else the rate would jump.
 
     ``before`` is the record in the checkpoint, None if there is none; ``now`` has the ``settings`` and the
-    ``budget`` of this run; ``look`` finds the phases. Raises `StrategyError` for a jump, unless ``may_jump``.
+    ``budget`` of this run; ``read_log`` returns the phases within given bounds. Raises `StrategyError` for a jump,
+    unless ``may_jump``.
     """
     if before is None:
         return Bounds(step, step)
@@ -45,23 +46,16 @@ def take_up(
     bounds = Bounds(before["after_step"], before["earliest_start"])
     if changed and not started:
         bounds = Bounds(bounds.after, step)
-    found = look(bounds)
-    same_start = found.start >= step if not started else _span(found) == _span_of(before)
-    if same_start and list(found.drops) == before["drops"]:
+    phases = read_log(bounds)
+    before_span = (before["cooldown_start"], before["cooldown_end"])
+    same_start = (phases.start, phases.end) == before_span if started else phases.start >= step
+    if same_start and list(phases.drops) == before["drops"]:
         return bounds
     if not started and not before["drops"]:
         return Bounds(step, step)
     if may_jump:
         return Bounds(step, step)
     raise StrategyError(_words_of_jump(before, now, changed))
-
-
-def _span(found: Phases) -> tuple[int, int]:
-    return found.start, found.end
-
-
-def _span_of(before: Mapping[str, Any]) -> tuple[int, int]:
-    return before["cooldown_start"], before["cooldown_end"]
 
 
 def _words_of_jump(before: Mapping[str, Any], now: Mapping[str, Any], changed: list[str]) -> str:
@@ -73,8 +67,8 @@ def _words_of_jump(before: Mapping[str, Any], now: Mapping[str, Any], changed: l
     )
 
 
-def take_records(name: str, state: TrainerState) -> dict[str, Any] | None:
-    """Take the record of a callback out of a resumed run's state; it is written anew."""
+def pop_record(name: str, state: TrainerState) -> dict[str, Any] | None:
+    """Remove the record of a callback from a resumed run's state and return it; it is written anew."""
     keys = [key for key in records(state) if key.startswith(f"{name}(")]
-    found = [records(state).pop(key) for key in keys]
-    return found[-1] if found else None
+    popped = [records(state).pop(key) for key in keys]
+    return popped[-1] if popped else None

@@ -1,4 +1,4 @@
-"""What a cooldown is made of in one training: the callback's settings, the schedule's, the budget."""
+"""The settings of a cooldown in one training: those of the callback, those of the schedule, and the budget."""
 
 import math
 from collections.abc import Mapping
@@ -14,14 +14,18 @@ from hf_strategies.pytorch.lr_scheduler import ScheduleLR
 from hf_strategies.schedules.plateau_cooldown import LENGTH, Cooldown
 from hf_strategies.trainer.callbacks.plateau_cooldown.rates import has_own_cooldown
 
-__all__ = ["DEFAULTS", "Setting", "settle"]
+__all__ = ["DEFAULTS", "ResolvedCooldown", "resolve_cooldown"]
 
 DEFAULTS: Mapping[str, Any] = {"cooldown": LENGTH, "cooldown_shape": "sqrt", "min_lr_ratio": 0.0}
 
 
 @dataclass(frozen=True)
-class Setting:
-    """The cooldown of each parameter group, and where training, warmup and, at the latest, the hold end, in steps."""
+class ResolvedCooldown:
+    """The cooldown of each parameter group, with the lengths of one training in steps.
+
+    ``budget`` is where training ends, ``warmup`` where the warmup ends, ``latest`` the last step at which the
+    cooldown may start to end with the budget.
+    """
 
     cooldowns: tuple[Cooldown, ...]
     budget: int
@@ -30,30 +34,30 @@ class Setting:
 
     @property
     def cooldown(self) -> Cooldown:
-        """The first group's; the others differ at most in the floor."""
+        """The cooldown of the first group; those of the others differ only in the floor."""
         return self.cooldowns[0]
 
 
-def settle(
+def resolve_cooldown(
     given: Mapping[str, Any], scheduler: LambdaLR, args: TrainingArguments, state: TrainerState, loader: object
-) -> Setting:
-    """Put together what the callback was ``given`` and what the schedule says.
+) -> ResolvedCooldown:
+    """Combine the settings ``given`` to the callback with those of the schedule.
 
     Raises `StrategyError` when they disagree, or the cooldown does not fit into what follows the warmup.
     """
     theirs = _of_schedule(scheduler)
-    one, other = Cooldown.read(**{**DEFAULTS, **theirs, **given}), Cooldown.read(**{**DEFAULTS, **given, **theirs})
-    if one != other:
+    cooldown = Cooldown.read(**{**DEFAULTS, **theirs, **given})
+    if cooldown != Cooldown.read(**{**DEFAULTS, **given, **theirs}):
         both = ", ".join(f"{name}={given[name]!r}, not {theirs[name]!r}" for name in theirs.keys() & given.keys())
         raise StrategyError(f"PlateauCooldown has other settings than lr_scheduler_kwargs, {both}: give them once")
-    one = replace(one, steps_per_epoch=_steps_per_epoch(args, loader))
-    floors = [one.floor] * len(scheduler.lr_lambdas)
+    cooldown = replace(cooldown, steps_per_epoch=_steps_per_epoch(args, loader))
+    floors = [cooldown.floor] * len(scheduler.lr_lambdas)
     if "min_lr_ratio" not in given and isinstance(scheduler, ScheduleLR):
         floors = [float(each.parameters.get("min_lr_ratio", 0.0)) for each in scheduler.schedules]
-    cooldowns = tuple(replace(one, floor=floor) for floor in floors)
+    cooldowns = tuple(replace(cooldown, floor=floor) for floor in floors)
     budget, warmup = _budget(scheduler, state.max_steps), _warmup(scheduler, args, state.max_steps)
     is_default = "cooldown" not in given and "cooldown" not in theirs
-    return Setting(cooldowns, budget, warmup, _latest(one, budget, warmup, is_default))
+    return ResolvedCooldown(cooldowns, budget, warmup, _latest(cooldown, budget, warmup, is_default))
 
 
 def _of_schedule(scheduler: LambdaLR) -> dict[str, Any]:

@@ -1,0 +1,168 @@
+"""What the callbacks that watch a metric share: the Trainer's events, and the end of a run that had ended before.
+
+A callback is a `MetricCallback` with its settings; what it does in one training is a `MetricRun`, made anew when a
+training begins, so that nothing of an earlier training is left.
+"""
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from torch import nn
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.trainer import TRAINER_STATE_NAME
+
+from hf_strategies.pytorch.best_weights import BestWeights
+from hf_strategies.stopping import StoppingRule
+from hf_strategies.trainer.callbacks.context import TrainerContext
+from hf_strategies.trainer.callbacks.metric_watch import MetricWatch
+
+__all__ = ["MetricCallback", "MetricRun", "best_weights_name", "save_state"]
+
+
+class MetricRun:
+    """What a callback does in one training; a subclass takes the events that it needs, on every process."""
+
+    was_over = False
+    """Whether this is a resumed run that had ended before: it does not train on."""
+
+    def evaluated(self, state: TrainerState, control: TrainerControl) -> None:
+        """Act on an evaluation that has all the watched metrics."""
+
+    def stepped(self, state: TrainerState, control: TrainerControl) -> None:
+        """Act after an optimizer step, before the Trainer saves and evaluates."""
+
+    def before_save(self, state: TrainerState, control: TrainerControl) -> None:
+        """Write what the checkpoint of an epoch's end will need."""
+
+    def saved(self, state: TrainerState) -> None:
+        """Act after a checkpoint was written."""
+
+    def track(self, state: TrainerState) -> None:
+        """Send the result to the trackers, before they are closed."""
+
+    def finish(self, state: TrainerState) -> None:
+        """Act at the end of training."""
+
+
+class MetricCallback(TrainerCallback, ABC):
+    """A callback that watches the metrics ``names``: it makes a `MetricRun` of each training and passes events on.
+
+    Raises `StrategyError` when training starts without evaluations, and when an evaluation lacks a metric.
+    """
+
+    names: Sequence[str]
+    """The watched metrics, by their names in the log."""
+
+    _run: MetricRun | None = None  # while training
+    _watch: MetricWatch | None = None
+    _ended: "EndedRun | None" = None
+
+    @abstractmethod
+    def start(
+        self, context: TrainerContext, args: TrainingArguments, state: TrainerState, event: dict[str, Any]
+    ) -> MetricRun:
+        """Check the settings against a training that begins; ``event`` has the keywords of `on_train_begin`."""
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Begin, or take up where a resumed run left off."""
+        self._run = self._ended = None
+        self._watch = MetricWatch(type(self).__name__, self.names, args)
+        self._run = self.start(TrainerContext(self), args, state, kwargs)
+        if self._run.was_over:
+            self._ended = EndedRun(kwargs["model"])
+            control.should_training_stop = True
+
+    def on_evaluate(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Act once all the watched metrics have come."""
+        if self._run is None or self._watch is None or self._ended:
+            return
+        if self._watch.completes(kwargs["metrics"], state.global_step):
+            self._run.evaluated(state, control)
+
+    def on_step_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Fail if no evaluation since the last step, of any evaluation set, had a watched metric."""
+        if self._run and self._watch:
+            self._watch.refuse_unknown(state)
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Act after the step; undo it if the run had ended before."""
+        if self._ended:
+            self._ended.undo(control)
+        elif self._run:
+            self._run.stepped(state, control)
+
+    def on_epoch_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Prepare the checkpoint of the epoch; neither save nor evaluate if the run had ended before."""
+        if self._ended:
+            self._ended.skip(control)
+        elif self._run:
+            self._run.before_save(state, control)
+
+    def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """Send the result to the trackers at the last event before they are closed."""
+        if self._run and "train_runtime" in (kwargs.get("logs") or {}):
+            self._run.track(state)
+
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """Act after a checkpoint was written."""
+        if self._run:
+            self._run.saved(state)
+
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """End, and forget this training."""
+        run, self._run = self._run, None
+        if run is None:
+            return
+        if self._watch:
+            self._watch.refuse_unknown(state)
+        run.finish(state)
+
+
+class EndedRun:
+    """A resumed run that had ended: the step that the Trainer's loop makes before it stops is undone.
+
+    Parameters and buffers are copied when this is made, which is to be in `on_train_begin`.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self._loaded = BestWeights(model)
+        self._loaded.keep()
+
+    def undo(self, control: TrainerControl) -> None:
+        """Put everything back; for `on_step_end`."""
+        self._loaded.restore()
+        self.skip(control)
+
+    def skip(self, control: TrainerControl) -> None:
+        """Neither save nor evaluate; for `on_epoch_end`."""
+        control.should_save = control.should_evaluate = False
+
+
+def best_weights_name(rule: StoppingRule) -> str:
+    """Return the name of the files of best weights: one for each definition of the best evaluation."""
+    view = rule.watched
+    definition = f"{view.metric.text} {view.mode} {view.smoothing} {view.improvement} {rule.start_from}"
+    digest = hashlib.sha256(definition.encode()).hexdigest()[:8]
+    return f"best_weights-{quote(rule.monitor, safe='')[:60]}-{digest}"
+
+
+def save_state(args: TrainingArguments, state: TrainerState) -> None:
+    """Write `trainer_state.json`, with the record of how training ended, into the output folder."""
+    if args.should_save and not state.is_hyper_param_search:
+        state.save_to_json(str(Path(str(args.output_dir)) / TRAINER_STATE_NAME))
