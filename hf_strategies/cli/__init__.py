@@ -1,1 +1,1 @@
-"""The command `hf-strategies`: one file a command, its flags and its run."""
+"""The command ``hf-strategies``: one file a command, with its flags and its run."""

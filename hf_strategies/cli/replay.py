@@ -1,31 +1,36 @@
-"""The command ``replay``: past runs and a grid of settings into a table, or a figure."""
+"""The command ``replay``: what settings of early stopping would have done to past runs."""
 
-import json
 import os
 import re
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
+from hf_strategies.cli.command import Command
+from hf_strategies.cli.run_files import read_runs
 from hf_strategies.errors import StrategyError, did_you_mean
 from hf_strategies.stopping.metric import Metric, direction
 from hf_strategies.stopping.replay.runs import PastRun, refuse_missing, replay
 from hf_strategies.stopping.replay.settings import grid
 from hf_strategies.stopping.replay.summary import suggest, summarise
 
-__all__ = ["REPLAY", "REPLAY_EXAMPLES", "add_replay_flags", "grid_lists", "read_runs", "replay_command"]
+if TYPE_CHECKING:
+    from hf_strategies.report.replay.report import ReplayReport
 
+__all__ = ["ReplayCommand"]
 
 _RANGE = re.compile(r"(\d+)\s*([a-z]*)\.\.(\d+)\s*([a-z]*)")
-_COMMA = re.compile(r",(?![^()]*\))")  # not one between parentheses
-_LISTS = ("patience", "min_delta", "relative_delta", "z", "smoothing", "start_from")
+_COMMA = re.compile(r",(?![^()]*\))")  # a comma that is not between parentheses
+_LIST_FLAGS = ("patience", "min_delta", "relative_delta", "z", "smoothing", "start_from")
 _LONGEST_RANGE = 1000
+_FORMATS = ("text", "csv", "json")
 
-REPLAY = """Tell where each setting of early stopping would have stopped past runs of the Trainer, which value it
+_DESCRIPTION = """\
+Tell where each setting of early stopping would have stopped past runs of the Trainer, which value it
 would have kept, and what share of the optimizer steps it would have saved. Reads the logs that the runs
 left; trains nothing. With several runs: means over the runs, and one setting suggested."""
-REPLAY_EXAMPLES = """A LIST is values with commas between them, and ranges: 1..10, 1,2,5, 1..4ep, 0,0.001.
+_EXAMPLES = """\
+A LIST is values with commas between them, and ranges: 1..10, 1,2,5, 1..4ep, 0,0.001.
 Every combination of all lists is one setting.
 
 Columns: stop, the evaluation at which training would have stopped; kept, the watched metric at the best
@@ -46,39 +51,96 @@ examples:
 """
 
 
-def add_replay_flags(parser: ArgumentParser) -> None:
-    """Add the flags of the command to its parser."""
-    add = parser.add_argument
-    add("runs", nargs="*", metavar="RUN", help="trainer_state.json, or the folder of a run or checkpoint")
-    add("--monitor", default="loss", metavar="METRIC", help="metric watched, or an expression of metrics (loss)")
-    add("--mode", metavar="MODE", help="min or max, for a metric whose direction is not known")
-    add("--patience", action="append", metavar="LIST", help="evaluations, 500 steps, 2ep, or fractions (1..10)")
-    add("--stop_when", nargs="+", action="extend", metavar="CONDITION", help="conditions in place of --patience")
-    add("--min_delta", action="append", metavar="LIST", help="least improvements, in the metric's unit (0)")
-    add("--relative_delta", action="append", metavar="LIST", help="least improvements, as shares of the best (0)")
-    add("--z", action="append", metavar="LIST", help="least improvements, in standard errors of the metric (0)")
-    add("--samples", metavar="N", help="evaluation examples, for --z of a proportion such as accuracy")
-    add("--smoothing", action="append", metavar="LIST", help="none, ema(WEIGHT), median(N), mean(N) (none)")
-    add("--start_from", action="append", metavar="LIST", help="evaluations before these are not looked at (0)")
-    add("--secondary", metavar="METRIC", help="another metric to show at the evaluation that is kept")
-    add("--tolerance", metavar="SHARE", help="share that a suggested setting may give up (0; 0.01 for several runs)")
-    add("--per_run", action="store_true", help="a table for each of several runs too")
-    add("--format", metavar="FORMAT", help="text, csv or json (text)")
-    add("--output", metavar="FILE", help="write a figure too: .png, .svg or .pdf (needs matplotlib)")
+class ReplayCommand(Command):
+    """Print what each setting of early stopping would have done to the runs given."""
+
+    name = "replay"
+    help = "stop settings on past runs"
+    description = _DESCRIPTION
+    examples = _EXAMPLES
+    list_argument = "runs"
+
+    def add_flags(self, parser: ArgumentParser) -> None:
+        """Add the runs, the lists of settings, and the form of the output."""
+        add = parser.add_argument
+        add("runs", nargs="*", metavar="RUN", help="trainer_state.json, or the folder of a run or checkpoint")
+        add("--monitor", default="loss", metavar="METRIC", help="metric watched, or an expression of metrics (loss)")
+        add("--mode", metavar="MODE", help="min or max, for a metric whose direction is not known")
+        add("--patience", action="append", metavar="LIST", help="evaluations, 500 steps, 2ep, or fractions (1..10)")
+        add("--stop_when", nargs="+", action="extend", metavar="CONDITION", help="conditions in place of --patience")
+        add("--min_delta", action="append", metavar="LIST", help="least improvements, in the metric's unit (0)")
+        add("--relative_delta", action="append", metavar="LIST", help="least improvements, as shares of the best (0)")
+        add("--z", action="append", metavar="LIST", help="least improvements, in standard errors of the metric (0)")
+        add("--samples", metavar="N", help="evaluation examples, for --z of a proportion such as accuracy")
+        add("--smoothing", action="append", metavar="LIST", help="none, ema(WEIGHT), median(N), mean(N) (none)")
+        add("--start_from", action="append", metavar="LIST", help="evaluations before these are not looked at (0)")
+        add("--secondary", metavar="METRIC", help="another metric to show at the evaluation that is kept")
+        add(
+            "--tolerance",
+            metavar="SHARE",
+            help="share that a suggested setting may give up (0; 0.01 for several runs)",
+        )
+        add("--per_run", action="store_true", help="a table for each of several runs too")
+        add("--format", metavar="FORMAT", help="text, csv or json (text)")
+        add("--output", metavar="FILE", help="write a figure too: .png, .svg or .pdf (needs matplotlib)")
+
+    def run(self, options: Namespace) -> str:
+        """Return the table, or the outcomes as CSV or JSON; write the figure if one is asked for."""
+        from hf_strategies.report.replay.data import as_csv, as_json
+        from hf_strategies.report.replay.table import as_text
+
+        if options.format is not None and options.format not in _FORMATS:
+            raise StrategyError(f"--format {options.format} is unknown: {did_you_mean(options.format, _FORMATS)}")
+        report = _report(options)
+        if options.output is not None:
+            from hf_strategies.report.replay.figure import draw_replay
+
+            draw_replay(report, options.output)
+        if options.format in (None, "text"):
+            wrote = f"\n\nwrote {options.output}" if options.output is not None else ""
+            return as_text(report, per_run=options.per_run or len(report.runs) == 1) + wrote
+        return as_csv(report) if options.format == "csv" else as_json(report)
 
 
-def grid_lists(options: Namespace) -> dict[str, list[str]]:
-    """Return the lists that were given, read; patience 1 to 10 if there is neither patience nor a condition."""
-    found = {name: _values(name, given) for name in _LISTS if (given := getattr(options, name)) is not None}
+def _report(options: Namespace) -> "ReplayReport":
+    """Read the runs, and replay them with every setting of the grid."""
+    from hf_strategies.report.replay.report import ReplayReport
+
+    lists = _lists(options)
+    if not options.runs:
+        raise StrategyError("RUN is missing: see hf-strategies replay --help")
+    runs = read_runs(options.runs)
+    settings = grid(options.monitor, _mode(options, runs), samples=options.samples, **lists)
+    outcomes = replay(runs, settings, secondary=options.secondary)
+    summaries = summarise(outcomes)
+    suggestion = suggest(summaries, options.tolerance)
+    return ReplayReport(runs, settings, outcomes, summaries, suggestion, options.secondary)
+
+
+def _mode(options: Namespace, runs: Sequence[PastRun]) -> str:
+    """Return the direction of the metric, after a check of its name: an unknown metric has no known direction."""
+    metric = Metric.read(options.monitor)
+    for run in runs:
+        refuse_missing(run, metric)
+    try:
+        return direction(options.monitor, options.mode)
+    except StrategyError as mistake:
+        raise StrategyError(f"{mistake} (--mode min, or --mode max)") from None
+
+
+def _lists(options: Namespace) -> dict[str, list[str]]:
+    """Return the values of each list that was given; patience 1 to 10 if neither patience nor a condition was."""
+    lists = {name: _values(name, given) for name in _LIST_FLAGS if (given := getattr(options, name)) is not None}
     if options.stop_when:
         for text in options.stop_when:
             if os.path.exists(text):
                 raise StrategyError(f"--stop_when {text}: runs stand before --stop_when")
-        return {"stop_when": _unique(options.stop_when), **found}
-    return found if "patience" in found else {"patience": _values("patience", ["1..10"]), **found}
+        return {"stop_when": _unique(options.stop_when), **lists}
+    return lists if "patience" in lists else {"patience": _values("patience", ["1..10"]), **lists}
 
 
 def _values(name: str, texts: list[str]) -> list[str]:
+    """Split the texts of a flag into values, with each range written out."""
     parts = [part.strip() for text in texts for part in _COMMA.split(text)]
     if not all(parts):
         raise StrategyError(f"--{name} {','.join(texts)}: a value is missing: give a list such as 1,2,5")
@@ -86,6 +148,11 @@ def _values(name: str, texts: list[str]) -> list[str]:
 
 
 def _range(name: str, text: str) -> list[str]:
+    """Return the values of a range, each with its unit.
+
+    >>> _range("patience", "1..3ep")
+    ['1ep', '2ep', '3ep']
+    """
     match = _RANGE.fullmatch(text)
     if not match or (match[2] and match[2] != match[4]):
         raise StrategyError(f"--{name} {text} is no range: give whole numbers such as 1..10 or 1..4ep, or each value")
@@ -100,113 +167,3 @@ def _range(name: str, text: str) -> list[str]:
 
 def _unique(values: list[str]) -> list[str]:
     return list(dict.fromkeys(values))
-
-
-_STATE = "trainer_state.json"
-_CHECKPOINT = re.compile(r"checkpoint-(\d+)")
-
-
-def read_runs(paths: Sequence[str]) -> list[PastRun]:
-    """Read a run for each path: a `trainer_state.json`, or the folder of a run or a checkpoint.
-
-    Raises `StrategyError` for a path that holds no such file, and for two that hold the same run.
-    """
-    runs = [PastRun.of_state(path, _load(path, _file(Path(path)))) for path in paths]
-    _refuse_twins(runs)
-    return runs
-
-
-def _file(path: Path) -> Path:
-    """The state to read: of a folder its own, or that of its newest checkpoint where this has gone further."""
-    if not os.path.exists(path):  # Path.exists() raises for a name that is too long
-        raise StrategyError(f"{path}: there is no such file or folder: give a {_STATE} or the folder of a run")
-    if not path.is_dir():
-        return path
-    own = path / _STATE
-    steps, newest = max(((_number(folder), folder / _STATE) for folder in _folders(path)), default=(-1, own))
-    if own.is_file():
-        return newest if steps > _step(own) else own
-    if steps < 0:
-        raise StrategyError(f"{path} has no {_STATE}, and no checkpoint with one: give the folder of a Trainer's run")
-    return newest
-
-
-def _folders(path: Path) -> list[Path]:
-    try:
-        return list(path.iterdir())
-    except OSError as mistake:
-        raise StrategyError(f"{path} cannot be read: {mistake.strerror or mistake}") from mistake
-
-
-def _number(folder: Path) -> int:
-    match = _CHECKPOINT.fullmatch(folder.name)
-    return int(match[1]) if match and (folder / _STATE).is_file() else -1
-
-
-def _step(file: Path) -> int:
-    state = _load(str(file), file)
-    step = state.get("global_step") if isinstance(state, dict) else None
-    return step if isinstance(step, int) else 0
-
-
-def _load(name: str, file: Path) -> Any:
-    try:
-        return json.loads(file.read_text(encoding="utf-8"))
-    except OSError as mistake:
-        raise StrategyError(f"{name} cannot be read: {mistake.strerror or mistake}") from mistake
-    except (ValueError, RecursionError):  # UnicodeDecodeError too
-        raise StrategyError(f"{file} is no JSON: give a {_STATE} as the Trainer writes it") from None
-
-
-def _refuse_twins(runs: Sequence[PastRun]) -> None:
-    """Refuse a run that is given twice, as checkpoints of one run are: it would count twice in the means."""
-    for index, run in enumerate(runs):
-        for other in runs[:index]:
-            short, long = sorted((run, other), key=lambda one: len(one.log_history))
-            if short.log_history and long.log_history[: len(short.log_history)] == short.log_history:
-                raise StrategyError(
-                    f"{short.name} holds the same run as {long.name}, or the beginning of it: leave it out"
-                )
-
-
-_FORMATS = ("text", "csv", "json")
-
-
-def replay_command(options: Namespace) -> str:
-    """Tell what each setting would have done to the runs given."""
-    from hf_strategies.report.replay.data import as_csv, as_json
-    from hf_strategies.report.replay.report import ReplayReport
-    from hf_strategies.report.replay.table import as_text
-
-    if options.format is not None and options.format not in _FORMATS:
-        raise StrategyError(f"--format {options.format} is unknown: {did_you_mean(options.format, _FORMATS)}")
-    lists = grid_lists(options)
-    if not options.runs:
-        raise StrategyError("RUN is missing: see hf-strategies replay --help")
-    runs = read_runs(options.runs)
-    mode = _mode(options, runs)
-    settings = grid(options.monitor, mode, samples=options.samples, **lists)
-    outcomes = replay(runs, settings, secondary=options.secondary)
-    summaries = summarise(outcomes)
-    report = ReplayReport(
-        runs, settings, outcomes, summaries, suggest(summaries, options.tolerance), options.secondary
-    )
-    if options.output is not None:
-        from hf_strategies.report.replay.figure import draw_replay
-
-        draw_replay(report, options.output)
-    if options.format in (None, "text"):
-        wrote = f"\n\nwrote {options.output}" if options.output is not None else ""
-        return as_text(report, per_run=options.per_run or len(runs) == 1) + wrote
-    return as_csv(report) if options.format == "csv" else as_json(report)
-
-
-def _mode(options: Namespace, runs: Sequence[PastRun]) -> str:
-    """The direction of the metric; that its name is right comes first, because a mistyped one has no direction."""
-    metric = Metric.read(options.monitor)
-    for run in runs:
-        refuse_missing(run, metric)
-    try:
-        return direction(options.monitor, options.mode)
-    except StrategyError as mistake:
-        raise StrategyError(f"{mistake} (--mode min, or --mode max)") from None

@@ -1,0 +1,45 @@
+"""The interface that every command of ``hf-strategies`` has."""
+
+from abc import ABC, abstractmethod
+from argparse import ArgumentParser, Namespace
+from typing import ClassVar
+
+__all__ = ["Command"]
+
+
+class Command(ABC):
+    """One command of ``hf-strategies``: its words in the help, its flags, and what it does.
+
+    A new command is a subclass in a file of its own, and a row in `hf_strategies.cli.main`. All commands are
+    imported whenever any of them runs, so a module that is heavy, or that only this command needs, is imported
+    within `run`.
+    """
+
+    name: ClassVar[str]
+    """The word on the command line."""
+
+    help: ClassVar[str]
+    """The line about the command in ``hf-strategies --help``."""
+
+    description: ClassVar[str]
+    """The text above the flags in the command's own help."""
+
+    examples: ClassVar[str | None] = None
+    """The text below the flags in the command's own help."""
+
+    list_argument: ClassVar[str | None] = None
+    """The positional argument that takes any number of words. The words may also stand after the flags."""
+
+    forwards_flags: ClassVar[bool] = False
+    """Whether everything after the first argument goes unread into ``options.flags``."""
+
+    @abstractmethod
+    def add_flags(self, parser: ArgumentParser) -> None:
+        """Add the flags and the positional arguments to the command's parser."""
+
+    @abstractmethod
+    def run(self, options: Namespace) -> str:
+        """Do what the command is for, and return the text to print.
+
+        Raises `StrategyError` for a mistake of the user.
+        """

@@ -1,0 +1,106 @@
+"""Reading of the parameters and numbers that ``plot`` and ``flags`` take for a schedule."""
+
+import json
+import math
+from argparse import Namespace
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from hf_strategies.errors import StrategyError, did_you_mean
+from hf_strategies.schedules import Plan
+from hf_strategies.schedules.resume import ON_EXTEND
+from hf_strategies.values import number
+
+__all__ = ["assignments", "count", "curve_parameters", "positive", "refuse_misplaced", "steps_per_epoch"]
+
+# Arguments of a schedule that are no parameters of a curve: each has a flag of its own.
+_OWN_FLAGS = {"warmup_steps", "total_steps", "steps_per_epoch", "learning_rate"}
+# What `hf_strategies.pytorch.lr_scheduler.ScheduleLR` takes beside the parameters of the curves.
+_OF_THE_SCHEDULER = ("min_lr", "on_extend")
+
+
+def assignments(texts: Iterable[str]) -> dict[str, Any]:
+    """Read the ``key=value`` texts of ``--set``; a value is JSON if it can be read as such, else text.
+
+    >>> assignments(["gamma=0.5", "cooldown_shape=linear"])
+    {'gamma': 0.5, 'cooldown_shape': 'linear'}
+    """
+    parameters: dict[str, Any] = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not key or not equals:
+            raise StrategyError(f"--set {text}: give KEY=VALUE, such as min_lr_ratio=0.1; names stand before --set")
+        try:
+            parameters[key] = json.loads(value)
+        except ValueError:
+            parameters[key] = value
+    return parameters
+
+
+def refuse_misplaced(parameters: Mapping[str, Any], options: Namespace) -> None:
+    """Refuse an argument in ``--set`` for which the command has a flag."""
+    for key in parameters:
+        if key in _OWN_FLAGS and key in vars(options):
+            raise StrategyError(f"--set {key}={parameters[key]}: {key} is no parameter of a curve: give --{key}")
+
+
+def curve_parameters(plan: Plan, given: Mapping[str, Any], peak: float | None) -> dict[str, Any]:
+    """Check the options of the torch scheduler among the parameters given, and return the parameters of the curves.
+
+    ``min_lr`` becomes ``min_lr_ratio`` where the peak is known. Of the curves' parameters only the names are
+    checked here; their values are checked when the schedule is built.
+    """
+    if "on_extend" in given and given["on_extend"] not in ON_EXTEND:
+        raise StrategyError(
+            f"on_extend={given['on_extend']!r} is no choice: {did_you_mean(str(given['on_extend']), ON_EXTEND)}"
+        )
+    parameters = {key: value for key, value in given.items() if key not in _OF_THE_SCHEDULER}
+    for key in parameters:
+        if key not in plan.parameters:
+            known = {*plan.parameters, *_OF_THE_SCHEDULER}
+            raise StrategyError(f"{plan.name!r} takes no parameter {key!r}: {did_you_mean(key, known)}")
+    if "min_lr" in given:
+        floor = _min_lr(plan, given, peak)
+        parameters |= {"min_lr_ratio": floor / peak} if peak else {}
+    return parameters
+
+
+def _min_lr(plan: Plan, given: Mapping[str, Any], peak: float | None) -> float:
+    value = given["min_lr"]
+    if "min_lr_ratio" not in plan.parameters:
+        raise StrategyError(f"min_lr={value!r} with {plan.name!r}, which has no floor: leave min_lr out")
+    if "min_lr_ratio" in given:
+        raise StrategyError(f"min_lr={value!r} with min_lr_ratio={given['min_lr_ratio']!r}: give one of the two")
+    floor = float(number("min_lr", value))
+    if floor < 0 or (peak is not None and floor > peak):
+        bounds = "of at least 0" if peak is None else f"from 0 to the peak, {peak:g}"
+        raise StrategyError(f"min_lr={value!r} is out of range: give a learning rate {bounds}")
+    return floor
+
+
+def count(name: str, given: str | None, low: int, high: int | None, default: int) -> int:
+    """Read a flag that takes a whole number within bounds; return ``default`` when none is given."""
+    if given is None:
+        return default
+    try:
+        value = int(given)
+    except ValueError:
+        raise StrategyError(f"--{name} {given}: give an integer") from None
+    if value < low or (high is not None and value > high):
+        raise StrategyError(f"--{name} {given}: give {f'at least {low}' if high is None else f'{low} to {high}'}")
+    return value
+
+
+def positive(name: str, given: str | None) -> float | None:
+    """Read a flag that takes a number above 0; return None when none is given."""
+    if given is None:
+        return None
+    value = float(number(f"--{name}", given))
+    if not 0.0 < value < math.inf:
+        raise StrategyError(f"--{name}={given!r} is out of range: give a number above 0")
+    return value
+
+
+def steps_per_epoch(options: Namespace) -> float | None:
+    """Read ``--steps_per_epoch``, which may be a fraction."""
+    return positive("steps_per_epoch", options.steps_per_epoch)

@@ -1,0 +1,28 @@
+"""The command ``show``: all about one schedule."""
+
+from argparse import ArgumentParser, Namespace
+
+from hf_strategies.cli.command import Command
+from hf_strategies.cli.terminal import terminal_width, warnings_as_lines
+from hf_strategies.report.schedules.text import sheet
+from hf_strategies.schedules import find_plan, load_entry_points
+
+__all__ = ["ShowCommand"]
+
+
+class ShowCommand(Command):
+    """Print a schedule's formula, parameters, values, source and flags."""
+
+    name = "show"
+    help = "formula, parameters, values"
+    description = "All about a schedule."
+
+    def add_flags(self, parser: ArgumentParser) -> None:
+        """Add the name of the schedule."""
+        parser.add_argument("name", metavar="NAME", help="name of a schedule")
+
+    def run(self, options: Namespace) -> str:
+        """Return the sheet of the schedule."""
+        with warnings_as_lines():
+            load_entry_points()
+        return sheet(find_plan(options.name), terminal_width())
