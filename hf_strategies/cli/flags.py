@@ -17,8 +17,8 @@ from hf_strategies.cli.terminal import warnings_as_lines
 from hf_strategies.errors import StrategyError
 from hf_strategies.lengths import to_steps
 from hf_strategies.report.schedules.flags import as_flags, as_python, as_yaml
-from hf_strategies.report.schedules.text import usual_warmup
 from hf_strategies.schedules import Plan, find_plan, load_entry_points
+from hf_strategies.schedules.options import default_warmup_steps
 from hf_strategies.schedules.schedule import build
 from hf_strategies.values import number
 
@@ -84,7 +84,7 @@ def _checked_warmup(plan: Plan, parameters: Mapping[str, Any], options: Namespac
 def _warmup_number(plan: Plan, given: str | None, total: int, epoch: float | None) -> int | float:
     """Return the warmup as a number, because ``warmup_steps`` of TrainingArguments cannot be given in epochs."""
     if given is None:
-        return usual_warmup(plan)
+        return default_warmup_steps(plan)
     if given.endswith("ep"):
         return to_steps("warmup_steps", given, total_steps=total, steps_per_epoch=epoch)
     return number("warmup_steps", given)

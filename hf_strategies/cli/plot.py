@@ -16,8 +16,8 @@ from hf_strategies.cli.schedule_parameters import (
 )
 from hf_strategies.cli.terminal import can_print, terminal_width, warnings_as_lines
 from hf_strategies.errors import StrategyError, did_you_mean
-from hf_strategies.report.schedules.text import usual_warmup
 from hf_strategies.schedules import Plan, Schedule, find_plan, load_entry_points
+from hf_strategies.schedules.options import default_warmup_steps
 from hf_strategies.schedules.schedule import build
 
 __all__ = ["PlotCommand"]
@@ -142,7 +142,7 @@ def _shared_warmup(given: str | None, plan: Plan, plans: Sequence[Plan]) -> int 
     """
     if given is not None and (plan.has_warmup or not any(each.has_warmup for each in plans)):
         return given
-    return usual_warmup(plan)
+    return default_warmup_steps(plan)
 
 
 def _refuse_unplottable(parameters: Mapping[str, Any], peak: float | None) -> None:

@@ -6,9 +6,9 @@ from argparse import Namespace
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from hf_strategies.errors import StrategyError, did_you_mean
+from hf_strategies.errors import StrategyError
 from hf_strategies.schedules import Plan
-from hf_strategies.schedules.resume import ON_EXTEND
+from hf_strategies.schedules.options import check_names, check_on_extend, read_min_lr
 from hf_strategies.values import number
 
 __all__ = ["assignments", "count", "curve_parameters", "positive", "refuse_misplaced", "steps_per_epoch"]
@@ -50,32 +50,14 @@ def curve_parameters(plan: Plan, given: Mapping[str, Any], peak: float | None) -
     ``min_lr`` becomes ``min_lr_ratio`` where the peak is known. Of the curves' parameters only the names are
     checked here; their values are checked when the schedule is built.
     """
-    if "on_extend" in given and given["on_extend"] not in ON_EXTEND:
-        raise StrategyError(
-            f"on_extend={given['on_extend']!r} is no choice: {did_you_mean(str(given['on_extend']), ON_EXTEND)}"
-        )
+    if "on_extend" in given:
+        check_on_extend(given["on_extend"])
     parameters = {key: value for key, value in given.items() if key not in _OF_THE_SCHEDULER}
-    for key in parameters:
-        if key not in plan.parameters:
-            known = {*plan.parameters, *_OF_THE_SCHEDULER}
-            raise StrategyError(f"{plan.name!r} takes no parameter {key!r}: {did_you_mean(key, known)}")
+    check_names(plan, parameters, more=_OF_THE_SCHEDULER)
     if "min_lr" in given:
-        floor = _min_lr(plan, given, peak)
+        floor = read_min_lr(plan, given["min_lr"], given, peak=peak)
         parameters |= {"min_lr_ratio": floor / peak} if peak else {}
     return parameters
-
-
-def _min_lr(plan: Plan, given: Mapping[str, Any], peak: float | None) -> float:
-    value = given["min_lr"]
-    if "min_lr_ratio" not in plan.parameters:
-        raise StrategyError(f"min_lr={value!r} with {plan.name!r}, which has no floor: leave min_lr out")
-    if "min_lr_ratio" in given:
-        raise StrategyError(f"min_lr={value!r} with min_lr_ratio={given['min_lr_ratio']!r}: give one of the two")
-    floor = float(number("min_lr", value))
-    if floor < 0 or (peak is not None and floor > peak):
-        bounds = "of at least 0" if peak is None else f"from 0 to the peak, {peak:g}"
-        raise StrategyError(f"min_lr={value!r} is out of range: give a learning rate {bounds}")
-    return floor
 
 
 def count(name: str, given: str | None, low: int, high: int | None, default: int) -> int:

@@ -11,6 +11,7 @@ from hf_strategies.errors import StrategyError
 from hf_strategies.finetune.devices import check_world, choose_precision, take_cpu
 from hf_strategies.finetune.lora import LoraArguments
 from hf_strategies.schedules import SCHEDULES
+from hf_strategies.schedules.options import default_warmup_steps
 
 __all__ = ["DataArguments", "ModelArguments", "RecipeArguments"]
 
@@ -142,7 +143,7 @@ class RecipeArguments(TrainingArguments):
         """Fill in what depends on other arguments."""
         self.warmup_is_default = self.warmup_steps is None
         if self.warmup_steps is None:
-            self.warmup_steps = _usual_warmup(str(SchedulerType(self.lr_scheduler_type).value))
+            self.warmup_steps = _default_warmup(str(SchedulerType(self.lr_scheduler_type).value))
         self._check_numbers()
         if not math.isfinite(self.warmup_steps) or 1 <= self.warmup_steps != int(self.warmup_steps):
             raise StrategyError(f"warmup_steps={self.warmup_steps}: give whole steps, or a fraction in [0, 1)")
@@ -178,9 +179,8 @@ class RecipeArguments(TrainingArguments):
             raise StrategyError(f"learning_rate={self.learning_rate} does not learn: give a number above 0")
 
 
-def _usual_warmup(name: str) -> float:
-    """Return a tenth of the training, unless the schedule has no warmup or a usual one of its own."""
+def _default_warmup(name: str) -> float:
+    """Return the warmup of a schedule of ours, or of transformers, when the user gives none."""
     if name in SCHEDULES:
-        plan = SCHEDULES[name]
-        return 0.1 if plan.has_warmup and not plan.default_warmup else 0.0
+        return float(default_warmup_steps(SCHEDULES[name]))
     return 0.0 if name in _NO_WARMUP else 0.1

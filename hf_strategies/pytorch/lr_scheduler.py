@@ -8,10 +8,10 @@ from typing import Any
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-from hf_strategies.errors import StrategyError, did_you_mean
+from hf_strategies.errors import StrategyError
 from hf_strategies.schedules import Schedule, find_plan
-from hf_strategies.schedules.resume import ON_EXTEND, Planned
-from hf_strategies.values import number
+from hf_strategies.schedules.options import check_on_extend, read_min_lr
+from hf_strategies.schedules.resume import Planned
 
 __all__ = ["ScheduleLR"]
 
@@ -68,8 +68,7 @@ class ScheduleLR(LambdaLR):
         on_extend: str = "error",
         **parameters: Any,
     ) -> None:
-        if on_extend not in ON_EXTEND:
-            raise StrategyError(f"on_extend={on_extend!r} is no choice: {did_you_mean(str(on_extend), ON_EXTEND)}")
+        check_on_extend(on_extend)
         self._on_extend, self._min_lr = on_extend, min_lr
         self._planned: Planned | None = None
         peaks = [float(group.get("initial_lr", group["lr"])) for group in optimizer.param_groups]
@@ -171,15 +170,8 @@ def _floors(planned: Planned, min_lr: float | None, peaks: list[float]) -> list[
     """Return the ``min_lr_ratio`` of each group that makes its floor ``min_lr``; nothing when that is not given."""
     if min_lr is None:
         return [{}] * len(peaks)
-    floor, given = float(number("min_lr", min_lr)), planned.parameters
-    if "min_lr_ratio" not in find_plan(planned.name).parameters:
-        raise StrategyError(f"min_lr={min_lr!r} with {planned.name!r}, which has no floor: leave min_lr out")
-    if "min_lr_ratio" in given:
-        raise StrategyError(f"min_lr={min_lr!r} with min_lr_ratio={given['min_lr_ratio']!r}: give one of the two")
-    if not 0 <= floor <= min(peaks):
-        raise StrategyError(
-            f"min_lr={min_lr!r} is out of range: give a learning rate from 0 to the lowest peak, {min(peaks):g}"
-        )
+    plan, lowest = find_plan(planned.name), min(peaks)
+    floor = read_min_lr(plan, min_lr, planned.parameters, peak=lowest, peak_name="the lowest peak")
     return [{"min_lr_ratio": floor / peak if peak else 0.0} for peak in peaks]
 
 

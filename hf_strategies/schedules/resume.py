@@ -9,10 +9,7 @@ from typing import Any
 from hf_strategies.errors import StrategyError
 from hf_strategies.schedules.schedule import Schedule, schedule
 
-__all__ = ["ON_EXTEND", "Planned", "replan"]
-
-ON_EXTEND = ("error", "keep", "replan", "jump")
-"""What to do when a run is resumed with another number of steps than it was planned for."""
+__all__ = ["Planned", "replan"]
 
 
 def replan(planned: Schedule, *, at: int, total_steps: int) -> Schedule:

@@ -7,8 +7,9 @@ from numbers import Integral
 from types import MappingProxyType
 from typing import Any
 
-from hf_strategies.errors import StrategyError, did_you_mean
+from hf_strategies.errors import StrategyError
 from hf_strategies.lengths import steps_in_epoch, to_steps
+from hf_strategies.schedules.options import check_names
 from hf_strategies.schedules.parameters import Clock
 from hf_strategies.schedules.plans import Multiplier, Plan
 from hf_strategies.schedules.registry import find_plan
@@ -124,9 +125,7 @@ def _with_warmup(name: str) -> str:
 
 def _read_parameters(plan: Plan, given: Mapping[str, Any], clock: Clock) -> dict[str, Any]:
     rows = plan.parameters
-    for key in given:
-        if key not in rows:
-            raise StrategyError(f"{plan.name!r} takes no parameter {key!r}: {did_you_mean(key, rows)}")
+    check_names(plan, given)
     return {
         key: row.read(key, given[key], clock) if key in given else row.read_default(key, clock)
         for key, row in rows.items()

@@ -14,7 +14,7 @@ import pytest
 from hf_strategies import SCHEDULES, schedule
 from hf_strategies.cli.main import main
 from hf_strategies.schedules import DECAYS, WARMUPS
-from hf_strategies.schedules.resume import ON_EXTEND
+from hf_strategies.schedules.options import ON_EXTEND
 
 PHASES = '[{"shape": "linear", "length": 0.1, "start": 0, "end": 1}, {"shape": "cosine"}]'
 Run = Callable[..., str]

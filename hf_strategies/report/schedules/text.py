@@ -8,10 +8,10 @@ from typing import Any
 from hf_strategies.errors import StrategyError
 from hf_strategies.report.schedules.flags import as_flags
 from hf_strategies.schedules import DECAYS, SCHEDULES, WARMUPS, GridPlan, Plan, Schedule
-from hf_strategies.schedules.resume import ON_EXTEND
+from hf_strategies.schedules.options import ON_EXTEND, default_warmup_steps
 from hf_strategies.schedules.schedule import build
 
-__all__ = ["names_and_summaries", "overview", "sheet", "usual_warmup"]
+__all__ = ["names_and_summaries", "overview", "sheet"]
 
 # The parameters that have to be given, so that there is something to show.
 _EXAMPLES: Mapping[str, Mapping[str, Any]] = {
@@ -74,11 +74,6 @@ def names_and_summaries(names: Iterable[str], width: int | None = None) -> str:
     return "\n".join(_columns([(name, SCHEDULES[name].summary) for name in names], width, indent=""))
 
 
-def usual_warmup(plan: Plan, warmup: int | float = 0.1) -> int | float:
-    """Return ``warmup``, or 0 for a schedule that takes none or has a warmup of its own unless told."""
-    return warmup if plan.has_warmup and not plan.default_warmup else 0
-
-
 def sheet(plan: Plan, width: int | None = None) -> str:
     """Return a schedule's summary, formula, parameters, values at the edges, source and flags."""
     example = _EXAMPLES.get(plan.name, {})
@@ -88,7 +83,7 @@ def sheet(plan: Plan, width: int | None = None) -> str:
         "Parameters (default)": [*(_columns(rows, width) or ["  none"]), *_columns([[_also(plan)]], width)],
         **_edge_values(plan, example, width),
         **({"Source": [f"  {source}"]} if (source := _source(plan)) else {}),
-        "Flags": [f"  {as_flags(plan.name, example, warmup_steps=usual_warmup(plan) or None)}"],
+        "Flags": [f"  {as_flags(plan.name, example, warmup_steps=default_warmup_steps(plan) or None)}"],
     }
     lines = [plan.name, f"  {plan.summary}"]
     for title, content in sections.items():
@@ -129,7 +124,7 @@ def _symbols(plan: Plan) -> list[tuple[str, str]]:
 
 def _edge_values(plan: Plan, example: Mapping[str, Any], width: int | None) -> dict[str, list[str]]:
     try:
-        one = build(plan, example, total_steps=_TOTAL, warmup_steps=usual_warmup(plan, _WARMUP))
+        one = build(plan, example, total_steps=_TOTAL, warmup_steps=default_warmup_steps(plan, _WARMUP))
     except StrategyError as mistake:
         return {"Values": [f"  none without parameters: {mistake}"]}
     given = "the phases of the flags below" if example else "the default parameters"

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+import hf_strategies.auto  # noqa: F401  so that the names are valid, whichever tests run before these
 from hf_strategies import ScheduleLR, StrategyError
 from tests.tiny import learning_rates
 
