@@ -1,1 +1,1 @@
-"""What a run looked like: tables, figures, a section for the model card."""
+"""Tables, texts and figures of schedules, stop criteria, replays and runs."""

@@ -1,4 +1,4 @@
-"""What ``hf-strategies criteria`` tells: the table of stop criteria, and all there is to know of one."""
+"""The text of ``hf-strategies criteria``: the table of the stop criteria, and a sheet about one criterion."""
 
 import inspect
 import textwrap
@@ -21,7 +21,7 @@ All take monitor= and mode=, to look at another metric, and smoothing=.
 
 
 def criteria_overview() -> str:
-    """Return the table of the criteria, and how they are joined.
+    """Return the table of the criteria, and how to combine them.
 
     >>> print(criteria_overview().splitlines()[1].split()[0])
     patience(patience=3,
@@ -32,7 +32,7 @@ def criteria_overview() -> str:
 
 
 def criterion_sheet(row: Criterion) -> str:
-    """Return the formula, the parameters and the source of a criterion, with a worked case."""
+    """Return the formula, the parameters and the source of a criterion, with a worked example."""
     text = textwrap.dedent(inspect.getdoc(row.function) or row.summary)
     improvement = IMPROVEMENT_PARAMETERS if row.improves else {}
     parts = [
@@ -41,12 +41,12 @@ def criterion_sheet(row: Criterion) -> str:
         text.partition(">>>")[0].rstrip().replace("``", ""),
         "",
         "Parameters",
-        *_lines([(name, each) for name, each in {**row.parameters, **improvement}.items()]),
+        *_parameter_lines(list({**row.parameters, **improvement}.items())),
         f"  {', '.join(COMMON)}: another metric to look at; its direction; 'ema(0.3)' or the like",
         "",
         f"Source: {row.source}",
     ]
-    return "\n".join([*parts, *_case(row)])
+    return "\n".join([*parts, *_example(row)])
 
 
 def signature(row: Criterion) -> str:
@@ -59,7 +59,7 @@ def signature(row: Criterion) -> str:
     return f"{row.name}({', '.join(shown)})"
 
 
-def _lines(parameters: Sequence[tuple[str, Parameter]]) -> list[str]:
+def _parameter_lines(parameters: Sequence[tuple[str, Parameter]]) -> list[str]:
     width = max(len(name) for name, _ in parameters) + 2
     return [f"  {name:<{width}}{each.help} ({_default(each)})" for name, each in parameters]
 
@@ -70,16 +70,16 @@ def _default(parameter: Parameter) -> str:
     return "unset" if parameter.default is None else f"{parameter.default}"
 
 
-def _case(row: Criterion) -> list[str]:
+def _example(row: Criterion) -> list[str]:
+    """Return the lines of the worked example, if the criterion has one."""
     case = row.golden
     if case is None:
         return []
     values = ", ".join(f"{value:g}" for value in case.values)
-    columns = [f"; {name} {', '.join(f'{value:g}' for value in each)}" for name, each in case.columns.items()]
-    extra = "".join(columns)
+    columns = "".join(f"; {name} {', '.join(f'{value:g}' for value in each)}" for name, each in case.columns.items())
     settings = ", ".join(f"{name}={value!r}" for name, value in case.settings.items())
     stop = "goes on" if case.stop_index is None else f"stops at number {case.stop_index + 1}"
     best = "none" if case.best_index is None else f"number {case.best_index + 1}"
     word = "lower" if case.mode == "min" else "higher"
-    given = f"Example ({word} is better): {row.name}({settings})"
-    return ["", given, f"  values {values}{extra}", f"  {stop}; best: {best}"]
+    title = f"Example ({word} is better): {row.name}({settings})"
+    return ["", title, f"  values {values}{columns}", f"  {stop}; best: {best}"]

@@ -1,4 +1,4 @@
-"""A file that a figure is written to: its ending and folder, matplotlib, the writing."""
+"""Figures: the check of a path, a new figure of matplotlib, and writing it to a file."""
 
 import os
 from pathlib import Path
@@ -9,14 +9,14 @@ from hf_strategies.errors import StrategyError
 __all__ = ["FORMATS", "checked_path", "new_figure", "save_figure"]
 
 FORMATS = ("png", "svg", "pdf")
-"""The endings of files that a figure can be written to."""
+"""The formats of a figure, which are also the suffixes of its file."""
 
 
 def checked_path(path: str | os.PathLike[str]) -> Path:
-    """Refuse an ending that is none of `FORMATS`, and a folder that is not there, before any work is done."""
+    """Return the path of a figure; refuse a suffix that is not in `FORMATS`, and a folder that does not exist."""
     file = Path(path)
     if file.suffix.removeprefix(".").lower() not in FORMATS:
-        known = ", ".join(f".{one}" for one in FORMATS)
+        known = ", ".join(f".{each}" for each in FORMATS)
         raise StrategyError(f"{file} has no ending of a figure: give one of {known}")
     if not file.parent.is_dir():
         raise StrategyError(f"{file}: there is no folder {file.parent}: make it first")
@@ -24,7 +24,7 @@ def checked_path(path: str | os.PathLike[str]) -> Path:
 
 
 def new_figure(width: float, height: float) -> Any:
-    """Make a figure of so many inches; raises `StrategyError` when matplotlib is not installed."""
+    """Make a figure, its size in inches; raises `StrategyError` when matplotlib is not installed."""
     try:
         from matplotlib.figure import Figure
     except ImportError as mistake:
@@ -36,7 +36,7 @@ def new_figure(width: float, height: float) -> Any:
 
 
 def save_figure(figure: Any, file: Path, dots_per_inch: float = 120) -> None:
-    """Write a figure; raises `StrategyError` for a file that cannot be written."""
+    """Write a figure to a file; raises `StrategyError` for a file that cannot be written."""
     try:
         figure.savefig(file, dpi=dots_per_inch)
     except OSError as mistake:

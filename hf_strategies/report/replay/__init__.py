@@ -1,1 +1,1 @@
-"""What other settings would have done to past runs, as text, tables and a figure."""
+"""A replay of past runs with other settings, as tables, data and a figure."""

@@ -14,8 +14,8 @@ __all__ = ["as_csv", "as_json"]
 
 
 def as_csv(report: ReplayReport) -> str:
-    """Return a line for each run and setting; what is not known is empty."""
-    rows = [_outcome(report, outcome) for outcome in report.outcomes]
+    """Return a header and a line for each run and setting; unknown values are empty."""
+    rows = [_outcome_row(report, outcome) for outcome in report.outcomes]
     text = io.StringIO()
     writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
     writer.writeheader()
@@ -24,8 +24,8 @@ def as_csv(report: ReplayReport) -> str:
 
 
 def as_json(report: ReplayReport) -> str:
-    """Return the outcomes, the means over runs, and the suggestion; what is not known is null."""
-    found = report.suggestion
+    """Return the outcomes, the means over runs, and the suggestion; unknown values are null."""
+    suggestion = report.suggestion
     content = {
         "monitor": report.monitor,
         "mode": report.settings[0].rule.watched.mode,
@@ -33,15 +33,19 @@ def as_json(report: ReplayReport) -> str:
             {"run": run.name, "steps": run.steps, "planned_steps": run.planned_steps, "complete": run.complete}
             for run in report.runs
         ],
-        "outcomes": [_outcome(report, outcome) for outcome in report.outcomes],
-        "means": [_means(report, summary) for summary in report.summaries],
-        "suggestion": found
-        and {**found.summary.setting.values, "tolerance": found.tolerance, "within": found.within},
+        "outcomes": [_outcome_row(report, outcome) for outcome in report.outcomes],
+        "means": [_means_row(report, summary) for summary in report.summaries],
+        "suggestion": suggestion
+        and {
+            **suggestion.summary.setting.values,
+            "tolerance": suggestion.tolerance,
+            "within": suggestion.within,
+        },
     }
     return json.dumps(content, indent=2, allow_nan=False)
 
 
-def _outcome(report: ReplayReport, outcome: Outcome) -> dict[str, Any]:
+def _outcome_row(report: ReplayReport, outcome: Outcome) -> dict[str, Any]:
     stop, kept, best = outcome.stop, outcome.kept, outcome.best_of_run
     secondary = {f"kept_{report.secondary}": _finite(outcome.secondary)} if report.secondary else {}
     return {
@@ -61,7 +65,7 @@ def _outcome(report: ReplayReport, outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def _means(report: ReplayReport, summary: Summary) -> dict[str, Any]:
+def _means_row(report: ReplayReport, summary: Summary) -> dict[str, Any]:
     secondary = {f"kept_{report.secondary}": _finite(summary.secondary)} if report.secondary else {}
     return {
         **summary.setting.values,
@@ -77,5 +81,5 @@ def _means(report: ReplayReport, summary: Summary) -> dict[str, Any]:
 
 
 def _finite(value: float | None) -> float | None:
-    """JSON has no NaN."""
+    """Return None for NaN and infinities, which JSON does not have."""
     return value if value is not None and math.isfinite(value) else None

@@ -1,4 +1,4 @@
-"""The figure of a replay: the metric with the stops above, what is saved against what is kept below."""
+"""The figure of a replay: the metric with the stops above; below, steps saved against the value kept."""
 
 import os
 from collections.abc import Iterable, Sequence
@@ -12,7 +12,8 @@ from hf_strategies.stopping.replay.summary import Summary
 
 __all__ = ["draw_replay"]
 
-# Curves differ by dashes, marks of stop, kept and suggested by their shape: no colour is needed.
+# Curves differ by their dashes, and the marks of stop, kept and suggested by their shape, so that the figure can be
+# read in greyscale.
 _DASHES: tuple[Any, ...] = ("-", (0, (6, 2)), (0, (1.2, 1.4)), (0, (7, 2, 1.5, 2)), (0, (3, 1.5)), (0, (10, 3)))
 _STOP: dict[str, Any] = {"marker": "v", "s": 70, "color": "black", "zorder": 4}
 _KEPT: dict[str, Any] = {
@@ -24,16 +25,18 @@ _KEPT: dict[str, Any] = {
     "zorder": 5,
 }
 _POINT: dict[str, Any] = {"color": "0.35", "markerfacecolor": "white"}
-_MOST_LABELS = 4  # at one point, before they are shortened to the first and the last
+_MOST_LABELS = 4  # More labels at one point are shortened to the first and the last.
 
 
 def draw_replay(report: ReplayReport, path: str | os.PathLike[str]) -> None:
-    """Draw a replay into a PNG, SVG or PDF file, told by the ending of ``path``.
+    """Draw a replay into a PNG, SVG or PDF file; the suffix of ``path`` selects the format.
 
-    Above, the watched metric over the optimizer steps: of one run with the stop of each setting, of several with
-    the stop of the setting that is suggested. Below, for each setting the share of steps saved against the value
-    kept (one run) or against the mean share given up with its standard error (several). Raises `StrategyError`
-    for a path that cannot be written to, and when matplotlib is not installed.
+    The upper panel has the watched metric over the optimizer steps. For one run, it marks the stop of each
+    setting; for several runs, the stop of the suggested setting. The lower panel has a point for each setting:
+    the share of steps saved, against the value kept (one run) or against the mean share of the gain given up,
+    with its standard error (several runs).
+
+    Raises `StrategyError` for a path that cannot be written to, and when matplotlib is not installed.
     """
     file = checked_path(path)
     figure = new_figure(8, 8)
@@ -56,12 +59,13 @@ def _draw_one_run(axes: Any, report: ReplayReport) -> None:
             stops.setdefault((outcome.stop.step, outcome.stop.value), []).append(label)
     _mark(axes, [outcome.kept for outcome in report.outcomes], _KEPT, "kept: the best up to a stop")
     _mark(axes, [outcome.stop for outcome in report.outcomes], _STOP, f"stop, with its {report.label_name}")
-    _write(axes, stops)
+    _write_labels(axes, stops)
     _frame(axes, report)
-    for words, chosen in (("ran on", [one.ran_on for one in report.outcomes]), ("no stop", _unstopped(report))):
-        labels = [label for label, holds in zip(report.labels, chosen, strict=True) if holds]
+    # Entries of the legend without a mark, for the settings that have no stop in the panel.
+    for title, shown in (("ran on", [each.ran_on for each in report.outcomes]), ("no stop", _unstopped(report))):
+        labels = [label for label, is_shown in zip(report.labels, shown, strict=True) if is_shown]
         if labels:
-            axes.plot([], [], " ", label=f"{words}: {report.label_name} {_shortened(labels)}")
+            axes.plot([], [], " ", label=f"{title}: {report.label_name} {_shortened(labels)}")
 
 
 def _unstopped(report: ReplayReport) -> list[bool]:
@@ -70,33 +74,34 @@ def _unstopped(report: ReplayReport) -> list[bool]:
 
 def _draw_runs(axes: Any, report: ReplayReport) -> None:
     many = len(report.runs) > len(_DASHES)
-    shown: list[Outcome] = []
+    suggested: list[Outcome] = []
     for index, run in enumerate(report.runs):
         outcomes = report.of_run(run)
         label = (f"{len(report.runs)} runs" if index == 0 else None) if many else run.name
         _draw_curve(axes, outcomes[0], None if many else _DASHES[index], label)
         if report.suggestion:
-            shown += [one for one in outcomes if one.setting is report.suggestion.summary.setting]
+            suggested += [each for each in outcomes if each.setting is report.suggestion.summary.setting]
     if report.suggestion:
-        _mark(axes, [one.kept for one in shown], _KEPT, "kept under the suggested setting")
-        _mark(axes, [one.stop for one in shown], _STOP, f"its stop: {report.suggestion.summary.setting}")
+        _mark(axes, [each.kept for each in suggested], _KEPT, "kept under the suggested setting")
+        _mark(axes, [each.stop for each in suggested], _STOP, f"its stop: {report.suggestion.summary.setting}")
     _frame(axes, report)
 
 
 def _draw_curve(axes: Any, outcome: Outcome, dashes: Any, label: str | None) -> None:
     points = [(each.step, each.value) for each in outcome.judgement.history]
     color = "0.35" if dashes == "-" else "#0072b2"
-    look = {"color": color, "marker": ".", "linewidth": 1.5} if dashes else {"color": "0.65", "linewidth": 1.0}
-    axes.plot(*zip(*points, strict=True), linestyle=dashes or "-", label=label, **look)
+    style = {"color": color, "marker": ".", "linewidth": 1.5} if dashes else {"color": "0.65", "linewidth": 1.0}
+    axes.plot(*zip(*points, strict=True), linestyle=dashes or "-", label=label, **style)
 
 
-def _mark(axes: Any, places: Iterable[Evaluation | None], look: dict[str, Any], label: str) -> None:
-    points = sorted({(each.step, each.value) for each in places if each})
+def _mark(axes: Any, evaluations: Iterable[Evaluation | None], style: dict[str, Any], label: str) -> None:
+    points = sorted({(each.step, each.value) for each in evaluations if each})
     if points:
-        axes.scatter(*zip(*points, strict=True), label=label, **look)
+        axes.scatter(*zip(*points, strict=True), label=label, **style)
 
 
 def _frame(axes: Any, report: ReplayReport) -> None:
+    """Set the labels, the title and the limits of the upper panel."""
     axes.set_xlabel("optimizer step")
     axes.set_ylabel(f"{report.monitor} ({report.better} is better)")
     axes.set_title("".join(f"{name}={value}  " for name, value in report.shared.items()).strip(), fontsize=9)
@@ -106,9 +111,11 @@ def _frame(axes: Any, report: ReplayReport) -> None:
 
 
 def _cut(axes: Any, report: ReplayReport) -> None:
-    """Leave out values far worse than where a run began, after the metric exploded."""
+    """Limit the y axis to about the values between the first and the best, in case the metric diverged later."""
     ends = [
-        (one.first, one.best_of_run.value) for one in report.outcomes if one.first is not None and one.best_of_run
+        (each.first, each.best_of_run.value)
+        for each in report.outcomes
+        if each.first is not None and each.best_of_run
     ]
     if not ends:
         return
@@ -119,42 +126,45 @@ def _cut(axes: Any, report: ReplayReport) -> None:
 
 
 def _draw_trade(axes: Any, report: ReplayReport, alone: bool) -> None:
+    """Draw the lower panel, the trade of steps saved for gain given up."""
     points: dict[tuple[float, float], list[str]] = {}
-    for label, one in zip(report.labels, report.summaries, strict=True):
-        height = _height(one, alone)
+    for label, summary in zip(report.labels, report.summaries, strict=True):
+        height = _height(summary, alone)
         if height is None:
             continue
-        points.setdefault((100 * one.saved, height), []).append(label)
-        bar = 100 * one.given_up_error if one.given_up_error and not alone else None
-        axes.errorbar(100 * one.saved, height, bar, fmt="s" if one.ran_on else "o", capsize=3, markersize=7, **_POINT)
-    _write(axes, points, beside=not alone)
+        saved, shape = 100 * summary.saved, "s" if summary.ran_on else "o"
+        points.setdefault((saved, height), []).append(label)
+        bar = 100 * summary.given_up_error if summary.given_up_error and not alone else None
+        axes.errorbar(saved, height, bar, fmt=shape, capsize=3, markersize=7, **_POINT)
+    _write_labels(axes, points, beside=not alone)
     _draw_suggestion(axes, report, alone)
     axes.set_xlabel("optimizer steps saved, %" + ("" if alone else f", mean over {len(report.runs)} runs"))
     axes.set_ylabel(f"{report.monitor} kept" if alone else "gain given up, % (bars: standard error)")
     axes.margins(0.08, 0.2)
     axes.plot([], [], "o", **_POINT, label=f"a setting, by its {report.label_name}")
-    if any(one.ran_on for one in report.summaries):
+    if any(summary.ran_on for summary in report.summaries):
         axes.plot([], [], "s", **_POINT, label="ran on in a run: counts as saving nothing")
 
 
 def _height(summary: Summary, alone: bool) -> float | None:
+    """Return what the y axis of the lower panel shows of a setting; None when no value of it was finite."""
     if alone or summary.given_up is None:
         return summary.kept
     return 100 * summary.given_up
 
 
 def _draw_suggestion(axes: Any, report: ReplayReport, alone: bool) -> None:
-    one = report.suggestion.summary if report.suggestion else None
-    height = _height(one, alone) if one else None
-    if one is None or height is None:
+    if report.suggestion is None:
         return
-    axes.plot(
-        100 * one.saved, height, "*", color="#d55e00", markersize=15, zorder=5, label=f"suggested: {one.setting}"
-    )
+    summary = report.suggestion.summary
+    height = _height(summary, alone)
+    if height is not None:
+        label = f"suggested: {summary.setting}"
+        axes.plot(100 * summary.saved, height, "*", color="#d55e00", markersize=15, zorder=5, label=label)
 
 
-def _write(axes: Any, labels: dict[tuple[float, float], list[str]], *, beside: bool = False) -> None:
-    """Write the labels over their points, neighbours at two heights, or ``beside`` them, clear of error bars."""
+def _write_labels(axes: Any, labels: dict[tuple[float, float], list[str]], *, beside: bool = False) -> None:
+    """Write labels above their points at two alternating heights or, clear of error bars, ``beside`` the points."""
     for index, (point, names) in enumerate(_merged(labels).items()):
         offset, place = ((8, 0), ("left", "center")) if beside else ((0, 9 + 10 * (index % 2)), ("center", "bottom"))
         text = _shortened(names)
@@ -162,17 +172,17 @@ def _write(axes: Any, labels: dict[tuple[float, float], list[str]], *, beside: b
 
 
 def _merged(labels: dict[tuple[float, float], list[str]]) -> dict[tuple[float, float], list[str]]:
-    """Give points that lie so close that their labels would touch one label between them."""
+    """Merge points that are so close that their labels would touch: the first of them gets all their labels."""
     across, up = (_spread([point[axis] for point in labels]) for axis in (0, 1))
-    found: dict[tuple[float, float], list[str]] = {}
+    merged: dict[tuple[float, float], list[str]] = {}
     for (x, y), names in sorted(labels.items()):
-        near = [at for at in found if abs(at[0] - x) <= across / 40 and abs(at[1] - y) <= up / 8]
-        found.setdefault(near[0] if near else (x, y), []).extend(names)
-    return found
+        near = [at for at in merged if abs(at[0] - x) <= across / 40 and abs(at[1] - y) <= up / 8]
+        merged.setdefault(near[0] if near else (x, y), []).extend(names)
+    return merged
 
 
-def _spread(places: Sequence[float]) -> float:
-    return max(places, default=0.0) - min(places, default=0.0)
+def _spread(values: Sequence[float]) -> float:
+    return max(values, default=0.0) - min(values, default=0.0)
 
 
 def _shortened(labels: Sequence[str]) -> str:

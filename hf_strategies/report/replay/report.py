@@ -1,4 +1,4 @@
-"""A replay with all that its tables and figures show."""
+"""A replay with everything that its tables and figures show."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,10 +13,10 @@ __all__ = ["ReplayReport"]
 
 @dataclass(frozen=True)
 class ReplayReport:
-    """Runs, settings, what each setting would have done to each run, and means.
+    """The runs, the settings, the outcome of each setting on each run, and the means over the runs.
 
-    ``outcomes`` are those of the first run under each setting, then those of the second, as `replay` gives them;
-    ``summaries`` are in the order of the settings. ``secondary`` is the further metric that was asked for.
+    ``outcomes`` has the outcomes of the first run under each setting, then those of the second, as `replay` returns
+    them; ``summaries`` is in the order of the settings. ``secondary`` is a second metric to show, if any.
     """
 
     runs: Sequence[PastRun]
@@ -37,7 +37,7 @@ class ReplayReport:
 
     @cached_property
     def better(self) -> str:
-        """Which way it gets better."""
+        """The direction in which the metric improves, lower or higher."""
         return "lower" if self.settings[0].rule.watched.mode == "min" else "higher"
 
     @cached_property
@@ -59,5 +59,5 @@ class ReplayReport:
 
     @cached_property
     def label_name(self) -> str:
-        """What the labels are."""
+        """What the labels show: the name of a value, or the number of the setting."""
         return "number" if self.labels[0].startswith("#") else self.names[0]

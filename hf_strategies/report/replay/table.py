@@ -1,4 +1,4 @@
-"""A replay as text: tables, what their columns mean, and the setting suggested."""
+"""A replay as text: the tables, the meaning of their columns, and the suggested setting."""
 
 from collections.abc import Iterable, Sequence
 
@@ -12,7 +12,7 @@ _UNKNOWN = "-"
 
 
 def as_text(report: ReplayReport, *, per_run: bool = True) -> str:
-    """Return the tables of each run with ``per_run``, the means over several runs, notes, and the suggestion."""
+    """Return the table of each run (with ``per_run``), the means over several runs, notes and the suggestion."""
     parts = [_head(report)]
     if per_run:
         parts += [_run_table(report, run) for run in report.runs]
@@ -36,8 +36,8 @@ def _run_table(report: ReplayReport, run: PastRun) -> str:
     columns = ["#", *report.names, "stop at step", "epoch", "best at step", "kept", *secondary]
     rows = [[*columns, "regret", "given up", "saved"]]
     for index, outcome in enumerate(outcomes, 1):
-        own = [outcome.setting.values[name] for name in report.names]
-        rows.append([str(index), *own, *_stop(outcome), *_kept(outcome, bool(secondary))])
+        values = [outcome.setting.values[name] for name in report.names]
+        rows.append([str(index), *values, *_stop(outcome), *_kept(outcome, bool(secondary))])
     return "\n".join([_run_line(outcomes[0]), *_aligned(rows, left=len(report.names))])
 
 
@@ -47,8 +47,8 @@ def _run_line(outcome: Outcome) -> str:
     if not run.complete:
         planned = f" of {run.planned_steps} planned" if run.planned_steps else ", of how many is not known"
         steps = f"ended at step {run.steps}{planned}"
-    found = f"best {best.value:.6g} at step {best.step}, epoch {best.epoch:.2f}" if best else "never finite"
-    return f"{run.name}: {len(outcome.judgement.history)} evaluations, {steps}; {found}"
+    summary = f"best {best.value:.6g} at step {best.step}, epoch {best.epoch:.2f}" if best else "never finite"
+    return f"{run.name}: {len(outcome.judgement.history)} evaluations, {steps}; {summary}"
 
 
 def _stop(outcome: Outcome) -> list[str]:
@@ -72,8 +72,8 @@ def _means_table(report: ReplayReport) -> str:
     secondary = [report.secondary] if report.secondary else []
     rows = [["#", *report.names, "stopped", "ran on", "kept", *secondary, "given up", "+-", "saved"]]
     for index, summary in enumerate(report.summaries, 1):
-        own = [summary.setting.values[name] for name in report.names]
-        rows.append([str(index), *own, *_means(summary, bool(secondary))])
+        values = [summary.setting.values[name] for name in report.names]
+        rows.append([str(index), *values, *_means(summary, bool(secondary))])
     title = f"means over {len(report.runs)} runs (stopped, ran on: numbers of runs; +-: standard error)"
     return "\n".join([title, *_aligned(rows, left=len(report.names))])
 
@@ -104,32 +104,34 @@ def _notes(report: ReplayReport) -> list[str]:
 
 
 def _suggested(report: ReplayReport) -> str:
-    found = report.suggestion
-    if found is None:
+    suggestion = report.suggestion
+    if suggestion is None:
         return f"no suggestion: {report.monitor} is never finite"
-    number = report.summaries.index(found.summary) + 1
-    setting = ", ".join(f"{name}={value}" for name, value in found.summary.setting.values.items())
-    line = f"suggested: {setting} (#{number}), which saves {_percent(found.summary.saved)} of the steps"
-    return "\n  ".join(
-        [line + ("" if found.within else ", though it gives up more than wanted"), *_why(report, found)]
-    )
+    summary = suggestion.summary
+    number = report.summaries.index(summary) + 1
+    setting = ", ".join(f"{name}={value}" for name, value in summary.setting.values.items())
+    line = f"suggested: {setting} (#{number}), which saves {_percent(summary.saved)} of the steps"
+    if not suggestion.within:
+        line += ", though it gives up more than wanted"
+    return "\n  ".join([line, *_reasons(report, suggestion)])
 
 
-def _why(report: ReplayReport, found: Suggestion) -> Iterable[str]:
+def _reasons(report: ReplayReport, suggestion: Suggestion) -> Iterable[str]:
+    """Yield the lines that explain why this setting is suggested."""
     alone = len(report.runs) == 1
     given_up = "the share given up" if alone else "the mean share given up, plus its standard error,"
-    if not found.within:
-        yield f"no setting keeps {given_up} to at most {_percent(found.tolerance)}; this one gives up least"
-    elif alone and not found.tolerance:
+    if not suggestion.within:
+        yield f"no setting keeps {given_up} to at most {_percent(suggestion.tolerance)}; this one gives up least"
+    elif alone and not suggestion.tolerance:
         yield "the cheapest of the settings that keep the run's best value"
     else:
-        yield f"it saves most of the settings for which {given_up} is at most {_percent(found.tolerance)}"
+        yield f"it saves most of the settings for which {given_up} is at most {_percent(suggestion.tolerance)}"
     if alone:
         yield "one run says little about the next: replay several"
 
 
 def _aligned(rows: Sequence[Sequence[str]], *, left: int) -> list[str]:
-    """Align columns: the ``left`` ones after the first to the left, all others to the right."""
+    """Align the columns: ``left`` of them after the first to the left, all others to the right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = []
     for row in rows:

@@ -1,1 +1,1 @@
-"""What a training did: tables, the figure of its rates and metrics, that of a range test."""
+"""A training run as tables and a figure of its rates and metrics; the figure of a range test."""

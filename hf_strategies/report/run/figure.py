@@ -1,4 +1,4 @@
-"""The figure of a run: learning rate above, validation curve below, with what happened marked in both."""
+"""The figure of a run: learning rate above, validation curve below, with the events of the run marked in both."""
 
 import os
 from collections.abc import Iterator
@@ -10,9 +10,9 @@ __all__ = ["draw_run"]
 
 
 def draw_run(report: RunReport, path: str | os.PathLike[str], *, title: str = "") -> None:
-    """Draw a run into a PNG, SVG or PDF file, told by the ending of ``path``; needs matplotlib.
+    """Draw a run into a PNG, SVG or PDF file; the suffix of ``path`` selects the format. Needs matplotlib.
 
-    Lines differ by dashes and marks as well as by colour, to be told apart in greyscale.
+    Lines differ by dashes and marks as well as by colour, so that the figure can be read in greyscale.
     """
     from matplotlib.figure import Figure
 
@@ -34,12 +34,12 @@ def draw_run(report: RunReport, path: str | os.PathLike[str], *, title: str = ""
 
 
 def _draw_validation(axes: Any, report: RunReport) -> None:
-    watched = [(row["step"], row[report.monitor]) for row in report.evaluations if report.monitor in row]
+    values = [(row["step"], row[report.monitor]) for row in report.evaluations if report.monitor in row]
     losses = [(entry["step"], entry["loss"]) for entry in report.log_history if "loss" in entry]
     if losses and report.monitor == "eval_loss":
         axes.plot(*zip(*losses, strict=True), color="0.6", linestyle=":", label="training loss")
-    if watched:
-        axes.plot(*zip(*watched, strict=True), color="tab:blue", marker="o", label=f"{report.monitor} (validation)")
+    if values:
+        axes.plot(*zip(*values, strict=True), color="tab:blue", marker="o", label=f"{report.monitor} (validation)")
     axes.set_ylabel(report.monitor.removeprefix("eval_"))
 
 
@@ -49,15 +49,13 @@ def _mark(axes: Any, report: RunReport) -> None:
 
 
 def _events(report: RunReport) -> Iterator[tuple[int, str, str | tuple[int, tuple[int, ...]], str]]:
-    """Yield step, colour, dashes and name of what is marked."""
+    """Yield the step, colour, dashes and label of each event to mark."""
     record, cooldown = report.record or {}, report.cooldown or {}
     for number, step in enumerate(cooldown.get("drops", ()), start=1):
         yield step, "tab:orange", (0, (1, 3)), f"plateau {number}, rate lowered"
     if cooldown.get("phase", "hold") != "hold":
         yield cooldown["cooldown_start"], "tab:orange", ":", f"{cooldown['trigger']}, cooldown starts"
-    for what, word, color, dashes in (
-        ("best", report.kept_word, "tab:green", "--"),
-        ("stop", "stop", "tab:red", "-."),
-    ):
-        if record.get(f"{what}_step") is not None:
-            yield record[f"{what}_step"], color, dashes, word
+    if record.get("best_step") is not None:
+        yield record["best_step"], "tab:green", "--", report.kept_word
+    if record.get("stop_step") is not None:
+        yield record["stop_step"], "tab:red", "-.", "stop"

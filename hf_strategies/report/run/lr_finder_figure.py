@@ -9,10 +9,10 @@ __all__ = ["draw_range_test"]
 
 
 def draw_range_test(result: RangeTest, path: str | os.PathLike[str], *, title: str = "") -> None:
-    """Draw a range test into a PNG, SVG or PDF file, told by the ending of ``path``; needs matplotlib.
+    """Draw a range test into a PNG, SVG or PDF file; the suffix of ``path`` selects the format. Needs matplotlib.
 
-    The suggestions differ by mark and dashes as well as by colour, to be told apart in greyscale. What lies far
-    above the start, after the loss diverged, is cut off.
+    The two suggestions differ by mark and dashes as well as by colour, so that the figure can be read in greyscale.
+    Losses far above the first ones, after the loss diverged, are cut off.
     """
     from matplotlib.figure import Figure
 
@@ -32,7 +32,7 @@ def draw_range_test(result: RangeTest, path: str | os.PathLike[str], *, title: s
     figure.savefig(path, dpi=120)
 
 
-def _mark(axes: Any, result: RangeTest, rate: float | None, what: str, color: str, dashes: str, marker: str) -> None:
+def _mark(axes: Any, result: RangeTest, rate: float | None, name: str, color: str, dashes: str, marker: str) -> None:
     if rate is None:
         return
     nearest = min(range(len(result.rates)), key=lambda at: abs(result.rates[at] / rate - 1.0))
@@ -45,11 +45,12 @@ def _mark(axes: Any, result: RangeTest, rate: float | None, what: str, color: st
         marker=marker,
         markersize=9,
         markeredgecolor="black",
-        label=f"{what}: {rate:.2g}",
+        label=f"{name}: {rate:.2g}",
     )
 
 
 def _cut(axes: Any, result: RangeTest) -> None:
+    """Limit the y axis to the losses up to the lowest smoothed one, and a margin, if later losses are far higher."""
     if not result.smoothed:
         return
     low = result.smoothed.index(min(result.smoothed))

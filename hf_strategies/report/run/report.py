@@ -1,4 +1,4 @@
-"""A finished run, read from the Trainer's state: its evaluations, why it ended, what was best."""
+"""A finished run, read from the Trainer's state: its evaluations, why it ended, and its best evaluation."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,8 +15,8 @@ _NOT_METRICS = ("_runtime", "_per_second", "_preparation_time")
 class RunReport:
     """The log of a run with the record of the callback that ended it, `EarlyStopping` or `PlateauCooldown`.
 
-    ``log_history`` and ``record`` are as in `trainer_state.json`; ``cooldown`` is the record of `PlateauCooldown`,
-    whether or not it was that which ended the run.
+    ``log_history`` and ``record`` are as in `trainer_state.json`. ``cooldown`` is the record of `PlateauCooldown`,
+    whether or not that callback ended the run.
     """
 
     log_history: Sequence[Mapping[str, Any]]
@@ -25,7 +25,7 @@ class RunReport:
 
     @classmethod
     def of_state(cls, state: Mapping[str, Any]) -> "RunReport":
-        """Read the mapping that `trainer_state.json` holds, as far as it is of training (see `training_log`).
+        """Read the content of `trainer_state.json`; of its log, only the part of the training (see `training_log`).
 
         >>> RunReport.of_state({"log_history": [{"eval_loss": 0.5, "step": 3}]}).evaluations
         [{'eval_loss': 0.5, 'step': 3}]
@@ -41,13 +41,13 @@ class RunReport:
 
     @property
     def evaluations(self) -> list[dict[str, Any]]:
-        """The log's entries of evaluations, one per step, without timings."""
-        found: dict[int, dict[str, Any]] = {}
+        """The metrics of the evaluations, without timings; of several at one step, the first."""
+        by_step: dict[int, dict[str, Any]] = {}
         for entry in self.log_history:
             if any(key.startswith("eval_") for key in entry):
-                kept = {key: value for key, value in entry.items() if not key.endswith(_NOT_METRICS)}
-                found.setdefault(int(entry["step"]), kept)
-        return list(found.values())
+                metrics = {key: value for key, value in entry.items() if not key.endswith(_NOT_METRICS)}
+                by_step.setdefault(int(entry["step"]), metrics)
+        return list(by_step.values())
 
     @property
     def learning_rates(self) -> list[tuple[int, float]]:
@@ -67,12 +67,12 @@ class RunReport:
 
     @property
     def trained(self) -> bool:
-        """Whether any step was taken; a model that is only evaluated is logged at step 0."""
+        """Whether any step was taken; the log of a run that only evaluates has step 0."""
         return self._last_step > 0
 
     @property
     def kept_word(self) -> str:
-        """What the evaluation is called whose weights were kept: the best, or the end of a cooldown."""
+        """The name of the evaluation whose weights were kept: "best", or "kept" at the end of a cooldown."""
         record = self.record or {}
         ends, best = record.get("cooldown_end"), record.get("best_step")
         return "kept" if ends is not None and best is not None and best >= ends else "best"

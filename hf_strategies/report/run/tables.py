@@ -1,4 +1,4 @@
-"""Tables for the console."""
+"""Tables of a run for the console."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,7 +12,7 @@ __all__ = ["comparison_table", "evaluation_table", "print_run"]
 
 
 def evaluation_table(report: RunReport) -> Table:
-    """Tabulate the evaluations of a run, marking the best, the one at which it stopped and where it cooled down."""
+    """Return the table of the evaluations; the last column marks the best, the stop and the cooldown."""
     record, cooldown = report.record or {}, report.cooldown or {"phase": "hold"}
     table = Table(title="Evaluations on the validation set")
     rows = report.evaluations
@@ -21,8 +21,8 @@ def evaluation_table(report: RunReport) -> Table:
         table.add_column(column, justify="right")
     table.add_column("")
     for row in rows:
-        named = {"best": report.kept_word, "stop": "stop"}
-        marks = [word for mark, word in named.items() if row["step"] == record.get(f"{mark}_step")]
+        labels = {"best_step": report.kept_word, "stop_step": "stop"}
+        marks = [label for key, label in labels.items() if row["step"] == record.get(key)]
         if cooldown["phase"] != "hold" and row["step"] >= cooldown["cooldown_start"]:
             marks.append("cooldown starts" if row["step"] == cooldown["cooldown_start"] else "cooldown")
         values = (_number(row.get(key)) for key in metrics)
@@ -31,7 +31,7 @@ def evaluation_table(report: RunReport) -> Table:
 
 
 def comparison_table(title: str, rows: Mapping[str, Mapping[str, float]]) -> Table:
-    """Tabulate metrics side by side: one line for each name in ``rows``."""
+    """Return a table of metrics with a line for each name in ``rows``."""
     table = Table(title=title)
     metrics = list(dict.fromkeys(key for values in rows.values() for key in values))
     table.add_column("")
@@ -43,7 +43,7 @@ def comparison_table(title: str, rows: Mapping[str, Mapping[str, float]]) -> Tab
 
 
 def print_run(report: RunReport, test: Mapping[str, Mapping[str, float]], console: Console | None = None) -> None:
-    """Print the evaluations, why training ended, the best step and the test metrics."""
+    """Print the evaluations, the reason why training ended, the best step and the test metrics."""
     console = console or Console(width=100)
     if report.evaluations:
         console.print(evaluation_table(report))

@@ -1,1 +1,1 @@
-"""Schedules as text, curves in the terminal and figures."""
+"""Schedules as text, as curves in the terminal, and as figures."""

@@ -10,8 +10,9 @@ from hf_strategies.report.schedules.curves import ScheduleCurves
 
 __all__ = ["draw_schedules"]
 
-# Dashes and marks tell curves apart in greyscale, where colours (Okabe & Ito, for all kinds of eyesight) do not.
-_LOOKS: tuple[tuple[str, Any, str], ...] = (
+# Colour, dashes and mark of each curve. The colours are those of Okabe & Ito, for all kinds of colour vision; dashes
+# and marks distinguish the curves in greyscale.
+_STYLES: tuple[tuple[str, Any, str], ...] = (
     ("#000000", "-", "o"),
     ("#0072b2", (0, (6, 2)), "s"),
     ("#d55e00", (0, (1.2, 1.4)), "^"),
@@ -25,21 +26,21 @@ _LOOKS: tuple[tuple[str, Any, str], ...] = (
     ("#009e73", (0, (3, 3)), "h"),
     ("#cc79a7", (0, (7, 2, 1.5, 2)), "p"),
 )
-# The size in inches that texts and lines are made for; more pixels make all of it larger.
-_USUAL_SIZE = (9.0, 5.5)
+# The size in inches for which the sizes of text and lines are chosen. More pixels enlarge everything.
+_BASE_SIZE = (9.0, 5.5)
 _MARKS_PER_CURVE = 9
 
 
 def draw_schedules(
     curves: ScheduleCurves, path: str | os.PathLike[str], *, width: int = 1080, height: int = 660
 ) -> None:
-    """Draw schedules into a file of ``width`` times ``height`` pixels, its format told by the ending of ``path``.
+    """Draw schedules into a file of ``width`` times ``height`` pixels; the suffix of ``path`` selects the format.
 
-    Raises `StrategyError` for an ending that is none of `FORMATS`, a folder that is not there, a file that cannot
-    be written, and when matplotlib is not installed.
+    Raises `StrategyError` for a suffix that is not in `FORMATS`, a folder that does not exist, a file that cannot be
+    written, and when matplotlib is not installed.
     """
     file = checked_path(Path(path))
-    dots_per_inch = min(width / _USUAL_SIZE[0], height / _USUAL_SIZE[1])
+    dots_per_inch = min(width / _BASE_SIZE[0], height / _BASE_SIZE[1])
     # A hundredth of a pixel more, because matplotlib rounds the product down.
     figure = new_figure((width + 0.01) / dots_per_inch, (height + 0.01) / dots_per_inch)
     axes = figure.subplots()
@@ -54,7 +55,7 @@ def draw_schedules(
 
 def _draw_curve(axes: Any, curves: ScheduleCurves, label: str, index: int) -> None:
     points = curves.points(label, 2000)
-    color, dashes, mark = _LOOKS[index % len(_LOOKS)]
+    color, dashes, mark = _STYLES[index % len(_STYLES)]
     axes.plot(
         *zip(*points, strict=True),
         color=color,
@@ -63,7 +64,7 @@ def _draw_curve(axes: Any, curves: ScheduleCurves, label: str, index: int) -> No
         marker=mark,
         markersize=7,
         markerfacecolor="white",
-        # Each curve's marks stand elsewhere, so that one curve upon another leaves both to be seen.
+        # The marks of each curve are at other steps, so that both curves can be seen where one covers the other.
         markevery=_spread(len(points), index, len(curves.schedules)),
         label=label,
         clip_on=False,
@@ -72,18 +73,19 @@ def _draw_curve(axes: Any, curves: ScheduleCurves, label: str, index: int) -> No
 
 
 def _spread(points: int, index: int, curves: int) -> list[int]:
+    """Return the points at which curve ``index`` of ``curves`` has its marks: evenly spaced, shifted by curve."""
     distance = points / _MARKS_PER_CURVE
-    places = ((place + (index + 0.5) / curves) * distance for place in range(_MARKS_PER_CURVE))
-    return sorted({min(points - 1, int(place)) for place in places})
+    positions = ((number + (index + 0.5) / curves) * distance for number in range(_MARKS_PER_CURVE))
+    return sorted({min(points - 1, int(position)) for position in positions})
 
 
 def _draw_guides(axes: Any, curves: ScheduleCurves) -> None:
     across, up = axes.get_xaxis_transform(), axes.get_yaxis_transform()
-    line, before = 0, -math.inf
+    line, previous = 0, -math.inf
     for step in curves.warmups:
-        # Labels that would touch climb.
-        line = line + 1 if step - before < 0.15 * curves.total_steps else 0
-        before = step
+        # A label that would touch the previous one is written a line higher.
+        line = line + 1 if step - previous < 0.15 * curves.total_steps else 0
+        previous = step
         axes.axvline(step, color="0.45", linestyle=(0, (1, 2)), linewidth=1.2, zorder=1)
         text = f"warmup ends: {step}"
         axes.text(step, 1.01 + 0.03 * line, text, transform=across, ha="center", va="bottom", fontsize=8)

@@ -1,4 +1,4 @@
-"""How a schedule is asked for in TrainingArguments: flags, YAML lines, a Python call."""
+"""The TrainingArguments that select a schedule: as flags, YAML lines, or a Python call."""
 
 import json
 import shlex
@@ -32,7 +32,7 @@ def as_yaml(
     warmup_steps: float | None = None,
     learning_rate: float | None = None,
 ) -> str:
-    """Return YAML lines, which mean the same in YAML 1.1 and 1.2.
+    """Return YAML lines that mean the same in YAML 1.1 and 1.2.
 
     >>> print(as_yaml("linear_warmup_step_decay", {"gamma": 1e-5}, warmup_steps=0.1))
     lr_scheduler_type: linear_warmup_step_decay

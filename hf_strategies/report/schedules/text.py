@@ -1,4 +1,4 @@
-"""What ``hf-strategies list`` and ``show`` tell: the tables of curves, and all there is to know of one schedule."""
+"""The texts of ``hf-strategies list`` and ``show``: the tables of all curves, and a sheet about one schedule."""
 
 import re
 import textwrap
@@ -13,7 +13,7 @@ from hf_strategies.schedules.schedule import build
 
 __all__ = ["names_and_summaries", "overview", "sheet"]
 
-# The parameters that have to be given, so that there is something to show.
+# Values for parameters that have no default, so that values can be computed for the sheet.
 _EXAMPLES: Mapping[str, Mapping[str, Any]] = {
     "phases": {
         "phases": [
@@ -41,7 +41,7 @@ _SYMBOLS_OF_PHASES = (
 
 
 def overview(width: int | None = None) -> str:
-    """Return the tables of the warmups, the decays and the whole schedules, and how names are made of them."""
+    """Return the tables of the warmups, the decays and the whole schedules, and how names are built from them."""
     pairs = [plan for plan in SCHEDULES.values() if isinstance(plan, GridPlan) and plan.decay.name in DECAYS]
     pairs = [plan for plan in pairs if not plan.told]
     held = [plan for plan in SCHEDULES.values() if plan.name.endswith("plateau_cooldown")]
@@ -70,17 +70,20 @@ def overview(width: int | None = None) -> str:
 
 
 def names_and_summaries(names: Iterable[str], width: int | None = None) -> str:
-    """Return a line for each of the schedules."""
+    """Return a line with name and summary for each schedule."""
     return "\n".join(_columns([(name, SCHEDULES[name].summary) for name in names], width, indent=""))
 
 
 def sheet(plan: Plan, width: int | None = None) -> str:
-    """Return a schedule's summary, formula, parameters, values at the edges, source and flags."""
+    """Return the sheet of a schedule: summary, formula, parameters, values at some steps, source and flags."""
     example = _EXAMPLES.get(plan.name, {})
     rows = [(name, f"({row.shown})", row.help) for name, row in plan.parameters.items()]
     sections = {
         "Formula, as a ratio of the peak": list(_formula(plan, width)),
-        "Parameters (default)": [*(_columns(rows, width) or ["  none"]), *_columns([[_also(plan)]], width)],
+        "Parameters (default)": [
+            *(_columns(rows, width) or ["  none"]),
+            *_columns([[_scheduler_options(plan)]], width),
+        ],
         **_edge_values(plan, example, width),
         **({"Source": [f"  {source}"]} if (source := _source(plan)) else {}),
         "Flags": [f"  {as_flags(plan.name, example, warmup_steps=default_warmup_steps(plan) or None)}"],
@@ -91,14 +94,14 @@ def sheet(plan: Plan, width: int | None = None) -> str:
     return "\n".join(lines)
 
 
-def _also(plan: Plan) -> str:
-    """Tell what the torch scheduler takes beside the curves' parameters, in lr_scheduler_kwargs too."""
+def _scheduler_options(plan: Plan) -> str:
+    """Return the options of the torch scheduler that ``lr_scheduler_kwargs`` takes beside the curves' parameters."""
     floor = "min_lr (a learning rate, instead of min_lr_ratio), " if "min_lr_ratio" in plan.parameters else ""
     return f"also: {floor}on_extend (when resumed with another number of steps: {', '.join(ON_EXTEND)})"
 
 
 def _source(plan: Plan) -> str:
-    """Return the sources, each once: a warmup and a decay may have the same."""
+    """Return the sources, each once: a warmup and a decay may have the same source."""
     return "; ".join(dict.fromkeys(plan.source.split("; ")))
 
 
@@ -113,7 +116,7 @@ def _formula(plan: Plan, width: int | None) -> Iterator[str]:
 
 
 def _symbols(plan: Plan) -> list[tuple[str, str]]:
-    """Return the symbols of a formula with their meanings; those of a user's whole schedule are unknown."""
+    """Return the symbols of a formula with their meanings; empty for a whole schedule that a user registered."""
     table = _SYMBOLS if isinstance(plan, GridPlan) else _SYMBOLS_OF_PHASES if plan.name == "phases" else ()
     symbols = [(symbol, meaning) for pattern, symbol, meaning in table if re.search(pattern, plan.formula)]
     if isinstance(plan, GridPlan):
@@ -123,19 +126,21 @@ def _symbols(plan: Plan) -> list[tuple[str, str]]:
 
 
 def _edge_values(plan: Plan, example: Mapping[str, Any], width: int | None) -> dict[str, list[str]]:
+    """Return the title and the lines of the table of values."""
     try:
-        one = build(plan, example, total_steps=_TOTAL, warmup_steps=default_warmup_steps(plan, _WARMUP))
+        schedule = build(plan, example, total_steps=_TOTAL, warmup_steps=default_warmup_steps(plan, _WARMUP))
     except StrategyError as mistake:
         return {"Values": [f"  none without parameters: {mistake}"]}
     given = "the phases of the flags below" if example else "the default parameters"
-    warmup = f"warmup_steps={one.warmup_steps}{' (its default)' if plan.default_warmup else ''}, "
+    warmup = f"warmup_steps={schedule.warmup_steps}{' (its default)' if plan.default_warmup else ''}, "
     title = f"Values with total_steps={_TOTAL}, {warmup if plan.has_warmup else ''}and {given}"
-    rows = [(what, f"f({step})", f"{one(step):.6g}") for what, step in _edges(one)]
+    rows = [(label, f"f({step})", f"{schedule(step):.6g}") for label, step in _edges(schedule)]
     return {title: _columns(rows, width)}
 
 
-def _edges(one: Schedule) -> list[tuple[str, int]]:
-    total, warmup = one.total_steps, one.warmup_steps
+def _edges(schedule: Schedule) -> list[tuple[str, int]]:
+    """Return the steps whose values the sheet shows, each after its label."""
+    total, warmup = schedule.total_steps, schedule.warmup_steps
     in_warmup = [("half of the warmup", warmup // 2), ("end of the warmup", warmup)] if warmup else []
     return [
         ("first update", 0),
@@ -147,7 +152,7 @@ def _edges(one: Schedule) -> list[tuple[str, int]]:
 
 
 def _columns(rows: Sequence[Sequence[str]], width: int | None, *, indent: str = "  ") -> list[str]:
-    """Line cells up, and wrap the last column at ``width`` if that is given."""
+    """Align the cells in columns, and wrap the last column at ``width`` if that is given."""
     *sizes, _ = (max(map(len, column)) for column in zip(*rows, strict=True)) if rows else [0]
     lines = []
     for *cells, last in rows:

@@ -1,4 +1,4 @@
-"""Curves as text: braille dots with a letter per curve, or ASCII with a sign per curve; no colour is needed."""
+"""Curves as text: braille dots with a letter for each curve, or ASCII with a sign for each; no colour is needed."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,18 +15,19 @@ Cell = tuple[int, int]
 _LETTERS = "ABCDEFGHIJKL"
 _SIGNS = "*o+x#@%&=$~^"
 MOST_CURVES = len(_LETTERS)
-"""More curves than this are not told apart on one axis."""
+"""The largest number of curves that one plot can distinguish."""
 
-# The dots of a braille character by column and by height from below; their sum with U+2800 is its code point.
+# The bits of the dots of a braille character, by column and by height from below. U+2800 plus the bits of the dots
+# that are set is the code point of the character.
 _BITS = ((0x40, 0x04, 0x02, 0x01), (0x80, 0x20, 0x10, 0x08))
 
 
 @dataclass(frozen=True)
 class Axes:
-    """What is drawn over: x in [0, ``x_max``], y in [0, ``y_max``].
+    """The axes of a plot: x in [0, ``x_max``], y in [0, ``y_max``].
 
-    ``units`` names the rows of numbers below the x axis, each with how much x one unit is, such as
-    ``{"step": 1, "epoch": 50}``. ``verticals`` and ``horizontals`` are guides.
+    ``units`` has the name of each row of numbers below the x axis, with the length of its unit on the axis, such as
+    ``{"step": 1, "epoch": 50}``. ``verticals`` and ``horizontals`` are the positions of guide lines.
     """
 
     x_max: float
@@ -38,7 +39,7 @@ class Axes:
 
 @dataclass(frozen=True)
 class _Style:
-    """Dots per character, and the characters of guides and axes."""
+    """The dots of a character across and up, and the characters of guides and axes."""
 
     across: int
     up: int
@@ -56,7 +57,7 @@ _PLAIN = _Style(1, 1, ":", ".", "|", "+", "+", "-", "+")
 
 
 def curve_marks(count: int, *, plain: bool = False) -> Sequence[str]:
-    """Return the sign of each of ``count`` curves, as the plot and its legend show them.
+    """Return the mark of each of ``count`` curves in the plot and in its legend.
 
     >>> curve_marks(3)
     'ABC'
@@ -69,9 +70,9 @@ def curve_marks(count: int, *, plain: bool = False) -> Sequence[str]:
 def text_plot(
     curves: Mapping[str, Sequence[Point]], axes: Axes, *, width: int = 80, height: int = 17, plain: bool = False
 ) -> str:
-    """Draw ``curves``, points by label, into a text of ``width`` columns; the legend stands below.
+    """Draw ``curves``, points by label, as text of ``width`` columns, with the legend below.
 
-    The area within the axes is ``height`` lines high. ``plain`` uses ASCII alone.
+    The area within the axes is ``height`` lines high. ``plain`` uses only ASCII.
 
     >>> print(text_plot({"up": [(0, 0), (10, 1)]}, Axes(10, 1, {"step": 1}), width=17, height=3, plain=True))
        1 +        ***
@@ -98,7 +99,7 @@ def text_plot(
 def _area(
     curves: Sequence[Sequence[Point]], axes: Axes, columns: int, rows: int, marks: Sequence[str], style: _Style
 ) -> list[str]:
-    """Return what is within the axes, line by line from below."""
+    """Return the lines within the axes, from below."""
     grid = [[" "] * columns for _ in range(rows)]
     _draw_guides(grid, [x / axes.x_max for x in axes.verticals], [y / axes.y_max for y in axes.horizontals], style)
     scaled = [[(x / axes.x_max, y / axes.y_max) for x, y in points] for points in curves]
@@ -107,7 +108,7 @@ def _area(
 
 
 def _side_labels(y_max: float, height: int) -> dict[int, str]:
-    """Return the labels of the y axis by their line, counted from below."""
+    """Return the labels of the y axis by line, counted from below."""
     parts = 4 if height >= 9 else 2
     return {round(part / parts * (height - 1)): f"{part / parts * y_max:.3g}" for part in range(parts + 1)}
 
@@ -122,7 +123,7 @@ def _draw_guides(grid: list[list[str]], verticals: list[float], horizontals: lis
 
 
 def _cells(points: Sequence[Point], columns: int, rows: int, style: _Style) -> dict[Cell, int]:
-    """Return the characters (column, line from below) that a curve goes through, each with its dots."""
+    """Return the characters (column, line from below) that a curve passes, each with the bits of its dots."""
     cells: dict[Cell, int] = {}
     for x, y in _dots(points, columns * style.across, rows * style.up):
         cell = (x // style.across, y // style.up)
@@ -149,7 +150,7 @@ def _draw_curves(grid: list[list[str]], layers: list[dict[Cell, int]], marks: Se
             shared.setdefault(cell, []).append(index)
     for (column, row), owners in shared.items():
         if style is _PLAIN:
-            # Where curves lie on one another, their signs take turns.
+            # Where curves coincide, their signs alternate.
             grid[row][column] = marks[owners[column % len(owners)]]
         else:
             dots = reduce(or_, (layers[index][column, row] for index in owners))
@@ -165,7 +166,7 @@ def _draw_letters(grid: list[list[str]], layers: list[dict[Cell, int]], marks: S
 
 
 def _marked(layer: dict[Cell, int], index: int, count: int) -> list[Cell]:
-    """Return where the letter of a curve stands: in columns of its own, so that curves on one another take turns."""
+    """Return where the letters of a curve are: in columns of its own, so that coinciding curves alternate."""
     distance = max(4, 12 // count)
     by_column: dict[int, list[int]] = {}
     for column, row in layer:
@@ -175,6 +176,7 @@ def _marked(layer: dict[Cell, int], index: int, count: int) -> list[Cell]:
 
 
 def _bottom(axes: Axes, columns: int, margin: int, style: _Style) -> list[str]:
+    """Return the x axis and, below it, a line of numbers for each unit."""
     ticks = _ticks(axes.x_max, max(2, columns // 10))
     places = [_nearest(tick / axes.x_max, columns) for tick in ticks]
     axis = "".join(style.bottom_tick if column in places[1:] else style.bottom for column in range(columns))
@@ -194,7 +196,7 @@ def _ticks(x_max: float, most: int) -> list[float]:
 
 
 def _placed(places: Sequence[int], texts: Sequence[str], width: int) -> str:
-    """Write each text with its middle below its place, and leave out what would touch the one before."""
+    """Write each text centred below its place; a text that would touch the previous one is left out."""
     line = ""
     for place, text in zip(places, texts, strict=True):
         start = min(max(0, place + 1 - len(text) // 2), width - len(text))

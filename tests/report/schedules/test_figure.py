@@ -59,7 +59,7 @@ def test_without_a_peak_or_epochs_the_axes_say_so(tmp_path: Path) -> None:
 
 
 def test_no_two_curves_look_the_same_in_greyscale() -> None:
-    looks = figure._LOOKS
+    looks = figure._STYLES
     assert len(looks) == MOST_CURVES
     assert len({mark for _color, _dashes, mark in looks}) == MOST_CURVES
     for (_, one, _), (_, other, _) in combinations(looks[:6], 2):
