@@ -13,6 +13,7 @@ from hf_strategies.stopping.metric import Metric, direction
 from hf_strategies.stopping.replay.runs import PastRun, refuse_missing, replay
 from hf_strategies.stopping.replay.settings import grid
 from hf_strategies.stopping.replay.summary import suggest, summarise
+from hf_strategies.stopping.settings import RULE_SETTINGS
 
 if TYPE_CHECKING:
     from hf_strategies.report.replay.report import ReplayReport
@@ -51,6 +52,10 @@ examples:
 """
 
 
+def _help(setting: str) -> str:
+    return RULE_SETTINGS[setting].help
+
+
 class ReplayCommand(Command):
     """Print what each setting of early stopping would have done to the runs given."""
 
@@ -64,16 +69,15 @@ class ReplayCommand(Command):
         """Add the runs, the lists of settings, and the form of the output."""
         add = parser.add_argument
         add("runs", nargs="*", metavar="RUN", help="trainer_state.json, or the folder of a run or checkpoint")
-        add("--monitor", default="loss", metavar="METRIC", help="metric watched, or an expression of metrics (loss)")
-        add("--mode", metavar="MODE", help="min or max, for a metric whose direction is not known")
-        add("--patience", action="append", metavar="LIST", help="evaluations, 500 steps, 2ep, or fractions (1..10)")
-        add("--stop_when", nargs="+", action="extend", metavar="CONDITION", help="conditions in place of --patience")
-        add("--min_delta", action="append", metavar="LIST", help="least improvements, in the metric's unit (0)")
-        add("--relative_delta", action="append", metavar="LIST", help="least improvements, as shares of the best (0)")
-        add("--z", action="append", metavar="LIST", help="least improvements, in standard errors of the metric (0)")
-        add("--samples", metavar="N", help="evaluation examples, for --z of a proportion such as accuracy")
-        add("--smoothing", action="append", metavar="LIST", help="none, ema(WEIGHT), median(N), mean(N) (none)")
-        add("--start_from", action="append", metavar="LIST", help="evaluations before these are not looked at (0)")
+        add("--monitor", default="loss", metavar="METRIC", help=_help("monitor"))
+        add("--mode", metavar="MODE", help=_help("mode"))
+        add("--patience", action="append", metavar="LIST", help=f"{_help('patience')} (1..10)")
+        add("--stop_when", nargs="+", action="extend", metavar="CONDITION", help=_help("stop_when"))
+        for name in ("min_delta", "relative_delta", "z"):
+            add(f"--{name}", action="append", metavar="LIST", help=f"{_help(name)} (0)")
+        add("--samples", metavar="N", help=_help("samples"))
+        add("--smoothing", action="append", metavar="LIST", help=f"{_help('smoothing')}; 'none' is the default")
+        add("--start_from", action="append", metavar="LIST", help=f"{_help('start_from')} (0)")
         add("--secondary", metavar="METRIC", help="another metric to show at the evaluation that is kept")
         add(
             "--tolerance",

@@ -11,7 +11,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from hf_strategies.errors import StrategyError
 from hf_strategies.schedules import Schedule, find_plan
 from hf_strategies.schedules.options import check_on_extend, read_min_lr
-from hf_strategies.schedules.resume import Planned
+from hf_strategies.schedules.resume import SavedPlan
 
 __all__ = ["ScheduleLR"]
 
@@ -70,7 +70,7 @@ class ScheduleLR(LambdaLR):
     ) -> None:
         check_on_extend(on_extend)
         self._on_extend, self._min_lr = on_extend, min_lr
-        self._planned: Planned | None = None
+        self._planned: SavedPlan | None = None
         peaks = [float(group.get("initial_lr", group["lr"])) for group in optimizer.param_groups]
         if isinstance(name, Schedule):
             if total_steps is not None or warmup_steps or parameters or min_lr is not None:
@@ -79,7 +79,7 @@ class ScheduleLR(LambdaLR):
         elif total_steps is None:
             raise StrategyError("total_steps is missing: give the number of step() calls in the training")
         else:
-            self._planned = Planned(name, total_steps, warmup_steps, parameters, horizon=total_steps)
+            self._planned = SavedPlan(name, total_steps, warmup_steps, parameters, horizon=total_steps)
             self.schedules = self._build(self._planned, peaks)
         super().__init__(optimizer, [each.multiplier for each in self.schedules], last_epoch)
 
@@ -121,14 +121,14 @@ class ScheduleLR(LambdaLR):
         if self._planned:
             self.refit()
         if planned and self._planned:
-            self._take_up(Planned.of_json(planned), self._planned)
+            self._take_up(SavedPlan.of_json(planned), self._planned)
 
     def refit(self) -> None:
         """Fit an absolute floor to the peaks, ``base_lrs``, as they are now."""
         if self._planned:
             self._use(self._planned)
 
-    def _take_up(self, old: Planned, new: Planned) -> None:
+    def _take_up(self, old: SavedPlan, new: SavedPlan) -> None:
         """Go on with the plan of the checkpoint, with that of this run, or with one made of both."""
         if old.horizon == new.horizon:
             if old.was_extended and old.name == new.name:
@@ -140,7 +140,7 @@ class ScheduleLR(LambdaLR):
         else:
             self._jump(old, new)
 
-    def _jump(self, old: Planned, new: Planned) -> None:
+    def _jump(self, old: SavedPlan, new: SavedPlan) -> None:
         before, after = self._rates(self._build(old, self.base_lrs)), self._rates(self.schedules)
         if all(math.isclose(a, b, rel_tol=1e-9, abs_tol=1e-300) for a, b in zip(before, after, strict=True)):
             return
@@ -148,11 +148,11 @@ class ScheduleLR(LambdaLR):
             raise StrategyError(_words_of_jump(old, new, self.last_epoch, before[0], after[0]))
         self._set_rates(after)
 
-    def _build(self, planned: Planned, peaks: Sequence[Any]) -> list[Schedule]:
+    def _build(self, planned: SavedPlan, peaks: Sequence[Any]) -> list[Schedule]:
         floors = _floors(planned, self._min_lr, [float(peak) for peak in peaks])
         return [planned.build(**floor) for floor in floors]
 
-    def _use(self, planned: Planned) -> None:
+    def _use(self, planned: SavedPlan) -> None:
         self._planned, self.schedules = planned, self._build(planned, self.base_lrs)
         self.lr_lambdas = [each.multiplier for each in self.schedules]
 
@@ -166,7 +166,7 @@ class ScheduleLR(LambdaLR):
         self._last_lr = list(rates)
 
 
-def _floors(planned: Planned, min_lr: float | None, peaks: list[float]) -> list[dict[str, float]]:
+def _floors(planned: SavedPlan, min_lr: float | None, peaks: list[float]) -> list[dict[str, float]]:
     """Return the ``min_lr_ratio`` of each group that makes its floor ``min_lr``; nothing when that is not given."""
     if min_lr is None:
         return [{}] * len(peaks)
@@ -175,7 +175,7 @@ def _floors(planned: Planned, min_lr: float | None, peaks: list[float]) -> list[
     return [{"min_lr_ratio": floor / peak if peak else 0.0} for peak in peaks]
 
 
-def _words_of_jump(old: Planned, new: Planned, step: int, before: float, after: float) -> str:
+def _words_of_jump(old: SavedPlan, new: SavedPlan, step: int, before: float, after: float) -> str:
     return (
         f"resumed with {new.horizon} training steps where {old.horizon} were planned: the learning rate would jump"
         f" from {before:.4g} to {after:.4g} at step {step}. Set on_extend in lr_scheduler_kwargs: 'keep' the old plan"

@@ -6,11 +6,11 @@ from typing import Any
 
 from hf_strategies.schedules.parameters import Parameter
 
-__all__ = ["Shape", "lift"]
+__all__ = ["Curve", "lift"]
 
 
 @dataclass(frozen=True)
-class Shape:
+class Curve:
     """One row: a named curve, its parameters, what it does, where it comes from, a value worked out by hand.
 
     A warmup's ``function`` takes ``t``, the fraction of the warmup that is done (0 at the first update, 1 at its

@@ -3,15 +3,17 @@
 import math
 from bisect import bisect_right
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from hf_strategies.errors import StrategyError
-from hf_strategies.schedules.curve import Shape, lift
+from hf_strategies.schedules.curve import Curve, lift
 from hf_strategies.schedules.parameters import Choice, Length, Milestones, Real
 
 __all__ = [
-    "BUILT_IN_DECAYS",
     "COOLDOWNS",
+    "DECAYS",
+    "DECAY_ROWS",
     "check_cooldown",
     "constant",
     "cosine",
@@ -196,9 +198,9 @@ _FLOOR = Real(0.0, 0.0, 1.0, "floor, as a ratio of the peak")
 _GAMMA = Real(0.1, 0.0, 1.0, "factor of each fall, in (0, 1]", above_low=True)
 _PEAK_DECAY = Real(1.0, 0.0, 1.0, "factor from each peak to the next, in (0, 1]", above_low=True)
 
-BUILT_IN_DECAYS: tuple[Shape, ...] = (
-    Shape("constant", constant, {}, "stays at the peak", "1", "", ((7, 10), {}, 1.0)),
-    Shape(
+_BUILT_IN: tuple[Curve, ...] = (
+    Curve("constant", constant, {}, "stays at the peak", "1", "", ((7, 10), {}, 1.0)),
+    Curve(
         "linear",
         linear,
         {"min_lr_ratio": _FLOOR},
@@ -207,7 +209,7 @@ BUILT_IN_DECAYS: tuple[Shape, ...] = (
         "Devlin et al. 2019, arXiv:1810.04805",
         ((75, 100), {"min_lr_ratio": 0.2}, 0.4),
     ),
-    Shape(
+    Curve(
         "polynomial",
         polynomial,
         {"power": Real(2.0, 0.0, math.inf, "exponent, above 0", above_low=True), "min_lr_ratio": _FLOOR},
@@ -216,7 +218,7 @@ BUILT_IN_DECAYS: tuple[Shape, ...] = (
         "optax.polynomial_schedule; transformers' polynomial has power 1 by default",
         ((50, 100), {"power": 2.0, "min_lr_ratio": 0.2}, 0.4),
     ),
-    Shape(
+    Curve(
         "cosine",
         cosine,
         {"min_lr_ratio": _FLOOR},
@@ -225,7 +227,7 @@ BUILT_IN_DECAYS: tuple[Shape, ...] = (
         "Loshchilov & Hutter 2017, arXiv:1608.03983, without restarts",
         ((50, 100), {"min_lr_ratio": 0.2}, 0.6),
     ),
-    Shape(
+    Curve(
         "cosine_restarts",
         cosine_restarts,
         {
@@ -239,7 +241,7 @@ BUILT_IN_DECAYS: tuple[Shape, ...] = (
         "Loshchilov & Hutter 2017, arXiv:1608.03983 (SGDR)",
         ((20, 99), {"cycle_length": 10, "cycle_mult": 2.0, "peak_decay": 0.5, "min_lr_ratio": 0.2}, 0.4),
     ),
-    Shape(
+    Curve(
         "step",
         step_down,
         {
@@ -252,7 +254,7 @@ BUILT_IN_DECAYS: tuple[Shape, ...] = (
         "torch.optim.lr_scheduler.StepLR; He et al. 2016, arXiv:1512.03385",
         ((60, 90), {"gamma": 0.5, "step_size": 30, "min_lr_ratio": 0.0}, 0.25),
     ),
-    Shape(
+    Curve(
         "multi_step",
         multi_step,
         {
@@ -269,7 +271,7 @@ BUILT_IN_DECAYS: tuple[Shape, ...] = (
         "torch.optim.lr_scheduler.MultiStepLR",
         ((75, 100), {"gamma": 0.5, "milestones": (50, 75), "min_lr_ratio": 0.0}, 0.25),
     ),
-    Shape(
+    Curve(
         "exponential",
         exponential,
         {
@@ -287,7 +289,7 @@ BUILT_IN_DECAYS: tuple[Shape, ...] = (
         "torch.optim.lr_scheduler.ExponentialLR",
         ((50, 100), {"gamma": None, "min_lr_ratio": 0.04}, 0.2),
     ),
-    Shape(
+    Curve(
         "inverse_sqrt",
         inverse_sqrt,
         {
@@ -301,7 +303,7 @@ BUILT_IN_DECAYS: tuple[Shape, ...] = (
         "Vaswani et al. 2017, arXiv:1706.03762; Zhai et al. 2022, arXiv:2106.04560",
         ((300, 999), {"timescale": 100, "min_lr_ratio": 0.0}, 0.5),
     ),
-    Shape(
+    Curve(
         "sqrt",
         sqrt,
         {"min_lr_ratio": _FLOOR},
@@ -310,7 +312,7 @@ BUILT_IN_DECAYS: tuple[Shape, ...] = (
         "Hagele et al. 2024, arXiv:2405.18392",
         ((25, 100), {"min_lr_ratio": 0.2}, 0.6),
     ),
-    Shape(
+    Curve(
         "triangular",
         triangular,
         {
@@ -323,7 +325,7 @@ BUILT_IN_DECAYS: tuple[Shape, ...] = (
         "Smith 2017, arXiv:1506.01186; torch.optim.lr_scheduler.CyclicLR from its peak on",
         ((13, 99), {"cycle_length": 10, "peak_decay": 0.5, "min_lr_ratio": 0.0}, 0.2),
     ),
-    Shape(
+    Curve(
         "stable",
         stable,
         {
@@ -338,3 +340,9 @@ BUILT_IN_DECAYS: tuple[Shape, ...] = (
         check_cooldown,
     ),
 )
+
+# Only the registry adds to it.
+DECAY_ROWS: dict[str, Curve] = {row.name: row for row in _BUILT_IN}
+
+DECAYS: Mapping[str, Curve] = MappingProxyType(DECAY_ROWS)
+"""The decays by name, the built-in ones and those that users add."""

@@ -9,9 +9,10 @@ from typing import Any
 
 from hf_strategies.errors import StrategyError, did_you_mean
 from hf_strategies.lengths import read_span
+from hf_strategies.schedules.decays import DECAYS
 from hf_strategies.schedules.parameters import Clock, Parameter
 from hf_strategies.schedules.plans import Multiplier
-from hf_strategies.schedules.tables import DECAYS, WARMUPS
+from hf_strategies.schedules.warmups import WARMUPS
 from hf_strategies.values import number
 
 __all__ = ["PHASES", "Phase"]

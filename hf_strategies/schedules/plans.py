@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol
 
-from hf_strategies.schedules.curve import Shape
+from hf_strategies.schedules.curve import Curve
 from hf_strategies.schedules.parameters import Clock, Parameter
 
-__all__ = ["Curve", "GridPlan", "Multiplier", "Plan"]
+__all__ = ["FunctionPlan", "Multiplier", "Plan", "WarmupDecayPlan"]
 
 Multiplier = Callable[[float], float]
 
@@ -49,19 +49,19 @@ class Plan(Protocol):
 
 
 @dataclass(frozen=True)
-class GridPlan:
+class WarmupDecayPlan:
     """A warmup curve and a decay curve, joined where the warmup ends.
 
     ``defaults`` replace defaults of the parameters.
     """
 
     name: str
-    warmup: Shape
-    decay: Shape
+    warmup: Curve
+    decay: Curve
     default_warmup: float = 0.0
     defaults: Mapping[str, Parameter] = field(default_factory=dict)
-    told: str = ""
-    told_source: str = ""
+    own_summary: str = ""
+    own_source: str = ""
 
     @property
     def parameters(self) -> dict[str, Parameter]:
@@ -72,8 +72,8 @@ class GridPlan:
     @property
     def summary(self) -> str:
         """What it does, in a line."""
-        if self.told or not self.has_warmup:
-            return self.told or self.decay.summary
+        if self.own_summary or not self.has_warmup:
+            return self.own_summary or self.decay.summary
         return f"{self.warmup.summary}, then {self.decay.summary}"
 
     @property
@@ -86,7 +86,7 @@ class GridPlan:
     @property
     def source(self) -> str:
         """Where the two curves come from."""
-        return self.told_source or "; ".join(part for part in (self.warmup.source, self.decay.source) if part)
+        return self.own_source or "; ".join(part for part in (self.warmup.source, self.decay.source) if part)
 
     @property
     def has_warmup(self) -> bool:
@@ -115,7 +115,7 @@ class GridPlan:
 
 
 @dataclass(frozen=True)
-class Curve:
+class FunctionPlan:
     """A whole schedule as one function ``f(step, total_steps=, warmup_steps=, **parameters)``."""
 
     name: str

@@ -7,10 +7,10 @@ from typing import Any
 
 from hf_strategies.errors import StrategyError
 from hf_strategies.lengths import read_span, to_steps
-from hf_strategies.schedules.curve import Shape
+from hf_strategies.schedules.curve import Curve
 from hf_strategies.schedules.decays import COOLDOWNS, check_cooldown, stable
 from hf_strategies.schedules.parameters import Choice, Clock, Parameter, Real
-from hf_strategies.schedules.plans import GridPlan, Multiplier
+from hf_strategies.schedules.plans import Multiplier, WarmupDecayPlan
 
 __all__ = ["COOLDOWN_PARAMETERS", "LENGTH", "PLATEAU_COOLDOWN", "Cooldown", "Timeline", "plateau_cooldown"]
 
@@ -53,7 +53,7 @@ COOLDOWN_PARAMETERS: Mapping[str, Parameter] = {
     "min_lr_ratio": Real(0.0, 0.0, 1.0, "floor, as a ratio of the peak"),
 }
 
-PLATEAU_COOLDOWN = Shape(
+PLATEAU_COOLDOWN = Curve(
     "plateau_cooldown",
     stable,
     COOLDOWN_PARAMETERS,
@@ -66,10 +66,10 @@ PLATEAU_COOLDOWN = Shape(
 """Not one of the decays, because it is named otherwise: ``{warmup}_warmup_plateau_cooldown``."""
 
 
-def plateau_cooldown(warmup: Shape) -> GridPlan:
+def plateau_cooldown(warmup: Curve) -> WarmupDecayPlan:
     """Name a warmup with the cooldown: ``linear_warmup_plateau_cooldown``; ``plateau_cooldown`` without warmup."""
     prefix = "" if warmup.name == "none" else f"{warmup.name}_warmup_"
-    return GridPlan(f"{prefix}plateau_cooldown", warmup, PLATEAU_COOLDOWN)
+    return WarmupDecayPlan(f"{prefix}plateau_cooldown", warmup, PLATEAU_COOLDOWN)
 
 
 @dataclass(frozen=True)

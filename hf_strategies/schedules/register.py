@@ -6,9 +6,9 @@ from keyword import iskeyword
 from typing import Any
 
 from hf_strategies.errors import StrategyError
-from hf_strategies.schedules.curve import Shape
+from hf_strategies.schedules.curve import Curve
 from hf_strategies.schedules.parameters import Choice, Length, Milestones, Parameter, Real
-from hf_strategies.schedules.plans import Curve, GridPlan, Plan
+from hf_strategies.schedules.plans import FunctionPlan, Plan, WarmupDecayPlan
 from hf_strategies.schedules.registry import RESERVED_PARAMETERS, add_plans, new_pairs
 from hf_strategies.schedules.schedule import Schedule, build
 
@@ -39,7 +39,7 @@ def register_warmup(
         register_warmup("quintic", lambda t, start: start + (1 - start) * t**5, {"start": 0.0})
         schedule("quintic_warmup_constant_decay", total_steps=10, warmup_steps=2)(1)  # 0.03125
     """
-    row = Shape(_checked(name), function, _warmup_rows(parameters), summary or f"rises as {name}", "", source)
+    row = Curve(_checked(name), function, _warmup_rows(parameters), summary or f"rises as {name}", "", source)
     _check_and_add(new_pairs(warmup=row), warmup=row)
 
 
@@ -63,7 +63,7 @@ def register_decay(
         register_decay("half", lambda step, steps: 1.0 if step < steps / 2 else 0.5, summary="halves midway")
         schedule("half_decay", total_steps=10)(7)  # 0.5
     """
-    row = Shape(_checked(name), function, _decay_rows(parameters), summary or f"falls as {name}", "", source)
+    row = Curve(_checked(name), function, _decay_rows(parameters), summary or f"falls as {name}", "", source)
     _check_and_add(new_pairs(decay=row), decay=row)
 
 
@@ -90,7 +90,7 @@ def register_schedule(
         register_schedule("late", late, {"share": 0.9})
         schedule("late", total_steps=10, share=0.5)(5)  # 0.1
     """
-    plan = Curve(_checked(name), function, _rows(parameters), summary=summary or name, source=source)
+    plan = FunctionPlan(_checked(name), function, _rows(parameters), summary=summary or name, source=source)
     _check_and_add([plan])
 
 
@@ -130,7 +130,7 @@ def _row(key: str, value: Any) -> Parameter:
     return Real(float(value), -math.inf, math.inf, "")
 
 
-def _check_and_add(plans: list[Plan], **curve: Shape) -> None:
+def _check_and_add(plans: list[Plan], **curve: Curve) -> None:
     for plan in plans:
         try:
             check_laws(plan)
@@ -158,7 +158,7 @@ def check_laws(plan: Plan) -> None:
             continue
         case = build(plan, {}, total_steps=total, warmup_steps=warmup)
         _check_values(case)
-        if isinstance(plan, GridPlan):
+        if isinstance(plan, WarmupDecayPlan):
             _check_joint(plan, case)
 
 
@@ -173,7 +173,7 @@ def _check_values(case: Schedule) -> None:
             raise _broken(case, step, value, "is another one when asked again", "use nothing but the arguments")
 
 
-def _check_joint(plan: GridPlan, case: Schedule) -> None:
+def _check_joint(plan: WarmupDecayPlan, case: Schedule) -> None:
     rise = [case(step) for step in range(case.warmup_steps)]
     if rise != sorted(rise):
         raise _broken(case, case.warmup_steps, max(rise), "comes before a lower one", "let a warmup never fall")

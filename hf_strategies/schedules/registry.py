@@ -7,12 +7,13 @@ from importlib import metadata
 from types import MappingProxyType
 
 from hf_strategies.errors import StrategyError, did_you_mean
-from hf_strategies.schedules.curve import Shape
+from hf_strategies.schedules.curve import Curve
+from hf_strategies.schedules.decays import DECAY_ROWS
 from hf_strategies.schedules.parameters import Real
 from hf_strategies.schedules.phases import PHASES
-from hf_strategies.schedules.plans import GridPlan, Plan
+from hf_strategies.schedules.plans import Plan, WarmupDecayPlan
 from hf_strategies.schedules.plateau_cooldown import plateau_cooldown
-from hf_strategies.schedules.tables import DECAY_ROWS, WARMUP_ROWS
+from hf_strategies.schedules.warmups import WARMUP_ROWS
 
 __all__ = [
     "ENTRY_POINTS",
@@ -84,20 +85,20 @@ def find_plan(name: str) -> Plan:
     return _plans[name]
 
 
-def crossed(warmup: Shape, decay: Shape) -> GridPlan:
+def crossed(warmup: Curve, decay: Curve) -> WarmupDecayPlan:
     """Name a pair ``{warmup}_warmup_{decay}_decay``, or ``{decay}_decay`` without warmup."""
     prefix = "" if warmup.name == "none" else f"{warmup.name}_warmup_"
-    return GridPlan(f"{prefix}{decay.name}_decay", warmup, decay)
+    return WarmupDecayPlan(f"{prefix}{decay.name}_decay", warmup, decay)
 
 
-def new_pairs(warmup: Shape | None = None, decay: Shape | None = None) -> list[Plan]:
+def new_pairs(warmup: Curve | None = None, decay: Curve | None = None) -> list[Plan]:
     """Cross a new warmup with all decays and the plateau's cooldown, or a new decay with all warmups."""
     if warmup is not None:
         return [*(crossed(warmup, other) for other in DECAY_ROWS.values()), plateau_cooldown(warmup)]
     return [crossed(other, decay) for other in WARMUP_ROWS.values() if decay is not None]
 
 
-def add_plans(plans: list[Plan], *, warmup: Shape | None = None, decay: Shape | None = None) -> None:
+def add_plans(plans: list[Plan], *, warmup: Curve | None = None, decay: Curve | None = None) -> None:
     """Enter plans, and the curve that they came from, all or none; those who listen are told.
 
     Raises `StrategyError` when a name is taken. A listener that refuses (transformers may own a name) undoes it.
@@ -179,7 +180,7 @@ def _built_in() -> Iterator[Plan]:
             yield crossed(warmup, decay)
     for warmup in WARMUP_ROWS.values():
         yield plateau_cooldown(warmup)
-    yield GridPlan(
+    yield WarmupDecayPlan(
         "one_cycle",
         WARMUP_ROWS["cosine"],
         DECAY_ROWS["cosine"],
@@ -188,10 +189,10 @@ def _built_in() -> Iterator[Plan]:
             "warmup_start": Real(1 / 25, 0.0, 1.0, "ratio of the peak at the first update (1 / div_factor)"),
             "min_lr_ratio": Real(4e-6, 0.0, 1.0, "floor, as a ratio of the peak (1 / div_factor / final_div_factor)"),
         },
-        told="one cosine up over 0.3 of the training, unless warmup_steps is given, and one down",
-        told_source="Smith & Topin 2018, arXiv:1708.07120; torch.optim.lr_scheduler.OneCycleLR",
+        own_summary="one cosine up over 0.3 of the training, unless warmup_steps is given, and one down",
+        own_source="Smith & Topin 2018, arXiv:1708.07120; torch.optim.lr_scheduler.OneCycleLR",
     )
-    yield GridPlan(
+    yield WarmupDecayPlan(
         "slanted_triangular",
         WARMUP_ROWS["linear"],
         DECAY_ROWS["linear"],
@@ -200,8 +201,8 @@ def _built_in() -> Iterator[Plan]:
             "warmup_start": Real(1 / 32, 0.0, 1.0, "ratio of the peak at the first update (1 / ratio)"),
             "min_lr_ratio": Real(1 / 32, 0.0, 1.0, "floor, as a ratio of the peak (1 / ratio)"),
         },
-        told="a straight line up over 0.1 of the training, unless warmup_steps is given, and one down",
-        told_source="Howard & Ruder 2018, arXiv:1801.06146 (ULMFiT)",
+        own_summary="a straight line up over 0.1 of the training, unless warmup_steps is given, and one down",
+        own_source="Howard & Ruder 2018, arXiv:1801.06146 (ULMFiT)",
     )
     yield PHASES
 

@@ -9,7 +9,7 @@ from typing import Any
 from hf_strategies.errors import StrategyError
 from hf_strategies.schedules.schedule import Schedule, schedule
 
-__all__ = ["Planned", "replan"]
+__all__ = ["SavedPlan", "replan"]
 
 
 def replan(planned: Schedule, *, at: int, total_steps: int) -> Schedule:
@@ -37,7 +37,7 @@ def replan(planned: Schedule, *, at: int, total_steps: int) -> Schedule:
 
 
 @dataclass(frozen=True)
-class Planned:
+class SavedPlan:
     """How a schedule was asked for, in plain values: enough to make it again in another process.
 
     ``horizon`` is the number of steps that the training has, which differs from ``total_steps`` after it was
@@ -58,7 +58,7 @@ class Planned:
         object.__setattr__(self, "parameters", {key: _plain(key, value) for key, value in self.parameters.items()})
 
     @classmethod
-    def of_json(cls, text: str) -> "Planned":
+    def of_json(cls, text: str) -> "SavedPlan":
         """Read what `to_json` wrote."""
         entries = json.loads(text)
         return cls(**entries | {"stretches": tuple((at, horizon) for at, horizon in entries["stretches"])})
@@ -80,11 +80,11 @@ class Planned:
             built = replan(built, at=at, total_steps=horizon)
         return built
 
-    def kept(self, horizon: int) -> "Planned":
+    def kept(self, horizon: int) -> "SavedPlan":
         """Return the same plan for a training of another length."""
         return replace(self, horizon=horizon)
 
-    def replanned(self, at: int, horizon: int) -> "Planned":
+    def replanned(self, at: int, horizon: int) -> "SavedPlan":
         """Return the plan with what is left at step ``at`` spread over a training of another length."""
         return replace(self, horizon=horizon, stretches=(*self.stretches, (at, horizon)))
 

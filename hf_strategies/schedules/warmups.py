@@ -1,11 +1,13 @@
 """How the learning rate rises: ``t``, the fraction of the warmup done, to the ratio of the peak."""
 
 import math
+from collections.abc import Mapping
+from types import MappingProxyType
 
-from hf_strategies.schedules.curve import Shape, lift
+from hf_strategies.schedules.curve import Curve, lift
 from hf_strategies.schedules.parameters import Real
 
-__all__ = ["BUILT_IN_WARMUPS"]
+__all__ = ["WARMUPS", "WARMUP_ROWS"]
 
 
 def none(t: float) -> float:
@@ -60,9 +62,9 @@ def polynomial(t: float, *, power: float, start: float) -> float:
 
 _START = Real(0.0, 0.0, 1.0, "ratio of the peak at the first update")
 
-BUILT_IN_WARMUPS: tuple[Shape, ...] = (
-    Shape("none", none, {}, "no warmup: the first update has the peak rate", "1", "", ((0.5,), {}, 1.0)),
-    Shape(
+_BUILT_IN: tuple[Curve, ...] = (
+    Curve("none", none, {}, "no warmup: the first update has the peak rate", "1", "", ((0.5,), {}, 1.0)),
+    Curve(
         "linear",
         linear,
         {"start": _START},
@@ -71,7 +73,7 @@ BUILT_IN_WARMUPS: tuple[Shape, ...] = (
         "Goyal et al. 2017, arXiv:1706.02677",
         ((0.25,), {"start": 0.2}, 0.4),
     ),
-    Shape(
+    Curve(
         "exponential",
         exponential,
         {"start": Real(0.01, 0.0, 1.0, "ratio of the peak at the first update, above 0", above_low=True)},
@@ -80,7 +82,7 @@ BUILT_IN_WARMUPS: tuple[Shape, ...] = (
         "log-linear annealing, as fastai's SchedExp",
         ((0.5,), {"start": 0.01}, 0.1),
     ),
-    Shape(
+    Curve(
         "cosine",
         cosine,
         {"start": _START},
@@ -89,7 +91,7 @@ BUILT_IN_WARMUPS: tuple[Shape, ...] = (
         "fastai's one-cycle; transformers' warmup_type='cosine'",
         ((0.5,), {"start": 0.2}, 0.6),
     ),
-    Shape(
+    Curve(
         "sqrt",
         sqrt,
         {"start": _START},
@@ -98,7 +100,7 @@ BUILT_IN_WARMUPS: tuple[Shape, ...] = (
         "transformers' warmup_type='1-sqrt'; Hagele et al. 2024, arXiv:2405.18392",
         ((0.75,), {"start": 0.2}, 0.6),
     ),
-    Shape(
+    Curve(
         "polynomial",
         polynomial,
         {"power": Real(2.0, 0.0, math.inf, "exponent, above 0", above_low=True), "start": _START},
@@ -108,3 +110,9 @@ BUILT_IN_WARMUPS: tuple[Shape, ...] = (
         ((0.5,), {"power": 2.0, "start": 0.2}, 0.4),
     ),
 )
+
+# Only the registry adds to it.
+WARMUP_ROWS: dict[str, Curve] = {row.name: row for row in _BUILT_IN}
+
+WARMUPS: Mapping[str, Curve] = MappingProxyType(WARMUP_ROWS)
+"""The warmups by name, the built-in ones and those that users add."""

@@ -3,7 +3,7 @@
 import pytest
 
 from hf_strategies import StrategyError
-from hf_strategies.schedules import DECAYS, SCHEDULES, WARMUPS, Schedule, Shape, schedule
+from hf_strategies.schedules import DECAYS, SCHEDULES, WARMUPS, Curve, Schedule, schedule
 from hf_strategies.schedules.decays import COOLDOWNS
 
 LENGTHS = [(1, 0), (2, 0), (2, 1), (10, 0), (10, 1), (10, 5), (10, 9), (100, 10), (100, 99), (137, 41), (1000, 1)]
@@ -30,13 +30,13 @@ every_name = pytest.mark.parametrize("name", NAMES)
 
 
 @pytest.mark.parametrize("shape", [*WARMUPS.values(), *DECAYS.values()], ids=lambda shape: shape.name)
-def test_a_row_gives_its_golden_value(shape: Shape) -> None:
+def test_a_row_gives_its_golden_value(shape: Curve) -> None:
     arguments, parameters, value = shape.golden
     assert shape.function(*arguments, **parameters) == pytest.approx(value, abs=1e-15)
 
 
 @pytest.mark.parametrize("shape", [*WARMUPS.values(), *DECAYS.values()], ids=lambda shape: shape.name)
-def test_a_row_s_golden_value_names_all_its_parameters(shape: Shape) -> None:
+def test_a_row_s_golden_value_names_all_its_parameters(shape: Curve) -> None:
     assert set(shape.golden[1]) == set(shape.parameters)
 
 

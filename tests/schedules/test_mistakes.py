@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from hf_strategies import StrategyError, schedule
-from hf_strategies.schedules.resume import Planned
+from hf_strategies.schedules.resume import SavedPlan
 
 
 @pytest.mark.parametrize(
@@ -113,12 +113,12 @@ def test_numbers_of_numpy_are_numbers() -> None:
 
 def test_a_plan_is_kept_as_plain_values_so_that_every_checkpoint_can_hold_it() -> None:
     given = {"milestones": range(10, 50, 10), "gamma": np.float32(0.5), "phases": ({"length": (1, np.int64(2))},)}
-    plan = Planned("multi_step_decay", np.int64(100), 0, given, horizon=np.int64(100))
+    plan = SavedPlan("multi_step_decay", np.int64(100), 0, given, horizon=np.int64(100))
     assert plan.parameters == {"milestones": [10, 20, 30, 40], "gamma": 0.5, "phases": [{"length": [1, 2]}]}
-    assert Planned.of_json(plan.to_json()) == plan
+    assert SavedPlan.of_json(plan.to_json()) == plan
 
 
 @pytest.mark.parametrize("value", [{1, 2}, [object], b"12", {1: 2}, [{"a": 1j}]])
 def test_a_value_that_no_checkpoint_can_hold_is_refused_when_the_plan_is_made(value: Any) -> None:
     with pytest.raises(StrategyError, match=r"^milestones.* cannot be kept in a checkpoint: give numbers, text"):
-        Planned("multi_step_decay", 100, 0, {"milestones": value}, horizon=100)
+        SavedPlan("multi_step_decay", 100, 0, {"milestones": value}, horizon=100)

@@ -7,7 +7,7 @@ from typing import Any
 
 from hf_strategies.errors import StrategyError
 from hf_strategies.report.schedules.flags import as_flags
-from hf_strategies.schedules import DECAYS, SCHEDULES, WARMUPS, GridPlan, Plan, Schedule
+from hf_strategies.schedules import DECAYS, SCHEDULES, WARMUPS, Plan, Schedule, WarmupDecayPlan
 from hf_strategies.schedules.options import ON_EXTEND, default_warmup_steps
 from hf_strategies.schedules.schedule import build
 
@@ -42,8 +42,8 @@ _SYMBOLS_OF_PHASES = (
 
 def overview(width: int | None = None) -> str:
     """Return the tables of the warmups, the decays and the whole schedules, and how names are built from them."""
-    pairs = [plan for plan in SCHEDULES.values() if isinstance(plan, GridPlan) and plan.decay.name in DECAYS]
-    pairs = [plan for plan in pairs if not plan.told]
+    pairs = [plan for plan in SCHEDULES.values() if isinstance(plan, WarmupDecayPlan) and plan.decay.name in DECAYS]
+    pairs = [plan for plan in pairs if not plan.own_summary]
     held = [plan for plan in SCHEDULES.values() if plan.name.endswith("plateau_cooldown")]
     whole = [plan for plan in SCHEDULES.values() if plan not in pairs and plan not in held]
     warmups = [row for row in WARMUPS.values() if row.name != "none"]
@@ -117,9 +117,9 @@ def _formula(plan: Plan, width: int | None) -> Iterator[str]:
 
 def _symbols(plan: Plan) -> list[tuple[str, str]]:
     """Return the symbols of a formula with their meanings; empty for a whole schedule that a user registered."""
-    table = _SYMBOLS if isinstance(plan, GridPlan) else _SYMBOLS_OF_PHASES if plan.name == "phases" else ()
+    table = _SYMBOLS if isinstance(plan, WarmupDecayPlan) else _SYMBOLS_OF_PHASES if plan.name == "phases" else ()
     symbols = [(symbol, meaning) for pattern, symbol, meaning in table if re.search(pattern, plan.formula)]
-    if isinstance(plan, GridPlan):
+    if isinstance(plan, WarmupDecayPlan):
         in_warmup = [key for key in plan.warmup.parameters if re.search(rf"\b{key}\b", plan.warmup.formula)]
         symbols += [(key, f"warmup_{key}, in the warmup") for key in in_warmup]
     return symbols
