@@ -112,6 +112,79 @@ def test_no_recipe_imports_another(checkout: Path) -> None:
         assert not [name for name in imported(file) if name.startswith(("recipes", "hf_strategies.recipes"))]
 
 
+def imported_test_modules(tests: Path) -> list[str]:
+    """The imports of test modules below the folder of tests, as "importer imports imported"."""
+    wrong = []
+    for file in files_below(tests):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                names = [f"{'.' * node.level}{node.module or ''}.{alias.name}" for alias in node.names]
+            else:
+                continue
+            importer = file.relative_to(tests)
+            wrong += [f"{importer} imports {name}" for name in names if is_test_module(name)]
+    return wrong
+
+
+def is_test_module(name: str) -> bool:
+    """Whether a dotted name is that of a test module, or of a test or anything else in one."""
+    first, *rest = name.split(".")
+    return first in ("tests", "") and any(part.startswith("test_") for part in rest)
+
+
+def programs_in(tests: Path) -> list[Path]:
+    """The files below the folder of tests that lie in a folder for programs, or can be run."""
+    files = [file for file in files_below(tests) if file.name != "__init__.py"]
+    return [file for file in files if file.parent.name == "programs" or is_run(file)]
+
+
+def is_run(file: Path) -> bool:
+    """Whether a file does something when it is run as a program."""
+    tests = (node.test for node in ast.parse(file.read_text(encoding="utf-8")).body if isinstance(node, ast.If))
+    return any("__name__" in ast.unparse(test) for test in tests)
+
+
+def unreferenced_programs(tests: Path) -> list[str]:
+    """The programs below the folder of tests whose dotted name no other file there has in quotes, to start it."""
+    texts = {file: file.read_text(encoding="utf-8") for file in files_below(tests)}
+    unreferenced = []
+    for program in programs_in(tests):
+        name = ".".join(program.relative_to(tests.parent).with_suffix("").parts)
+        if not any(f'"{name}"' in text for file, text in texts.items() if file != program):
+            unreferenced.append(name)
+    return unreferenced
+
+
+def test_no_test_module_imports_another(checkout: Path) -> None:
+    assert imported_test_modules(checkout / "tests") == []
+
+
+def test_every_program_of_the_tests_lies_with_the_programs_and_is_started(checkout: Path) -> None:
+    programs = programs_in(checkout / "tests")
+    by_hand = {"test_public_api"}  # it writes its list anew
+    assert {file.stem for file in programs if file.parent.name != "programs"} == by_hand
+    assert [file for file in programs if not is_run(file)] == []
+    assert [name for name in unreferenced_programs(checkout / "tests") if name.split(".")[-1] not in by_hand] == []
+
+
+def test_a_test_module_that_is_imported_and_a_program_that_nobody_starts_are_noticed(tmp_path: Path) -> None:
+    deep = tmp_path / "tests" / "a" / "programs"
+    deep.mkdir(parents=True)
+    (deep / "c.py").write_text("if __name__ == '__main__':\n    print()\n", encoding="utf-8")
+    lines = [
+        "from tests.a.test_b import x",
+        "from tests.a import test_b",
+        "from .test_b import x",
+        "import tests.test_a",
+    ]
+    (deep.parent / "test_c.py").write_text("\n".join(lines), encoding="utf-8")
+    expected = ["tests.a.test_b.x", "tests.a.test_b", ".test_b.x", "tests.test_a"]
+    assert imported_test_modules(tmp_path / "tests") == [f"a/test_c.py imports {name}" for name in expected]
+    assert unreferenced_programs(tmp_path / "tests") == ["tests.a.programs.c"]
+
+
 def test_no_recipe_places_tensors_itself(checkout: Path) -> None:
     for file in files_below(checkout / "recipes"):
         text = file.read_text(encoding="utf-8")

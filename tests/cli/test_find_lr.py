@@ -8,8 +8,9 @@ import pytest
 
 from hf_strategies.cli.main import main
 from tests.cli.commands import check_mistake
+from tests.finetune.runs import QUIET
 
-QUIET = ["--max_steps", "4", "--use_cpu", "--disable_tqdm", "true", "--report_to", "none"]
+FOUR_STEPS = [*QUIET, "--max_steps", "4"]
 SMALL = ["--per_device_train_batch_size", "2", "--max_length", "8"]
 
 
@@ -18,7 +19,7 @@ def reviews(tmp_path: Path) -> list[str]:
     """Write a tiny data set, and give the flags that name it and an output folder."""
     rows = "".join(f"{word} day number {number},{word}\n" for number in range(16) for word in ("good", "bad"))
     (tmp_path / "train.csv").write_text(f"text,label\n{rows}", encoding="utf-8")
-    return ["--train_file", str(tmp_path / "train.csv"), "--output_dir", str(tmp_path / "out"), *QUIET, *SMALL]
+    return ["--train_file", str(tmp_path / "train.csv"), "--output_dir", str(tmp_path / "out"), *FOUR_STEPS, *SMALL]
 
 
 def test_find_lr_runs_a_recipes_range_test(

@@ -13,7 +13,7 @@ from transformers import Trainer
 
 from hf_strategies.finetune.class_weights import ClassWeightArguments, balanced_loss, balanced_weights, weighted_loss
 from hf_strategies.recipes import text_classification
-from tests.finetune.text_classification.test_run import QUIET, logged, read, reviews, write_csv
+from tests.finetune.runs import QUIET, logged, read, reviews, write_csv
 
 WEIGHTS = [0.5, 2.0, 1.0]
 LOGITS = torch.tensor([[2.0, 0.0, -1.0], [0.5, 0.5, 0.0], [0.0, 1.0, 3.0], [1.0, -1.0, 0.0]])

@@ -23,11 +23,14 @@ from hf_strategies.finetune.model import load_model
 from hf_strategies.finetune.small_bert import train_wordpiece
 from tests.conftest import CHECKOUT
 from tests.finetune.programs.every_recipe import RECIPES as NAMES
+from tests.finetune.runs import QUIET
+from tests.finetune.two_processes import RANK_REPORT
+from tests.two_processes import run_launcher
 
 RECIPES = CHECKOUT / "recipes"
 CONFIGS = sorted(path.name for path in (RECIPES / "configs").glob("*.yaml"))
 PLACEMENTS = sorted(path.name for path in (RECIPES / "accelerate").glob("*.yaml"))
-QUIET = ["--use_cpu", "--report_to", "none", "--disable_tqdm", "true", "--logging_strategy", "no"]
+UNLOGGED = [*QUIET, "--logging_strategy", "no"]
 SHORT = ["--max_steps", "2", "--per_device_train_batch_size", "2", "--per_device_eval_batch_size", "4"]
 SHORT += ["--gradient_accumulation_steps", "1", "--save_strategy", "no"]
 SHORT += ["--eval_strategy", "steps", "--eval_steps", "1"]
@@ -95,7 +98,7 @@ def test_a_config_trains_two_steps(name: str, model: str, tmp_path: Path) -> Non
     file = tmp_path / "rows.jsonl"
     file.write_text("".join(json.dumps(row) + "\n" for row in rows(recipe)), encoding="utf-8")
     files = [word for split in ("train", "validation", "test") for word in (f"--{split}_file", str(file))]
-    flags = ["--config", str(RECIPES / "configs" / name), *files, "--model_name_or_path", model, *QUIET, *SHORT]
+    flags = ["--config", str(RECIPES / "configs" / name), *files, "--model_name_or_path", model, *UNLOGGED, *SHORT]
     trainer = import_module(recipe).main([*flags, "--output_dir", str(tmp_path / "out")])
     assert trainer.state.global_step == 2
     assert (tmp_path / "out" / "all_results.json").is_file()
@@ -166,22 +169,14 @@ def test_every_placement_is_tested() -> None:
     assert len(PLACEMENTS) == 10
 
 
-def test_the_placement_for_two_processes_on_the_cpu_has_two(tmp_path: Path, checkout: Path) -> None:
+def test_the_placement_for_two_processes_on_the_cpu_has_two(tmp_path: Path) -> None:
     rows = "".join(f"{word} {index},{'ab'[index % 2]}\n" for index, word in enumerate(WORDS * 2))
     (tmp_path / "rows.csv").write_text("text,label\n" + rows, encoding="utf-8")
-    command = [sys.executable, "-m", "accelerate.commands.launch", "--main_process_port", "0", "--config_file"]
-    command += [
-        str(RECIPES / "accelerate" / "multi_cpu.yaml"),
-        "-m",
-        "tests.finetune.programs.rank_report",
-        "report.json",
-    ]
-    files = ["--train_file", "rows.csv", "--validation_file", "rows.csv"]
-    command += [*files, *QUIET[1:], *SHORT, "--output_dir", "out"]
-    environment = os.environ | {"PYTHONPATH": str(checkout), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr[-3000:]
-    reports = [json.loads((tmp_path / f"report.{rank}.json").read_text()) for rank in range(2)]
+    command = ["accelerate.commands.launch", "--main_process_port", "0", "--config_file"]
+    command += [str(RECIPES / "accelerate" / "multi_cpu.yaml"), "-m", RANK_REPORT, str(tmp_path)]
+    # Without --use_cpu: the file has to place both processes on the CPU.
+    command += ["text_classification", *UNLOGGED[1:], *SHORT, "--output_dir", "out"]
+    reports = run_launcher([*command, "--train_file", "rows.csv", "--validation_file", "rows.csv"], tmp_path)
     assert [report["world_size"] for report in reports] == [2, 2]
     assert [report["wrapped_model"] for report in reports] == ["DistributedDataParallel"] * 2
     assert [report["global_step"] for report in reports] == [2, 2]

@@ -11,7 +11,7 @@ from hf_strategies import StrategyError
 from hf_strategies.finetune import devices
 from hf_strategies.finetune.devices import choose_precision, warn_of_slow_bf16
 from hf_strategies.recipes import text_classification
-from tests.finetune.text_classification.test_run import QUIET
+from tests.finetune.runs import QUIET
 
 ENVIRONMENT = "ACCELERATE_MIXED_PRECISION"
 

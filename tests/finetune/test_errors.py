@@ -17,9 +17,10 @@ from hf_strategies.finetune.arguments import RecipeArguments
 from hf_strategies.finetune.preflight import prepare_run
 from hf_strategies.finetune.small_bert import train_wordpiece
 from hf_strategies.recipes import text_classification
+from tests.finetune.runs import QUIET
 
 GOOD = "text,label\n" + "".join(f"{word} number {index},{'ab'[index % 2]}\n" for index, word in enumerate(["x"] * 24))
-QUIET = ["--use_cpu", "--report_to", "none", "--disable_tqdm", "true", "--max_steps", "6"]
+SIX_STEPS = [*QUIET, "--max_steps", "6"]
 EARLY = ["--early_stopping_patience", "2"]
 KWARGS = "--lr_scheduler_kwargs"
 
@@ -41,7 +42,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def good_flags() -> list[str]:
     files = ["--train_file", "train.csv", "--validation_file", "dev.csv", "--test_file", "test.csv"]
-    return [*files, "--output_dir", "out", *QUIET]
+    return [*files, "--output_dir", "out", *SIX_STEPS]
 
 
 @pytest.fixture
@@ -351,7 +352,7 @@ def test_the_shell_sees_one_line_and_exit_code_2(
     flags: list[str], words: str, checkout: Path, tmp_path: Path
 ) -> None:
     ended = subprocess.run(
-        [sys.executable, "recipes/text_classification.py", "--output_dir", str(tmp_path / "out"), *QUIET, *flags],
+        [sys.executable, "recipes/text_classification.py", "--output_dir", str(tmp_path / "out"), *SIX_STEPS, *flags],
         cwd=checkout,
         env=os.environ | {"HF_HUB_OFFLINE": "1"},
         capture_output=True,

@@ -19,7 +19,7 @@ from hf_strategies.finetune.lora import LoraArguments, trained_whole, with_lora
 from hf_strategies.finetune.model import load_config, load_model
 from hf_strategies.finetune.small_bert import train_wordpiece
 from hf_strategies.recipes import text_classification
-from tests.finetune.text_classification.test_run import QUIET, logged, predictions, read, reviews, write_splits
+from tests.finetune.runs import QUIET, logged, predictions, read, reviews, write_csv_splits
 
 peft = pytest.importorskip("peft")
 
@@ -53,7 +53,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def files(folder: Path) -> list[str]:
     """The flags of three files of reviews and of the pretrained model."""
-    return [*write_splits(folder, reviews), "--model_name_or_path", str(folder / "base")]
+    return [*write_csv_splits(folder, reviews), "--model_name_or_path", str(folder / "base")]
 
 
 class Seen:

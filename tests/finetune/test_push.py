@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from transformers import Trainer, trainer
 
 from hf_strategies.recipes import text_classification
-from tests.finetune.text_classification.test_run import QUIET, read, reviews, write_splits
+from tests.finetune.runs import QUIET, read, reviews, write_csv_splits
 
 FLAGS = [*QUIET, "--max_steps", "2", "--eval_strategy", "steps", "--eval_steps", "1", "--save_strategy", "no"]
 
@@ -43,7 +43,7 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Hub:
 
 def test_the_card_that_is_uploaded_tells_strategy_and_test_metrics(hub: Hub, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    flags = [*write_splits(tmp_path, reviews), "--push_to_hub", "--hub_model_id", "someone/pets"]
+    flags = [*write_csv_splits(tmp_path, reviews), "--push_to_hub", "--hub_model_id", "someone/pets"]
     text_classification.main([*FLAGS, *flags, "--output_dir", str(out)])
     assert set(hub.made) == {"someone/pets"}
     section = hub.cards[-1].partition("## Training strategy\n")[2]
@@ -54,7 +54,7 @@ def test_the_card_that_is_uploaded_tells_strategy_and_test_metrics(hub: Hub, tmp
 
 
 def test_nothing_is_uploaded_without_the_flag(hub: Hub, tmp_path: Path) -> None:
-    text_classification.main([*FLAGS, *write_splits(tmp_path, reviews), "--output_dir", str(tmp_path / "out")])
+    text_classification.main([*FLAGS, *write_csv_splits(tmp_path, reviews), "--output_dir", str(tmp_path / "out")])
     assert hub.made == hub.cards == []
 
 
@@ -63,7 +63,7 @@ def test_full_determinism_gives_the_same_bits_twice(tmp_path: Path, monkeypatch:
     for name in ("CUDA_LAUNCH_BLOCKING", "CUBLAS_WORKSPACE_CONFIG", "ASCEND_LAUNCH_BLOCKING", "HCCL_DETERMINISTIC"):
         monkeypatch.setenv(name, "")
     monkeypatch.setenv("FLASH_ATTENTION_DETERMINISTIC", "")
-    files = write_splits(tmp_path, reviews)
+    files = write_csv_splits(tmp_path, reviews)
     try:
         for name in ("one", "two"):
             text_classification.main([*FLAGS, *files, "--full_determinism", "--output_dir", str(tmp_path / name)])
@@ -76,7 +76,7 @@ def test_full_determinism_gives_the_same_bits_twice(tmp_path: Path, monkeypatch:
 
 
 def test_eager_attention_is_what_the_model_uses(tmp_path: Path) -> None:
-    files = write_splits(tmp_path, reviews)
+    files = write_csv_splits(tmp_path, reviews)
     flags = ["--attn_implementation", "eager", "--output_dir", str(tmp_path / "out")]
     run: Trainer = text_classification.main([*FLAGS, *files, *flags])
     assert run.model.config._attn_implementation == "eager"  # type: ignore[union-attr]

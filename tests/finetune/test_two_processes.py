@@ -1,17 +1,14 @@
 """The recipe in two CPU processes does what it does in one."""
 
 import csv
-import json
-import os
 import random
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.conftest import CHECKOUT
+from tests.finetune.runs import QUIET
+from tests.finetune.two_processes import run_recipe
 
 WORDS = {"cats": ["meow", "purr", "whisker", "paw"], "dogs": ["bark", "fetch", "tail", "bone"]}
 COMMON = ["the", "a", "is", "on", "we", "saw", "it", "near", "house"]
@@ -28,17 +25,6 @@ def write_examples(file: Path, count: int, seed: int) -> None:
             writer.writerow([" ".join(words), label])
 
 
-def run(folder: Path, name: str, processes: int, flags: list[str]) -> list[dict[str, Any]]:
-    """Run the recipe under torchrun; one report per rank."""
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
-    command += ["-m", "tests.finetune.programs.rank_report", str(folder / f"{name}.json"), *flags]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
-    environment |= {"PYTHONPATH": str(CHECKOUT)}
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return [json.loads((folder / f"{name}.{rank}.json").read_text()) for rank in range(processes)]
-
-
 @pytest.fixture(scope="module")
 def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict[str, Any]]]:
     """One process with batches of 8, two with batches of 4: the same steps; then both evaluate the same weights."""
@@ -46,7 +32,7 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict[str
     write_examples(folder / "train.csv", 64, seed=0)
     write_examples(folder / "validation.csv", 32, seed=1)
     data = ["--train_file", "train.csv", "--validation_file", "validation.csv"]
-    flags = [*data, "--use_cpu", "--report_to", "none", "--disable_tqdm", "true", "--save_strategy", "no"]
+    flags = [*data, *QUIET, "--save_strategy", "no"]
     train = [
         *flags,
         "--num_train_epochs",
@@ -64,9 +50,9 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict[str
     found = {}
     for name, processes, batch in (("one", 1, 8), ("two", 2, 4)):
         sizes = ["--per_device_train_batch_size", str(batch), "--per_device_eval_batch_size", str(batch)]
-        found[name] = run(folder, name, processes, [*train, *sizes, "--output_dir", name])
-        found[f"{name} evaluates"] = run(
-            folder, f"{name}-evaluates", processes, [*evaluate, *sizes, "--output_dir", f"{name}-evaluates"]
+        found[name] = run_recipe("text_classification", folder, [*train, *sizes, "--output_dir", name], processes)
+        found[f"{name} evaluates"] = run_recipe(
+            "text_classification", folder, [*evaluate, *sizes, "--output_dir", f"{name}-evaluates"], processes
         )
     return found
 

@@ -1,13 +1,10 @@
-"""A BERT of three layers of eight units in the stock Trainer, on 16 examples, in one process or several."""
+"""A BERT of three layers of eight units in the stock Trainer, on 16 examples."""
 
-import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import PartialState
 from torch import Tensor, nn
 from transformers import (
     BertConfig,
@@ -18,9 +15,6 @@ from transformers import (
     set_seed,
 )
 
-from hf_strategies.trainer.callbacks.gradual_unfreezing import GradualUnfreezing
-from hf_strategies.trainer.distributed import leave
-from hf_strategies.trainer.lr.layer_decay import LayerDecayArguments
 from hf_strategies.trainer.lr.layer_depth import parameter_depths
 
 SIZES: dict[str, Any] = {
@@ -119,30 +113,3 @@ def bert_trainer(
         **given,
     )
     return trainer, watch
-
-
-def report(folder: Path, options: dict[str, Any]) -> dict[str, Any]:
-    """Train on this rank and tell what it saw."""
-    every = options.pop("every", None)
-    rates = LayerDecayArguments(options.pop("layer_decay", None), options.pop("head_learning_rate", None))
-    args = arguments(folder, **options)
-    trainer, watch = bert_trainer(
-        args,
-        callbacks=[GradualUnfreezing(every)] if every else [],
-        optimizer_cls_and_kwargs=rates.optimizer_cls_and_kwargs(args),
-    )
-    trainer.train()
-    return {
-        "world_size": PartialState().num_processes,
-        "wrapped_model": type(trainer.model_wrapped).__name__,
-        "rates": [[*watch.rates[step].items()] for step in sorted(watch.rates)],
-        "moved": [watch.moved(step) for step in sorted(watch.rates)],
-        "weights": [vector.double().tolist() for vector in watch.weights[args.max_steps].values()],
-    }
-
-
-if __name__ == "__main__":
-    file = Path(sys.argv[1])
-    found = report(file.with_suffix(""), json.loads(sys.argv[2]))
-    file.with_suffix(f".{PartialState().process_index}.json").write_text(json.dumps(found))
-    leave()

@@ -2,12 +2,8 @@
 
 import json
 import math
-import os
 import random
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -17,8 +13,10 @@ from hf_strategies import StrategyError
 from hf_strategies.finetune.masked_lm.data import MaskedLMArguments, encode, load_lines
 from hf_strategies.finetune.masked_lm.masking import Masker
 from hf_strategies.recipes import masked_lm, text_classification
+from tests.finetune.runs import QUIET, read
+from tests.finetune.two_processes import run_recipe
 
-QUIET = ["--use_cpu", "--report_to", "none", "--disable_tqdm", "true", "--per_device_train_batch_size", "4"]
+TRAIN_IN_FOURS = [*QUIET, "--per_device_train_batch_size", "4"]
 SMALL = ["--block_size", "16", "--per_device_eval_batch_size", "4"]
 # There are 17 blocks to train on, five steps an epoch: the sixth is in the second.
 STEPS = ["--max_steps", "6", "--eval_strategy", "steps", "--eval_steps", "2", "--logging_steps", "1"]
@@ -42,7 +40,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def flags_of(folder: Path, out: str, *flags: str) -> list[str]:
     files = [f"--{name}_file={folder / name}.txt" for name in ("train", "validation", "test")]
-    return [*QUIET, *SMALL, *files, *flags, "--output_dir", str(folder / out)]
+    return [*TRAIN_IN_FOURS, *SMALL, *files, *flags, "--output_dir", str(folder / out)]
 
 
 def run(folder: Path, out: str, *flags: str) -> Trainer:
@@ -56,10 +54,6 @@ def plain(folder: Path) -> Path:
     saves = ["--save_strategy", "steps", "--save_steps", "2", "--save_total_limit", "4"]
     run(folder, "plain", *STEPS, *CONSTANT, *saves, "--baselines", "--eval_on_start", "true")
     return folder / "plain"
-
-
-def read(file: Path) -> Any:
-    return json.loads(file.read_text(encoding="utf-8"))
 
 
 def evaluations(out: Path) -> list[dict[str, float]]:
@@ -142,7 +136,7 @@ def test_classification_starts_from_the_adapted_encoder(plain: Path, folder: Pat
         "1e-30",
     ]
     flags += ["--max_steps", "1", "--output_dir", str(folder / "task"), "--save_strategy", "no"]
-    trainer = text_classification.main([*QUIET, *flags])
+    trainer = text_classification.main([*TRAIN_IN_FOURS, *flags])
     adapted = AutoModelForMaskedLM.from_pretrained(plain).bert.state_dict()
     encoder = trainer.model.bert.state_dict()  # type: ignore[union-attr,operator]
     assert {name for name in encoder if not name.startswith("pooler")} == set(adapted)
@@ -167,23 +161,11 @@ def test_a_mistake_is_told_before_a_model_is_loaded(
     assert not (folder / "never").exists()
 
 
-def test_two_processes_measure_what_one_does(plain: Path, folder: Path, checkout: Path) -> None:
+def test_two_processes_measure_what_one_does(plain: Path, folder: Path) -> None:
     """The blocks are no multiple of two batches of four: some are evaluated twice and must not count twice."""
     flags = [*QUIET, *SMALL, "--do_train", "false", "--do_predict", "false", "--model_name_or_path", str(plain)]
     flags += ["--validation_file", str(folder / "validation.txt")]
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
-    command += [
-        "-m",
-        "tests.finetune.programs.rank_report",
-        str(folder / "two.json"),
-        *flags,
-        "--output_dir",
-        str(folder / "two"),
-    ]
-    environment = os.environ | {"ACCELERATE_USE_CPU": "true", "PYTHONPATH": str(checkout), "RECIPE": "masked_lm"}
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr[-3000:]
-    reports = [read(folder / f"two.{rank}.json") for rank in range(2)]
+    reports = run_recipe("masked_lm", folder, [*flags, "--output_dir", str(folder / "two")])
     assert [report["world_size"] for report in reports] == [2, 2]
     results = read(plain / "all_results.json")
     assert results["eval_samples"] % 8 != 0

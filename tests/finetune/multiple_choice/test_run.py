@@ -1,10 +1,7 @@
 """The multiple-choice recipe from flags to files, in one process and in two."""
 
 import json
-import os
 import random
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +11,10 @@ from transformers import AutoModelForMultipleChoice, AutoTokenizer, Trainer
 
 from hf_strategies import StrategyError
 from hf_strategies.recipes import multiple_choice
+from tests.finetune.runs import QUIET, predictions, read
+from tests.finetune.two_processes import run_recipe
 
-QUIET = ["--use_cpu", "--report_to", "none", "--disable_tqdm", "true", "--per_device_train_batch_size", "8"]
+TRAIN_IN_EIGHTS = [*QUIET, "--per_device_train_batch_size", "8"]
 STEPS = ["--max_steps", "4", "--eval_strategy", "steps", "--eval_steps", "2", "--logging_steps", "1"]
 SAVES = ["--save_strategy", "steps", "--save_steps", "2", "--save_total_limit", "3"]
 NOUNS = ["cat", "dog", "plum", "river", "house", "train"]
@@ -48,7 +47,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(folder: Path, out: str, *flags: str, evaluation_batch: int = 4, test: str = "test") -> Trainer:
     files = [f"--{name}_file={folder / name}.json" for name in ("train", "validation")]
     files += [f"--test_file={folder / test}.json", f"--per_device_eval_batch_size={evaluation_batch}"]
-    trainer: Trainer = multiple_choice.main([*QUIET, *files, *flags, "--output_dir", str(folder / out)])
+    trainer: Trainer = multiple_choice.main([*TRAIN_IN_EIGHTS, *files, *flags, "--output_dir", str(folder / out)])
     return trainer
 
 
@@ -57,14 +56,6 @@ def plain(folder: Path) -> Path:
     """A run of four steps at a constant learning rate, with baselines."""
     run(folder, "plain", *STEPS, *SAVES, "--baselines", "--lr_scheduler_type", "constant")
     return folder / "plain"
-
-
-def read(file: Path) -> Any:
-    return json.loads(file.read_text(encoding="utf-8"))
-
-
-def predictions(out: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (out / "predictions.jsonl").read_text(encoding="utf-8").splitlines()]
 
 
 def weights(out: Path) -> dict[str, torch.Tensor]:
@@ -133,27 +124,11 @@ def test_an_unknown_metric_is_told_before_a_model_is_loaded(folder: Path, monkey
     assert not (folder / "never").exists()
 
 
-def test_two_processes_measure_what_one_does(plain: Path, folder: Path, checkout: Path) -> None:
+def test_two_processes_measure_what_one_does(plain: Path, folder: Path) -> None:
     """19 rows are no multiple of two batches of four, so that some are evaluated twice and must not count twice."""
     flags = [*QUIET, "--do_train", "false", "--do_predict", "false", "--model_name_or_path", str(plain)]
     flags += ["--validation_file", str(folder / "validation.json"), "--per_device_eval_batch_size", "4"]
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
-    command += [
-        "-m",
-        "tests.finetune.programs.rank_report",
-        str(folder / "two.json"),
-        *flags,
-        "--output_dir",
-        str(folder / "two"),
-    ]
-    environment = os.environ | {
-        "ACCELERATE_USE_CPU": "true",
-        "PYTHONPATH": str(checkout),
-        "RECIPE": "multiple_choice",
-    }
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr[-3000:]
-    reports = [read(folder / f"two.{rank}.json") for rank in range(2)]
+    reports = run_recipe("multiple_choice", folder, [*flags, "--output_dir", str(folder / "two")])
     assert [report["world_size"] for report in reports] == [2, 2]
     one = {name: value for name, value in read(plain / "all_results.json").items() if name in reports[0]["metrics"]}
     assert set(one) >= {"eval_loss", "eval_accuracy"}

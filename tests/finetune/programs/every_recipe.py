@@ -13,9 +13,10 @@ from pathlib import Path
 
 from torch._dynamo.utils import counters
 
+from tests.finetune.runs import QUIET
+
 RECIPES = ("text_classification", "token_classification", "question_answering", "multiple_choice", "masked_lm")
-FLAGS = ["--use_cpu", "--report_to", "none", "--disable_tqdm", "true", "--save_strategy", "no"]
-FLAGS += ["--num_train_epochs", "1", "--per_device_train_batch_size", "2"]
+FLAGS = [*QUIET, "--save_strategy", "no", "--num_train_epochs", "1", "--per_device_train_batch_size", "2"]
 
 
 def trained(name: str, folder: Path, flags: list[str]) -> tuple[int, str, bool]:

@@ -1,11 +1,9 @@
 """Run a recipe and write down what each rank saw.
 
-RECIPE=name python -m tests.finetune.programs.rank_report FILE FLAGS...
+python -m tests.finetune.programs.rank_report FOLDER RECIPE [FLAG ...]
 """
 
 import importlib
-import json
-import os
 import sys
 from pathlib import Path
 
@@ -13,14 +11,13 @@ from accelerate import PartialState
 from transformers.trainer_utils import IntervalStrategy
 
 from hf_strategies.report.run.report import RunReport
-from hf_strategies.trainer.distributed import leave
+from tests.two_processes import write_report
 
-RECIPE = os.environ.get("RECIPE", "text_classification")
 _TIMINGS = ("_runtime", "_per_second", "_time")
 
 
-def report(flags: list[str]) -> dict[str, object]:
-    trainer = importlib.import_module(f"hf_strategies.recipes.{RECIPE}").main(flags)
+def report(recipe: str, flags: list[str]) -> dict[str, object]:
+    trainer = importlib.import_module(f"hf_strategies.recipes.{recipe}").main(flags)
     state = trainer.state
     run = RunReport(state.log_history, None)
     assert trainer.args.eval_strategy == IntervalStrategy.STEPS or not trainer.args.do_train
@@ -44,6 +41,5 @@ def last_metrics(log_history: list[dict[str, float]]) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    file = Path(sys.argv[1])
-    file.with_suffix(f".{PartialState(cpu=True).process_index}.json").write_text(json.dumps(report(sys.argv[2:])))
-    leave()
+    PartialState(cpu=True)
+    write_report(Path(sys.argv[1]), report(sys.argv[2], sys.argv[3:]))

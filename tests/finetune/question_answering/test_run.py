@@ -1,10 +1,7 @@
 """The question-answering recipe from flags to files, in one process and in two."""
 
 import json
-import os
 import random
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
@@ -16,12 +13,12 @@ from transformers import AutoModelForQuestionAnswering, AutoTokenizer, Trainer
 from hf_strategies import StrategyError
 from hf_strategies.finetune.question_answering.metrics import exact_matches, token_f1s
 from hf_strategies.recipes import question_answering
-from tests.conftest import CHECKOUT
+from tests.finetune.runs import QUIET, predictions, read, write_jsonl
+from tests.finetune.two_processes import run_recipe
 
 NAMES = ["ann", "bob", "cid", "dora", "emil", "fay"]
 PLACES = ["york", "oslo", "new rome", "old kent road", "paris", "bath"]
 FILLERS = ["it", "rained", "all", "day", "and", "nobody", "came", "to", "see", "the", "old", "sea"]
-QUIET = ["--use_cpu", "--report_to", "none", "--disable_tqdm", "true"]
 # Windows of 32 tokens; batches in evaluation that the number of windows is no multiple of.
 SIZES = ["--max_length", "32", "--doc_stride", "6", "--max_answer_length", "4", "--per_device_eval_batch_size", "4"]
 TRAIN = ["--max_steps", "12", "--eval_strategy", "steps", "--eval_steps", "6", "--logging_steps", "3"]
@@ -53,29 +50,16 @@ def residents(count: int, seed: int, unanswerable: float = 0.0) -> list[dict[str
     return rows
 
 
-def write(file: Path, rows: list[dict[str, Any]]) -> str:
-    file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    return str(file)
-
-
 def write_splits(folder: Path, unanswerable: float = 0.0) -> list[str]:
     folder.mkdir()
     flags = []
     for seed, (split, count) in enumerate({"train": 96, "validation": 21, "test": 17}.items()):
-        flags += [f"--{split}_file", write(folder / f"{split}.jsonl", residents(count, seed, unanswerable))]
+        flags += [f"--{split}_file", write_jsonl(folder / f"{split}.jsonl", residents(count, seed, unanswerable))]
     return flags
 
 
 def run(out: Path, *flags: str) -> Trainer:
     return question_answering.main([*QUIET, *SIZES, *flags, "--output_dir", str(out)])
-
-
-def read(file: Path) -> Any:
-    return json.loads(file.read_text(encoding="utf-8"))
-
-
-def predictions(out: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (out / "predictions.jsonl").read_text(encoding="utf-8").splitlines()]
 
 
 def logits_of_windows(out: Path, row: dict[str, Any]) -> Iterator[tuple[int, int, list[tuple[int, int]], Any, Any]]:
@@ -211,7 +195,7 @@ class TestResults:
         self, plain: Path, files: list[str], folder: Path, tmp_path: Path
     ) -> None:
         bare = [{key: row[key] for key in ("id", "context", "question")} for row in residents(17, 2)]
-        test = write(tmp_path / "bare.jsonl", bare)
+        test = write_jsonl(tmp_path / "bare.jsonl", bare)
         run(tmp_path / "out", "--do_train", "false", "--model_name_or_path", str(plain), "--test_file", test)
         lines = predictions(tmp_path / "out")
         assert all(set(line) == {"id", "question", "prediction", "score"} for line in lines)
@@ -266,7 +250,7 @@ def test_two_processes_measure_the_same_weights_as_one_does(
     flags = [*QUIET, *SIZES, "--do_train", "false", "--model_name_or_path", str(unanswered), *unanswered_files[2:]]
     one = run(tmp_path / "one", *flags)
     assert len(one.eval_dataset) % 8 not in (0, 4)  # type: ignore[arg-type]
-    reports = two_processes(tmp_path, [*flags, "--output_dir", "two"])
+    reports = run_recipe("question_answering", tmp_path, [*flags, "--output_dir", "two"])
     assert [report["world_size"] for report in reports] == [2, 2]
     wanted = read(tmp_path / "one" / "all_results.json")
     for report in reports:
@@ -276,17 +260,6 @@ def test_two_processes_measure_the_same_weights_as_one_does(
     alone, together = predictions(tmp_path / "one"), predictions(tmp_path / "two")
     assert [row["prediction"] for row in together] == [row["prediction"] for row in alone]
     assert [row["score"] for row in together] == pytest.approx([row["score"] for row in alone], abs=1e-5)
-
-
-def two_processes(folder: Path, flags: list[str]) -> list[dict[str, Any]]:
-    """Run the recipe under torchrun in two processes; one report per rank."""
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
-    command += ["-m", "tests.finetune.programs.rank_report", str(folder / "report.json"), *flags]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true", "RECIPE": "question_answering"}
-    environment |= {"PYTHONPATH": str(CHECKOUT)}
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return [read(folder / f"report.{rank}.json") for rank in range(2)]
 
 
 class _LoadedError(Exception):

@@ -22,8 +22,8 @@ from hf_strategies.finetune.text_classification.data import (
 )
 from hf_strategies.finetune.text_classification.threshold import best_threshold, sigmoid
 from hf_strategies.recipes import text_classification
-from tests.finetune.text_classification.test_run import QUIET, predictions, read
-from tests.finetune.two_processes import measure_in_one, train_in_two, write_rows, write_splits
+from tests.finetune.runs import QUIET, predictions, read, write_jsonl
+from tests.finetune.two_processes import measure_in_one, train_in_two, write_jsonl_splits
 
 STEPS = ["--max_steps", "24", "--eval_strategy", "steps", "--eval_steps", "12", "--learning_rate", "3e-3"]
 SIZES = ["--per_device_train_batch_size", "8", "--per_device_eval_batch_size", "4"]
@@ -47,7 +47,7 @@ def pets(count: int, seed: int) -> list[dict[str, Any]]:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the data lies."""
-    return write_splits(tmp_path_factory.mktemp("multi"), pets)
+    return write_jsonl_splits(tmp_path_factory.mktemp("multi"), pets)
 
 
 @pytest.fixture(scope="module")
@@ -147,7 +147,7 @@ def test_training_a_tuned_model_further_begins_at_a_half_again(folder: Path, tmp
 
 
 def data(tmp_path: Path, labels: list[Any], **flags: Any) -> ClassificationData:
-    file = write_rows(
+    file = write_jsonl(
         tmp_path / "rows.jsonl", [{"text": f"t{index}", "label": label} for index, label in enumerate(labels)]
     )
     return load_classification(ClassificationArguments(train_file=file, validation_file=file, **flags))
@@ -217,8 +217,10 @@ def test_lists_that_are_no_labels_are_told(
 
 
 def test_a_label_that_training_lacks_is_told_with_its_row(tmp_path: Path) -> None:
-    train = write_rows(tmp_path / "train.jsonl", [{"text": "t", "label": ["cat", "dog"]}])
-    other = write_rows(tmp_path / "other.jsonl", [{"text": "t", "label": []}, {"text": "t", "label": ["cat", "dgo"]}])
+    train = write_jsonl(tmp_path / "train.jsonl", [{"text": "t", "label": ["cat", "dog"]}])
+    other = write_jsonl(
+        tmp_path / "other.jsonl", [{"text": "t", "label": []}, {"text": "t", "label": ["cat", "dgo"]}]
+    )
     loaded = load_classification(ClassificationArguments(train_file=train, validation_file=other))
     words = r"label 'dgo' \(row 1 of the validation split\) is not in the training set: did you mean 'dog'\?"
     with pytest.raises(StrategyError, match=words):

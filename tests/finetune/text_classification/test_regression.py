@@ -20,8 +20,8 @@ from hf_strategies.finetune.text_classification.data import (
 from hf_strategies.finetune.text_classification.labels import kind_of_model
 from hf_strategies.recipes import text_classification
 from tests.finetune.programs.rank_report import last_metrics
-from tests.finetune.text_classification.test_run import QUIET, predictions, read
-from tests.finetune.two_processes import measure_in_one, train_in_two, write_rows, write_splits
+from tests.finetune.runs import QUIET, predictions, read, write_jsonl
+from tests.finetune.two_processes import measure_in_one, train_in_two, write_jsonl_splits
 
 STEPS = ["--max_steps", "30", "--eval_strategy", "steps", "--eval_steps", "15", "--learning_rate", "5e-3"]
 SIZES = ["--per_device_train_batch_size", "8", "--per_device_eval_batch_size", "4"]
@@ -43,7 +43,7 @@ def stars(count: int, seed: int) -> list[dict[str, Any]]:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the data lies."""
-    return write_splits(tmp_path_factory.mktemp("regression"), stars)
+    return write_jsonl_splits(tmp_path_factory.mktemp("regression"), stars)
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +102,7 @@ class TestFiles:
 
 
 def data(tmp_path: Path, labels: list[Any], **flags: Any) -> ClassificationData:
-    file = write_rows(
+    file = write_jsonl(
         tmp_path / "rows.jsonl", [{"text": f"t{index}", "label": label} for index, label in enumerate(labels)]
     )
     return load_classification(ClassificationArguments(train_file=file, validation_file=file, **flags))
@@ -173,7 +173,7 @@ class TestAModelThatIsOnlyEvaluated:
     """Its own kind of labels counts, not what the data look like."""
 
     def flags(self, folder: Path, tmp_path: Path) -> list[str]:
-        whole = write_rows(tmp_path / "whole.jsonl", [row | {"label": int(row["label"])} for row in stars(6, 1)])
+        whole = write_jsonl(tmp_path / "whole.jsonl", [row | {"label": int(row["label"])} for row in stars(6, 1)])
         model = ["--do_train", "false", "--model_name_or_path", str(folder / "two")]
         return [*FLAGS, *model, "--validation_file", whole, "--output_dir", str(tmp_path / "out")]
 
@@ -196,7 +196,7 @@ class TestAModelThatIsOnlyEvaluated:
 
 @pytest.mark.usefixtures("two")
 def test_a_model_of_another_kind_becomes_one_of_this(folder: Path, tmp_path: Path) -> None:
-    classes = write_rows(
+    classes = write_jsonl(
         tmp_path / "classes.jsonl", [row | {"label": "ab"[index % 2]} for index, row in enumerate(stars(16, 0))]
     )
     flags = [*FLAGS, "--max_steps", "2", "--model_name_or_path", str(folder / "two")]

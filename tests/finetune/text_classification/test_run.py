@@ -1,10 +1,7 @@
 """A recipe from flags to files: what is written is right, complete, and comes out the same a second time."""
 
-import json
-import random
 import re
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,58 +11,18 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, Trai
 
 from hf_strategies import schedule, verdict
 from hf_strategies.recipes import text_classification
+from tests.finetune.runs import QUIET, logged, predictions, read, reviews, write_csv, write_csv_splits
 
-WORDS = {"good": ["fine", "lovely", "great", "sunny"], "bad": ["awful", "dreary", "grim", "cold"]}
-FILLERS = ["the", "a", "day", "was"]
 EARLY = ["--early_stopping_patience", "2"]
-QUIET = ["--use_cpu", "--report_to", "none", "--disable_tqdm", "true"]
 STEPS = ["--max_steps", "6", "--eval_strategy", "steps", "--eval_steps", "2", "--logging_steps", "1"]
 # Batches of 4 rows in evaluation: with only one batch, the order of the rows could not go wrong.
 BATCHES = ["--per_device_train_batch_size", "8", "--per_device_eval_batch_size", "4"]
 NUMBERS = [str(number) for number in range(12)]
 
 
-def reviews(count: int, seed: int) -> list[dict[str, str]]:
-    """Texts of 2 to 30 words, of which some tell the label; no two are the same."""
-    chance = random.Random(seed)
-    labels = [("good", "bad")[index % 2] for index in range(count)]
-    chance.shuffle(labels)
-    rows = []
-    for index, label in enumerate(labels):
-        words = [chance.choice(WORDS[label] + FILLERS) for _ in range(chance.randint(1, 29))]
-        rows.append({"text": " ".join([f"no{index}", *words]), "label": label})
-    return rows
-
-
-def write_csv(file: Path, rows: list[dict[str, str]]) -> str:
-    lines = [",".join(rows[0]), *(",".join(row.values()) for row in rows)]
-    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return str(file)
-
-
-def write_splits(folder: Path, make: Callable[[int, int], list[dict[str, str]]]) -> list[str]:
-    """Write the three files and return their flags."""
-    flags = []
-    for seed, (name, count) in enumerate({"train": 60, "validation": 20, "test": 15}.items()):
-        flags += [f"--{name}_file", write_csv(folder / f"{name}.csv", make(count, seed))]
-    return flags
-
-
 def run(out: Path, *flags: str) -> Trainer:
     trainer: Trainer = text_classification.main([*BATCHES, *QUIET, *flags, "--output_dir", str(out)])
     return trainer
-
-
-def read(file: Path) -> Any:
-    return json.loads(file.read_text(encoding="utf-8"))
-
-
-def predictions(out: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (out / "predictions.jsonl").read_text(encoding="utf-8").splitlines()]
-
-
-def logged(out: Path, key: str) -> list[tuple[int, float]]:
-    return [(entry["step"], entry[key]) for entry in read(out / "trainer_state.json")["log_history"] if key in entry]
 
 
 def alone(out: Path, rows: list[dict[str, Any]]) -> list[tuple[str, float]]:
@@ -93,7 +50,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def files(folder: Path) -> list[str]:
     """The flags of three files of reviews."""
-    return write_splits(folder, reviews)
+    return write_csv_splits(folder, reviews)
 
 
 @pytest.fixture(scope="module")
@@ -297,7 +254,7 @@ class TestEvaluationOnly:
         def numbered(count: int, seed: int) -> list[dict[str, str]]:
             return [row | {"label": NUMBERS[index % 12]} for index, row in enumerate(reviews(count, seed))]
 
-        flags, first, second = write_splits(tmp_path, numbered), tmp_path / "first", tmp_path / "second"
+        flags, first, second = write_csv_splits(tmp_path, numbered), tmp_path / "first", tmp_path / "second"
         run(first, *flags, *STEPS)
         run(second, "--do_train", "false", "--model_name_or_path", str(first), *flags[-2:])
         again, loss = read(second / "all_results.json"), read(first / "all_results.json")["test_loss"]
@@ -314,7 +271,7 @@ def test_pairs_are_read_told_apart_and_predicted(tmp_path: Path) -> None:
         ]
 
     out = tmp_path / "out"
-    trainer = run(out, *write_splits(tmp_path, pairs), *STEPS, "--baselines")
+    trainer = run(out, *write_csv_splits(tmp_path, pairs), *STEPS, "--baselines")
     wanted = [(row["sentence1"], row["sentence2"], row["label"]) for row in pairs(15, 2)]
     assert [(row["text"], row["text_pair"], row["label"]) for row in predictions(out)] == wanted
     assert share_right(predictions(out)) == read(out / "all_results.json")["test_accuracy"]

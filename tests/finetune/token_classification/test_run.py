@@ -1,7 +1,5 @@
 """The recipe of tags from flags to files: what is written is right, and counts whole sentences."""
 
-import json
-import random
 from pathlib import Path
 from typing import Any
 
@@ -12,47 +10,24 @@ from transformers import AutoModelForTokenClassification, AutoTokenizer, Trainer
 
 from hf_strategies import StrategyError
 from hf_strategies.recipes import token_classification
+from tests.finetune.runs import QUIET, predictions, read, write_jsonl
+from tests.finetune.token_classification.sentences import sentences
 
-PLAIN = ["we", "saw", "the", "old", "house", "near", "it", "and"]
-NAMES = {"PER": ["ann", "bob", "carl"], "LOC": ["paris", "rome", "york"]}
-QUIET = ["--use_cpu", "--report_to", "none", "--disable_tqdm", "true", "--save_strategy", "no"]
+UNSAVED = [*QUIET, "--save_strategy", "no"]
 # Batches of 4 rows in evaluation: with only one batch, the order of the rows could not go wrong.
 BATCHES = ["--per_device_train_batch_size", "8", "--per_device_eval_batch_size", "4"]
 STEPS = ["--max_steps", "4", "--eval_strategy", "steps", "--eval_steps", "2", "--logging_steps", "1"]
 SCORES = ("precision", "recall", "f1", "accuracy")
 
 
-def sentences(count: int, seed: int) -> list[dict[str, list[str]]]:
-    """Sentences of 3 to 24 words, with names of one or two words."""
-    chance = random.Random(seed)
-    rows = []
-    for _ in range(count):
-        tokens, tags = [chance.choice(PLAIN)], ["O"]
-        for _ in range(chance.randint(1, 8)):
-            kind, length = chance.choice(list(NAMES)), chance.randint(1, 2)
-            tokens += [*chance.choices(NAMES[kind], k=length), chance.choice(PLAIN)]
-            tags += [f"B-{kind}", *[f"I-{kind}"] * (length - 1), "O"]
-        rows.append({"tokens": tokens, "tags": tags})
-    return rows
-
-
-def write(file: Path, rows: list[dict[str, Any]]) -> str:
-    file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    return str(file)
-
-
 def run(out: Path, *flags: str) -> Trainer:
-    trainer: Trainer = token_classification.main([*BATCHES, *QUIET, *flags, "--output_dir", str(out)])
+    trainer: Trainer = token_classification.main([*BATCHES, *UNSAVED, *flags, "--output_dir", str(out)])
     return trainer
 
 
 def results(out: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((out / "all_results.json").read_text(encoding="utf-8"))
+    found: dict[str, Any] = read(out / "all_results.json")
     return found
-
-
-def predictions(out: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (out / "predictions.jsonl").read_text(encoding="utf-8").splitlines()]
 
 
 def scores_of(rows: list[dict[str, Any]]) -> dict[str, float]:
@@ -71,8 +46,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def files(folder: Path) -> list[str]:
     """The flags of three files."""
     sizes = {"train": 64, "validation": 18, "test": 15}
-    named = [(f"--{split}_file", folder / f"{split}.jsonl", size) for split, size in sizes.items()]
-    return [part for n, (flag, file, size) in enumerate(named) for part in (flag, write(file, sentences(size, n)))]
+    flags = []
+    for seed, (split, size) in enumerate(sizes.items()):
+        flags += [f"--{split}_file", write_jsonl(folder / f"{split}.jsonl", sentences(size, seed))]
+    return flags
 
 
 @pytest.fixture(scope="module")
@@ -165,7 +142,7 @@ def test_an_evaluation_alone_reproduces_the_metrics(full: Path, files: list[str]
 
 
 def test_a_test_set_without_tags_is_predicted_too(full: Path, tmp_path: Path) -> None:
-    bare = write(tmp_path / "bare.jsonl", [{"tokens": row["tokens"]} for row in sentences(15, 2)])
+    bare = write_jsonl(tmp_path / "bare.jsonl", [{"tokens": row["tokens"]} for row in sentences(15, 2)])
     run(tmp_path / "out", "--do_train", "false", "--model_name_or_path", str(full), "--test_file", bare)
     rows = predictions(tmp_path / "out")
     assert rows == [{key: row[key] for key in ("tokens", "prediction")} for row in predictions(full)]
@@ -203,9 +180,9 @@ class TestPartsOfSpeech:
         """The flags of a training and a test set."""
         return [
             "--train_file",
-            write(tmp_path / "train.jsonl", parts_of_speech(40, 0)),
+            write_jsonl(tmp_path / "train.jsonl", parts_of_speech(40, 0)),
             "--test_file",
-            write(tmp_path / "test.jsonl", parts_of_speech(9, 1)),
+            write_jsonl(tmp_path / "test.jsonl", parts_of_speech(9, 1)),
         ]
 
     def test_they_have_accuracy_and_macro_f1(self, train: list[str], tmp_path: Path) -> None:

@@ -1,44 +1,23 @@
 """Tags in two CPU processes: one evaluation, gathered in order, equal to that of one process."""
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from hf_strategies.recipes import token_classification
-from tests.conftest import CHECKOUT
 from tests.finetune.programs.rank_report import last_metrics
-from tests.finetune.token_classification.test_run import QUIET, predictions, sentences, write
+from tests.finetune.runs import QUIET, predictions
+from tests.finetune.token_classification.sentences import sentences
+from tests.finetune.two_processes import run_recipe, write_jsonl_splits
 
-FLAGS = [*QUIET, "--max_length", "9", "--per_device_eval_batch_size", "4"]
-
-
-def torchrun(folder: Path, name: str, flags: list[str]) -> list[dict[str, Any]]:
-    """Run the recipe in two processes; one report per rank."""
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
-    command += ["-m", "tests.finetune.programs.rank_report", str(folder / f"{name}.json"), *flags]
-    environment = os.environ | {
-        "OMP_NUM_THREADS": "1",
-        "ACCELERATE_USE_CPU": "true",
-        "RECIPE": "token_classification",
-    }
-    environment |= {"PYTHONPATH": str(CHECKOUT)}
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return [json.loads((folder / f"{name}.{rank}.json").read_text()) for rank in range(2)]
+FLAGS = [*QUIET, "--save_strategy", "no", "--max_length", "9", "--per_device_eval_batch_size", "4"]
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the data and the runs lie: 19 validation sentences, in batches of 4 on each of two processes."""
-    folder = tmp_path_factory.mktemp("two")
-    for seed, (split, count) in enumerate({"train": 64, "validation": 19, "test": 11}.items()):
-        write(folder / f"{split}.jsonl", sentences(count, seed))
-    return folder
+    return write_jsonl_splits(tmp_path_factory.mktemp("two"), sentences)
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +26,7 @@ def two(folder: Path) -> list[dict[str, Any]]:
     files = ["--train_file", "train.jsonl", "--validation_file", "validation.jsonl", "--test_file", "test.jsonl"]
     flags = ["--max_steps", "40", "--eval_strategy", "steps", "--eval_steps", "20", "--learning_rate", "3e-3"]
     flags += ["--per_device_train_batch_size", "8", "--output_dir", "two"]
-    return torchrun(folder, "report", [*FLAGS, *files, *flags])
+    return run_recipe("token_classification", folder, [*FLAGS, *files, *flags])
 
 
 @pytest.fixture(scope="module")

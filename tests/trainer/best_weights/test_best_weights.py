@@ -19,7 +19,8 @@ from hf_strategies.trainer.best_weights.checkpoint_weights import SavedModel
 from hf_strategies.trainer.best_weights.keeper import BestKeeper
 from tests.tiny import TinyModel, flat
 from tests.trainer.bert_runs import SIZES, bert
-from tests.trainer.programs.best_weights_runs import SCORES, KeepBest, Record, digest, trainer_of, whole_weights
+from tests.trainer.best_weights.keeper_runs import SCORES, KeepBest, Record, trainer_of
+from tests.trainer.placements import digest, whole_weights
 
 EACH = {"save_strategy": "steps", "save_steps": 1}
 

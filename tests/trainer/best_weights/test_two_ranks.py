@@ -1,9 +1,5 @@
 """The best weights in two processes on CPU: DDP, FSDP 2 and DeepSpeed ZeRO."""
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,26 +7,9 @@ import pytest
 from safetensors.torch import load_file
 
 from tests.trainer.bert_runs import bert
-from tests.trainer.programs.best_weights_runs import digest
+from tests.trainer.placements import WRAPPED, digest, run_placed
 
-# What the placement makes of the model: without the patch of the script it is silently DDP.
-WRAPPED = {"ddp": "DistributedDataParallel", "fsdp2": "FSDPBertForSequenceClassification"}
-WRAPPED |= dict.fromkeys(["zero1", "zero2", "zero3"], "DeepSpeedEngine")
 BEST, LAST = "3", "5"
-
-
-def two_ranks(placement: str, folder: Path, checkout: Path) -> list[dict[str, Any]]:
-    """What each rank found in all scenarios of a placement."""
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m"]
-    command += ["tests.trainer.programs.best_weights_runs", placement, str(folder)]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    if placement == "ddp":
-        environment["ACCELERATE_USE_CPU"] = "true"
-    if placement.startswith("zero"):
-        environment["DS_ACCELERATOR"] = "cpu"
-    done = subprocess.run(command, cwd=checkout, env=environment, capture_output=True, text=True, timeout=500)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return [json.loads((folder / f"rank{rank}.json").read_text()) for rank in (0, 1)]
 
 
 def check_at_the_end(found: dict[str, Any], placement: str) -> None:
@@ -48,8 +27,8 @@ def check_rewound(found: dict[str, Any]) -> None:
     assert at["7"] not in (at["3"], at["4"])
 
 
-def check(placement: str, folder: Path, checkout: Path) -> None:
-    ranks = two_ranks(placement, folder, checkout)
+def check(placement: str, folder: Path) -> None:
+    ranks = run_placed("tests.trainer.programs.best_weights_on_ranks", folder, placement)
     assert ranks[0] == ranks[1]  # gathered weights, so of both
     found = ranks[0]
     assert found["world_size"] == 2
@@ -74,8 +53,8 @@ def files_of(placement: str) -> list[str]:
     return {"ddp": whole, "zero1": own + whole, "zero2": own + whole}.get(placement, own)
 
 
-def test_under_ddp_the_best_weights_come_back_bit_for_bit(tmp_path: Path, checkout: Path) -> None:
-    check("ddp", tmp_path, checkout)
+def test_under_ddp_the_best_weights_come_back_bit_for_bit(tmp_path: Path) -> None:
+    check("ddp", tmp_path)
 
 
 def shares(folder: Path) -> list[dict[str, Any]]:
@@ -84,17 +63,17 @@ def shares(folder: Path) -> list[dict[str, Any]]:
     return [load_file(kept / f"best-rank{rank}of2.safetensors") for rank in (0, 1)]
 
 
-def test_under_fsdp_2_the_best_weights_come_back_bit_for_bit(tmp_path: Path, checkout: Path) -> None:
-    check("fsdp2", tmp_path, checkout)
+def test_under_fsdp_2_the_best_weights_come_back_bit_for_bit(tmp_path: Path) -> None:
+    check("fsdp2", tmp_path)
     name = "bert.embeddings.word_embeddings.weight"
     assert [tuple(share[name].shape) for share in shares(tmp_path)] == [(20, 8), (20, 8)]  # of (40, 8)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("stage", [1, 2, 3])
-def test_under_zero_the_best_weights_come_back_bit_for_bit(tmp_path: Path, checkout: Path, stage: int) -> None:
+def test_under_zero_the_best_weights_come_back_bit_for_bit(tmp_path: Path, stage: int) -> None:
     pytest.importorskip("deepspeed")
-    check(f"zero{stage}", tmp_path, checkout)
+    check(f"zero{stage}", tmp_path)
     masters = [
         sum(tensor.numel() for name, tensor in share.items() if name.endswith("(fp32 master)"))
         for share in shares(tmp_path)

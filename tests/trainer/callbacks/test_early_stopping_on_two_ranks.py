@@ -1,15 +1,12 @@
 """Two processes that would decide differently end every training at the same step, with the same record."""
 
 import json
-import os
-import subprocess
-import sys
 from typing import Any
 
 import pytest
 
-from tests.conftest import CHECKOUT
 from tests.trainer.programs.stopping_on_ranks import BUDGET, NAN_AT, RATES, SEEDS, STEPS, TARGETS, scores
+from tests.two_processes import run_in_processes
 
 Runs = dict[str, dict[str, Any]]
 
@@ -18,12 +15,7 @@ Runs = dict[str, dict[str, Any]]
 def ranks(tmp_path_factory: pytest.TempPathFactory) -> list[Runs]:
     """What each of the two ranks saw. A run that hangs ends in the time limit."""
     folder = tmp_path_factory.mktemp("ranks")
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m"]
-    command += ["tests.trainer.programs.stopping_on_ranks", str(folder)]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
-    done = subprocess.run(command, cwd=CHECKOUT, env=environment, capture_output=True, text=True, timeout=400)
-    assert done.returncode == 0, done.stderr[-3000:]
-    found = [json.loads((folder / f"rank{rank}.json").read_text()) for rank in (0, 1)]
+    found = run_in_processes("tests.trainer.programs.stopping_on_ranks", folder)
     assert [each["world_size"] for each in found] == [2, 2]
     return [each["runs"] for each in found]
 

@@ -1,5 +1,6 @@
 """Gradual unfreezing in the stock Trainer: who moves at which step, worked out by hand."""
 
+import json
 import logging
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,7 +19,7 @@ from hf_strategies.trainer.callbacks.gradual_unfreezing import GradualUnfreezing
 from hf_strategies.trainer.lr.layer_decay import layer_decay_optimizer
 from tests.tiny import TinyModel
 from tests.trainer.bert_runs import arguments, bert, bert_trainer, weights
-from tests.trainer.lr.test_layer_decay import in_two_processes
+from tests.two_processes import run_in_processes
 
 # A layer every two steps: the head (4) alone, then the layers 3, 2, 1, then the embeddings (0).
 EVERY_TWO = [[4], [4], [3, 4], [3, 4], [2, 3, 4], [2, 3, 4], [1, 2, 3, 4], [1, 2, 3, 4], *([[0, 1, 2, 3, 4]] * 4)]
@@ -254,7 +255,8 @@ def test_sharded_parameters_are_refused(
 
 
 def test_in_two_processes_the_same_weights_move_and_both_ranks_have_them(tmp_path: Path) -> None:
-    first, second = in_two_processes(tmp_path, every=2, layer_decay=0.5, gradient_accumulation_steps=2)
+    options = json.dumps({"every": 2, "layer_decay": 0.5, "gradient_accumulation_steps": 2})
+    first, second = run_in_processes("tests.trainer.programs.layers_on_ranks", tmp_path, options)
     assert [first["world_size"], second["world_size"]] == [2, 2]
     assert first["wrapped_model"] == second["wrapped_model"] == "DistributedDataParallel"
     assert first["moved"] == second["moved"] == EVERY_TWO

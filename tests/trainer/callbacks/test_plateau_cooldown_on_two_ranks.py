@@ -1,26 +1,18 @@
 """A cooldown in two processes whose metrics disagree: all follow the first."""
 
-import json
 import math
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from tests.tiny import learning_rates
-from tests.trainer.best_weights.test_two_ranks import WRAPPED
+from tests.trainer.placements import WRAPPED, run_placed
 from tests.trainer.programs.cooldown_on_ranks import NAMES, SCORES, make
+from tests.two_processes import run_in_processes
 
 
-def test_both_ranks_cool_down_where_the_first_says_and_resume_to_the_bit(tmp_path: Path, checkout: Path) -> None:
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m"]
-    command += ["tests.trainer.programs.cooldown_on_ranks", str(tmp_path)]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
-    done = subprocess.run(command, cwd=checkout, env=environment, capture_output=True, text=True, timeout=500)
-    assert done.returncode == 0, done.stderr[-3000:]
-    ranks = [json.loads((tmp_path / f"rank{rank}.json").read_text()) for rank in (0, 1)]
+def test_both_ranks_cool_down_where_the_first_says_and_resume_to_the_bit(tmp_path: Path) -> None:
+    ranks = run_in_processes("tests.trainer.programs.cooldown_on_ranks", tmp_path)
     assert [rank["world_size"] for rank in ranks] == [2, 2]
     for name in NAMES:
         single = make(tmp_path / f"single-{name}", 0, name)
@@ -34,17 +26,10 @@ def test_both_ranks_cool_down_where_the_first_says_and_resume_to_the_bit(tmp_pat
 
 @pytest.mark.slow
 @pytest.mark.parametrize("placement", ["ddp", "fsdp2", "zero2", "zero3"])
-def test_it_cools_down_and_goes_back_in_every_placement(placement: str, tmp_path: Path, checkout: Path) -> None:
+def test_it_cools_down_and_goes_back_in_every_placement(placement: str, tmp_path: Path) -> None:
     if placement.startswith("zero"):
         pytest.importorskip("deepspeed")
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m"]
-    command += ["tests.trainer.programs.cooldown_placed", placement, str(tmp_path)]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    environment |= {"ACCELERATE_USE_CPU": "true"} if placement == "ddp" else {}
-    environment |= {"DS_ACCELERATOR": "cpu"} if placement.startswith("zero") else {}
-    done = subprocess.run(command, cwd=checkout, env=environment, capture_output=True, text=True, timeout=500)
-    assert done.returncode == 0, done.stderr[-3000:]
-    ranks = [json.loads((tmp_path / f"rank{rank}.json").read_text()) for rank in (0, 1)]
+    ranks = run_placed("tests.trainer.programs.cooldown_placed", tmp_path, placement)
     assert ranks[0] == ranks[1]
     found = ranks[0]
     assert found.pop("world_size") == 2

@@ -10,7 +10,7 @@ import torch
 
 from hf_strategies import StrategyError
 from tests.tiny import flat, learning_rates
-from tests.trainer.callbacks.test_plateau_cooldown import (
+from tests.trainer.callbacks.cooldown_runs import (
     EXPECTED,
     OPTIONS,
     PEAK,

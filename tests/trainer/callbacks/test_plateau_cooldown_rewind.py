@@ -9,7 +9,7 @@ import torch
 from transformers import TrainerCallback
 
 from tests.tiny import flat, learning_rates
-from tests.trainer.callbacks.test_plateau_cooldown import OPTIONS, SCORES, cooldown, record
+from tests.trainer.callbacks.cooldown_runs import OPTIONS, SCORES, cooldown, record
 
 
 class Moments(TrainerCallback):

@@ -1,16 +1,8 @@
-"""The range test in the stock Trainer: what it measures, and that nothing is different after it.
-
-Run as a module it is one process of two: python -m tests.trainer.lr.test_finder FILE
-"""
+"""The range test in the stock Trainer: what it measures, and that nothing is different after it."""
 
 import copy
-import json
 import logging
 import math
-import os
-import random
-import subprocess
-import sys
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -20,41 +12,13 @@ import pytest
 import torch
 from accelerate.utils import DistributedType
 from torch import Tensor, nn
-from transformers import Trainer, TrainerCallback, TrainingArguments, default_data_collator, set_seed
+from transformers import Trainer, TrainerCallback, default_data_collator, set_seed
 
 from hf_strategies import StrategyError
-from hf_strategies.trainer.distributed import leave
 from hf_strategies.trainer.lr.finder import LRFinder, find_lr
-from tests.conftest import CHECKOUT
 from tests.tiny import flat, learning_rates, tiny_examples
-
-
-class Restless(nn.Module):
-    """A small model in which a step changes all that it can: weights, buffers, attributes, random numbers."""
-
-    def __init__(self, breaks_at: int | None = None) -> None:
-        super().__init__()
-        self.first = nn.Linear(2, 8)
-        self.norm = nn.BatchNorm1d(8)
-        self.frozen = nn.Linear(8, 8).requires_grad_(False)
-        self.drop = nn.Dropout(0.3)
-        self.last = nn.Linear(8, 1)
-        self.register_buffer("average", torch.zeros(1), persistent=False)
-        self.calls = 0
-        self.breaks_at = breaks_at
-
-    def forward(self, x: Tensor, labels: Tensor) -> dict[str, Tensor]:
-        self.calls += 1
-        if self.calls == self.breaks_at:
-            raise RuntimeError("broken batch")
-        with torch.no_grad():
-            self.frozen.weight.mul_(0.999)  # as nn.Embedding(max_norm=...) does to a frozen weight
-        hidden = self.frozen(self.norm(self.first(x)).relu())
-        predicted = self.last(self.drop(hidden)).squeeze(-1)
-        self.average = 0.9 * self.average + predicted.detach().mean()
-        # Python's and numpy's random numbers take part, so that the losses show whether these were put back.
-        noise = random.random() + float(np.random.rand())
-        return {"loss": (predicted - labels).square().mean() * (1.0 + 0.01 * noise), "logits": predicted}
+from tests.trainer.lr.finder_runs import SHORT, Quadratic, Restless, make, random_state, trained
+from tests.two_processes import run_in_processes
 
 
 class Collecting(Trainer):
@@ -85,48 +49,7 @@ class NoisyCollator:
         return batch
 
 
-SETTINGS = {
-    "per_device_train_batch_size": 4,
-    "learning_rate": 0.02,
-    "lr_scheduler_type": "cosine",
-    "warmup_steps": 2,
-    "max_steps": 10,
-    "logging_steps": 1,
-    "use_cpu": True,
-    "report_to": "none",
-    "disable_tqdm": True,
-    "save_strategy": "no",
-}
-SHORT = {"start_lr": 1e-4, "end_lr": 1.0, "steps": 30}
 EVEN = {"per_device_train_batch_size": 22, "max_grad_norm": 0.0}  # whole epochs: little noise in the losses
-
-
-def make(folder: Path, *, trainer_class: type[Trainer] = Trainer, parts: Any = None, **options: Any) -> Trainer:
-    """A Trainer over `Restless` on 22 examples: 6 batches an epoch, the last one smaller."""
-    set_seed(7)
-    parts = {"model": Restless()} | (parts or {})
-    arguments = TrainingArguments(output_dir=str(folder), **(SETTINGS | options))
-    return trainer_class(args=arguments, train_dataset=tiny_examples(22), **parts)
-
-
-def trained(trainer: Trainer) -> tuple[Any, ...]:
-    """Train, and return all that the run has shown, for comparison."""
-    trainer.train()
-    logged = [
-        {key: value for key, value in entry.items() if key in ("loss", "grad_norm", "learning_rate", "step")}
-        for entry in trainer.state.log_history
-    ]
-    buffers = [buffer.tolist() for buffer in trainer.model.buffers()]
-    return logged, flat(trainer.model).tolist(), buffers, _collected(trainer), random_state()
-
-
-def _collected(trainer: Trainer) -> Any:
-    return getattr(trainer, "collected", None), trainer.state.num_input_tokens_seen
-
-
-def random_state() -> tuple[Any, ...]:
-    python, numpy = random.getstate(), np.random.get_state(legacy=False)
-    return python, str(numpy), torch.get_rng_state().tolist()
 
 
 def grouped(model: nn.Module) -> torch.optim.Optimizer:
@@ -404,17 +327,6 @@ def test_groups_keep_the_ratio_of_their_rates_on_the_ramp(tmp_path: Path) -> Non
     assert [rates[1] / rates[0] for rates in used] == pytest.approx([0.1] * len(used))
 
 
-class Quadratic(nn.Module):
-    """Half of the curvature times w squared: gradient descent diverges above 2 / curvature."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(1))
-
-    def forward(self, x: Tensor, labels: Tensor) -> dict[str, Tensor]:
-        return {"loss": 0.5 * 50.0 * self.weight.square().sum() + 0.0 * x.sum(), "logits": x}
-
-
 def test_it_stops_at_divergence_and_suggests_a_rate_below_the_limit_of_stability(tmp_path: Path) -> None:
     trainer = make(tmp_path, parts={"model": Quadratic()}, optim="sgd", max_grad_norm=0.0)
     result = find_lr(trainer, start_lr=1e-6, end_lr=100.0, steps=120)
@@ -551,50 +463,10 @@ def test_bad_numbers_are_refused_before_anything_runs(options: dict[str, Any], w
 # --- two processes ----------------------------------------------------------------------------------------------
 
 
-def report(folder: Path) -> dict[str, Any]:
-    """What one process sees: the test twice, and the run without it, after it and with it."""
-    batch = 2 if os.environ.get("WORLD_SIZE") == "2" else 4
-
-    def fresh(name: str) -> Trainer:
-        parts = {"model": Quadratic()} if name == "diverging" else {}
-        options = {"optim": "sgd", "max_grad_norm": 0.0} if name == "diverging" else {}
-        accumulation = {"gradient_accumulation_steps": 2, "per_device_train_batch_size": batch}
-        return make(folder / name, parts=parts, ddp_find_unused_parameters=False, **accumulation, **options)
-
-    diverged = find_lr(fresh("diverging"), start_lr=1e-6, end_lr=100.0, steps=120)
-    runs = [trained(fresh("without"))]
-    after = fresh("after")
-    found = find_lr(after, **SHORT)
-    unwrapped = after.model_wrapped is after.model
-    runs.append(trained(after))
-    inside = fresh("inside")
-    finder = LRFinder(inside, **SHORT)
-    inside.add_callback(finder)
-    runs.append(trained(inside))
-    return {
-        "world_size": after.accelerator.num_processes,
-        "wrapped": type(inside.model_wrapped).__name__,
-        "unwrapped_after_the_test": unwrapped,
-        "losses": found.losses,
-        "first_loss_of_the_run": runs[0][0][0]["loss"],
-        "same_in_callback": finder.result == found,
-        "suggestion": found.suggestion,
-        "diverged": [len(diverged.rates), diverged.stopped_because],
-        "same_runs": [run == runs[0] for run in runs],
-        "weights": runs[0][1],
-    }
-
-
 @pytest.fixture(scope="module")
 def ranks(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     folder = tmp_path_factory.mktemp("two")
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m", __name__]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
-    done = subprocess.run(
-        [*command, str(folder)], cwd=CHECKOUT, env=environment, capture_output=True, text=True, timeout=300
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return [json.loads((folder / f"{rank}.json").read_text()) for rank in range(2)]
+    return run_in_processes("tests.trainer.programs.finder_on_ranks", folder)
 
 
 def test_there_really_are_two_processes(ranks: list[dict[str, Any]]) -> None:
@@ -621,9 +493,3 @@ def test_on_two_ranks_a_run_after_the_test_is_the_run_without_it(ranks: list[dic
 
 def test_after_the_function_no_wrapper_of_ddp_is_left(ranks: list[dict[str, Any]]) -> None:
     assert [rank["unwrapped_after_the_test"] for rank in ranks] == [True] * 2
-
-
-if __name__ == "__main__":
-    target = Path(sys.argv[1])
-    (target / f"{os.environ['RANK']}.json").write_text(json.dumps(report(target)))
-    leave()

@@ -1,10 +1,7 @@
 """Learning rates by depth: which parameter lies where, and what the stock Trainer does with the groups."""
 
 import json
-import os
 import pickle
-import subprocess
-import sys
 from collections.abc import Callable
 from itertools import product
 from pathlib import Path
@@ -20,8 +17,9 @@ from hf_strategies import StrategyError, schedule
 from hf_strategies.trainer.lr.layer_decay import LayerDecayArguments, layer_decay_optimizer, parameter_groups
 from hf_strategies.trainer.lr.layer_depth import parameter_depths
 from tests.tiny import TinyModel, learning_rates
-from tests.trainer import bert_runs
-from tests.trainer.bert_runs import SIZES, arguments, bert, bert_trainer
+from tests.trainer.bert_runs import SIZES, Watch, arguments, bert, bert_trainer
+from tests.trainer.programs.layers_on_ranks import report
+from tests.two_processes import run_in_processes
 
 # Kind of model -> its configuration, where its layers are, and the beginnings of the names below them.
 KINDS: dict[str, tuple[dict[str, Any], str, tuple[str, ...]]] = {
@@ -241,7 +239,7 @@ PEAKS = {3: 0.01, 2: 0.005, 1: 0.0025, 0: 0.00125, 4: 0.1}
 COSINE = {"lr_scheduler_type": "linear_warmup_cosine_decay", "warmup_steps": 3}
 
 
-def decayed_trainer(args: TrainingArguments, **given: Any) -> tuple[Trainer, bert_runs.Watch]:
+def decayed_trainer(args: TrainingArguments, **given: Any) -> tuple[Trainer, Watch]:
     optimizer = layer_decay_optimizer(args, layer_decay=0.5, head_learning_rate=0.1)
     return bert_trainer(args, optimizer_cls_and_kwargs=optimizer, **given)
 
@@ -342,31 +340,14 @@ def test_a_trainer_that_does_not_know_factories_is_told_to_upgrade(tmp_path: Pat
         factory([{"params": []}], **kwargs)  # as transformers 5.0 and 5.1 call it
 
 
-def in_two_processes(folder: Path, **options: Any) -> list[dict[str, Any]]:
-    """Run `bert_runs` under torchrun; one report per rank."""
-    script, file = bert_runs.__file__, folder / "two.json"
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", script]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
-    environment["PYTHONPATH"] = str(Path(script).parents[2])
-    done = subprocess.run(
-        [*command, str(file), json.dumps(options)],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return [json.loads(file.with_suffix(f".{rank}.json").read_text()) for rank in range(2)]
-
-
 def test_in_two_processes_each_group_has_the_rates_and_weights_of_one(tmp_path: Path) -> None:
     options = {"layer_decay": 0.5, "head_learning_rate": 0.1, "average_tokens_across_devices": False, **COSINE}
-    first, second = in_two_processes(tmp_path, per_device_train_batch_size=2, **options)
+    in_two = json.dumps({"per_device_train_batch_size": 2, **options})
+    first, second = run_in_processes("tests.trainer.programs.layers_on_ranks", tmp_path, in_two)
     assert [first["world_size"], second["world_size"]] == [2, 2]
     assert first["wrapped_model"] == second["wrapped_model"] == "DistributedDataParallel"
     assert first["weights"] == second["weights"]
-    one = bert_runs.report(tmp_path / "one", options)
+    one = report(tmp_path / "one", options)
     assert one["world_size"] == 1
     assert first["rates"] == second["rates"] == [[list(item) for item in step] for step in one["rates"]]
     for found, vector in zip(first["weights"], one["weights"], strict=True):

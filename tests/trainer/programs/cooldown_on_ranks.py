@@ -3,7 +3,6 @@
 ``cooldown_on_ranks.py <folder>``. The scores differ between the ranks: the second one's never stall.
 """
 
-import json
 import shutil
 import sys
 from pathlib import Path
@@ -13,8 +12,8 @@ import torch
 from accelerate import PartialState
 
 from hf_strategies import PlateauCooldown
-from hf_strategies.trainer.distributed import leave
 from tests.tiny import flat, learning_rates, tiny_trainer
+from tests.two_processes import write_report
 
 # patience 3 is used up at step 6; the cooldown ends at step 9
 SCORES = {0: [0.5, 0.6, 0.7, *[0.6] * 3, *[0.55] * 37], 1: [0.01 * step for step in range(43)]}
@@ -63,7 +62,5 @@ def run(folder: Path, rank: int, name: str) -> dict[str, Any]:
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
     state = PartialState(cpu=True)
-    rank = state.process_index
-    found = {name: run(folder, rank, name) for name in NAMES}
-    (folder / f"rank{rank}.json").write_text(json.dumps({"world_size": state.num_processes, "found": found}))
-    leave()
+    found = {name: run(folder, state.process_index, name) for name in NAMES}
+    write_report(folder, {"world_size": state.num_processes, "found": found})

@@ -1,6 +1,5 @@
-"""Cool down a small BERT in a sharded placement: ``cooldown_placed.py <placement> <folder>``; each rank writes."""
+"""Cool down a small BERT in a sharded placement: ``cooldown_placed.py <folder> <placement>``; each rank writes."""
 
-import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,16 +9,10 @@ from transformers import TrainerCallback
 
 from hf_strategies import PlateauCooldown
 from hf_strategies.pytorch.shards import OptimizerPieces
-from hf_strategies.trainer.distributed import leave
 from tests.tiny import learning_rates
-from tests.trainer.programs.best_weights_runs import (
-    DEEPSPEED,
-    PLACEMENTS,
-    call_cpus_gpus,
-    digest,
-    trainer_of,
-    whole_weights,
-)
+from tests.trainer.best_weights.keeper_runs import trainer_of
+from tests.trainer.placements import digest, place, whole_weights
+from tests.two_processes import write_report
 
 SCORES = [0.5, 0.6, 0.8, *[0.7] * 3, *[0.65] * 9]  # best at step 3, stalled at step 6, worse at the end
 
@@ -52,14 +45,6 @@ def run(folder: Path, rewind: str, **options: Any) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    placement, folder = sys.argv[1], Path(sys.argv[2])
-    if placement != "ddp":
-        call_cpus_gpus()
-    options = PLACEMENTS[placement] | {"per_device_train_batch_size": 2, "use_cpu": placement == "ddp"}
-    if "deepspeed" in options:
-        options |= {"deepspeed": options["deepspeed"] | DEEPSPEED}
+    folder, options = Path(sys.argv[1]), place(sys.argv[2])
     found: dict[str, Any] = {way: run(folder / way, way, **options) for way in ("none", "weights", "optimizer")}
-    state = PartialState()
-    found |= {"world_size": state.num_processes}
-    (folder / f"rank{state.process_index}.json").write_text(json.dumps(found))
-    leave()
+    write_report(folder, found | {"world_size": PartialState().num_processes})

@@ -25,7 +25,7 @@ from transformers.trainer_utils import get_last_checkpoint
 
 from hf_strategies import EarlyStopping
 from tests.trainer.bert_runs import SIZES, examples
-from tests.trainer.programs.best_weights_runs import digest
+from tests.trainer.placements import digest
 
 STEPS = 16
 # The best is at step 6; patience 4 is used up at step 10.

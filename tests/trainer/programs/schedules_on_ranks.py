@@ -1,6 +1,5 @@
 """Train the tiny model with every schedule in this process group; each rank writes what it saw."""
 
-import json
 import sys
 from pathlib import Path
 
@@ -8,8 +7,8 @@ from accelerate import PartialState
 
 import hf_strategies.auto  # noqa: F401
 from hf_strategies import SCHEDULES
-from hf_strategies.trainer.distributed import leave
 from tests.tiny import learning_rates, tiny_trainer
+from tests.two_processes import write_report
 
 PHASES = {"phases": [{"shape": "linear", "length": 0.5, "start": 0, "end": 1}, {"shape": "cosine"}]}
 
@@ -31,6 +30,5 @@ def rates(name: str, folder: Path) -> list[float]:
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
     state = PartialState(cpu=True)
-    found = {"world_size": state.num_processes, "rates": {name: rates(name, folder / "out") for name in SCHEDULES}}
-    (folder / f"rank{state.process_index}.json").write_text(json.dumps(found))
-    leave()
+    found = {name: rates(name, folder / "out") for name in SCHEDULES}
+    write_report(folder, {"world_size": state.num_processes, "rates": found})

@@ -1,6 +1,5 @@
 """Twenty trainings whose two ranks would decide differently; each rank writes down what it did."""
 
-import json
 import math
 import random
 import sys
@@ -12,8 +11,8 @@ from transformers import TrainerCallback
 
 from hf_strategies import EarlyStopping
 from hf_strategies.trainer.callbacks import usage
-from hf_strategies.trainer.distributed import leave
 from tests.tiny import flat, tiny_trainer
+from tests.two_processes import write_report
 
 STEPS = 12
 BUDGET = 4.5
@@ -89,6 +88,4 @@ def runs(folder: Path, rank: int) -> dict[str, dict[str, Any]]:
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
     state = PartialState(cpu=True)
-    found = {"world_size": state.num_processes, "runs": runs(folder, state.process_index)}
-    (folder / f"rank{state.process_index}.json").write_text(json.dumps(found))
-    leave()
+    write_report(folder, {"world_size": state.num_processes, "runs": runs(folder, state.process_index)})
