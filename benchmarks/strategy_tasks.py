@@ -167,11 +167,12 @@ def sts16() -> Splits:
 
 def docstrings() -> Splits:
     """Return the sentences of the recipe's offline default: which library do they document?"""
-    from hf_strategies.finetune.offline.sentences import LIBRARIES, load_corpus
+    from hf_strategies.finetune.offline.sentences import SENTENCES
+    from hf_strategies.finetune.offline.task import load_offline
 
     return {
-        split: [((row["text"],), LIBRARIES.index(row["label"])) for row in rows]
-        for split, rows in load_corpus().items()
+        split: [((row["text"],), SENTENCES.libraries.index(row["label"])) for row in rows]
+        for split, rows in load_offline(SENTENCES).items()
     }
 
 

@@ -12,8 +12,9 @@ from sklearn.model_selection import GroupShuffleSplit
 
 from hf_strategies.errors import StrategyError, did_you_mean
 from hf_strategies.finetune.arguments import DataArguments
+from hf_strategies.finetune.offline.task import OfflineTask, load_offline
 
-__all__ = ["Reader", "check_columns", "limit", "load_splits", "with_validation"]
+__all__ = ["Reader", "check_columns", "limit", "load_data", "load_splits", "with_validation"]
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +32,20 @@ _READERS: dict[str, tuple[str, dict[str, Any]]] = {
 
 Reader = Callable[[str, Path], Dataset]
 """Reads a file of another format: its flag, which errors name, and its path."""
+
+
+def load_data(
+    args: DataArguments, offline: OfflineTask, readers: Mapping[str, Reader] | None = None
+) -> tuple[DatasetDict, str]:
+    """Return the splits that the arguments name, as `load_splits` does, else those of ``offline``; and their name.
+
+    The name is for people, as the model card has it: that of the data set or of the training file.
+    """
+    splits = load_splits(args, readers)
+    if splits is None:
+        rows = load_offline(offline)
+        return DatasetDict({split: Dataset.from_list(rows[split]) for split in rows}), offline.title
+    return splits, args.dataset_name or (Path(args.train_file).stem if args.train_file else "local files")
 
 
 def load_splits(args: DataArguments, readers: Mapping[str, Reader] | None = None) -> DatasetDict | None:

@@ -13,16 +13,15 @@ from transformers import PreTrainedTokenizerBase
 
 from hf_strategies.errors import StrategyError
 from hf_strategies.finetune.arguments import DataArguments
-from hf_strategies.finetune.data import check_columns, limit, load_splits, with_validation
+from hf_strategies.finetune.data import check_columns, limit, load_data, with_validation
 from hf_strategies.finetune.encoding import encode_splits, tokenizer_state
 from hf_strategies.finetune.masked_lm.masking import Masker, masked_once
-from hf_strategies.finetune.offline.sentences import load_corpus
+from hf_strategies.finetune.masked_lm.offline import LINES
 
 __all__ = ["LineData", "MaskedLMArguments", "encode", "load_lines"]
 
 _TEXTS = ("text", "sentence", "content", "document", "article")
 _USUAL_BLOCK, _SHORTEST_BLOCK = 128, 8
-_OFFLINE_LINES = 10_000  # of the sentences of documentation: three epochs of them take two minutes
 
 
 @dataclass
@@ -70,11 +69,7 @@ def load_lines(args: MaskedLMArguments) -> LineData:
     depend on the run's seed, so that runs with several seeds compare. Raises `StrategyError` for a missing column or
     text, and whatever `load_splits` refuses.
     """
-    raw = load_splits(args, {".txt": _read_lines})
-    name = args.dataset_name or (Path(args.train_file).stem if args.train_file else "local files")
-    if raw is None:
-        raw = DatasetDict({split: Dataset.from_list(rows[:_OFFLINE_LINES]) for split, rows in load_corpus().items()})
-        name = "documentation sentences (offline default)"
+    raw, name = load_data(args, LINES, {".txt": _read_lines})
     checked = DatasetDict({split: _normal_form(args, rows, split) for split, rows in raw.items()})
     return LineData(limit(with_validation(checked, args, seed=0), args), name)
 

@@ -1,17 +1,15 @@
 """Contexts with several endings each, of which one is right."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from datasets import Dataset, DatasetDict
 from transformers import DataCollatorForMultipleChoice, PreTrainedTokenizerBase
 
-from hf_strategies.finetune.data import limit, load_splits, with_validation
+from hf_strategies.finetune.data import limit, load_data, with_validation
 from hf_strategies.finetune.encoding import encode_splits, tokenizer_state
 from hf_strategies.finetune.multiple_choice.columns import ChoiceArguments, normal_form
 from hf_strategies.finetune.multiple_choice.offline import OPENINGS
-from hf_strategies.finetune.offline.task import load_offline
 
 __all__ = ["ChoiceArguments", "ChoiceCollator", "ChoiceData", "encode", "load_choices"]
 
@@ -51,11 +49,7 @@ def load_choices(args: ChoiceArguments) -> ChoiceData:
     How the sets are split does not depend on the run's seed, so that runs with several seeds compare. Raises
     `StrategyError` for whatever `load_splits` and `normal_form` refuse.
     """
-    raw = load_splits(args)
-    name = args.dataset_name or (Path(args.train_file).stem if args.train_file else "local files")
-    if raw is None:
-        raw = DatasetDict({split: Dataset.from_list(rows) for split, rows in load_offline(OPENINGS).items()})
-        name = "openings of docstrings (offline default)"
+    raw, name = load_data(args, OPENINGS)
     # Checked before they are split and cut, so that an error tells the row of the file.
     checked = DatasetDict({split: normal_form(args, rows, split) for split, rows in raw.items()})
     return ChoiceData(limit(with_validation(checked, args, seed=0), args), name)

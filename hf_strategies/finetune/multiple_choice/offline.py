@@ -75,8 +75,9 @@ def _others(rows: list[dict[str, Any]], index: int) -> list[str]:
 
 OPENINGS = OfflineTask(
     name="openings",
+    title="openings of docstrings (offline default)",
     version=CLEANING_VERSION,
-    examples=opening_rows,
+    rows=opening_rows,
     per_library=900,
     finish=choose_endings,
     key=lambda row: row["opening"].casefold(),

@@ -1,4 +1,4 @@
-"""Rows of text kept between runs: read whole or not at all, written whole or not at all."""
+"""A cache of rows on disk. A cached data set is read only if it is complete, and written completely or not at all."""
 
 import contextlib
 import hashlib
@@ -11,19 +11,22 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Rows", "cache_root", "kept", "read_rows", "write_rows"]
+__all__ = ["Row", "Rows", "cache_root", "cached_rows", "read_rows", "write_rows"]
 
-Rows = dict[str, list[dict[str, Any]]]
-"""The rows of a data set by the name of their split."""
+Row = dict[str, Any]
+"""One row of a data set: the value of each column. JSON has to be able to hold it."""
+
+Rows = dict[str, list[Row]]
+"""The rows of a data set by the name of the split."""
 
 _DIGESTS = "digests.json"
 
 
 def cache_root(cache_dir: Path | None = None) -> Path:
-    """Return the folder that caches go to; it need not exist.
+    """Return the folder for cached data sets; it need not exist.
 
-    ``cache_dir`` if given, else ``$HF_STRATEGIES_CACHE``, else ``$XDG_CACHE_HOME/hf_strategies``, else
-    ``~/.cache/hf_strategies``. Nothing is raised.
+    It is ``cache_dir`` if given, else ``$HF_STRATEGIES_CACHE``, else ``$XDG_CACHE_HOME/hf_strategies``, else
+    ``~/.cache/hf_strategies``.
 
     >>> cache_root(Path("here")).name
     'here'
@@ -32,13 +35,13 @@ def cache_root(cache_dir: Path | None = None) -> Path:
         return Path(cache_dir)
     if chosen := os.environ.get("HF_STRATEGIES_CACHE"):
         return Path(os.path.expanduser(chosen))
-    # A user without a home keeps the "~": below the null device no folder of that name gets made.
+    # Without a home folder "~" stays in the path; below the null device nobody can create a folder of that name.
     home = Path(os.devnull, os.path.expanduser("~"))
     return Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache") / "hf_strategies"
 
 
 def read_rows(folder: Path) -> Rows | None:
-    """Return what :func:`write_rows` put in ``folder``, or None where anything is missing or damaged.
+    """Return the rows that :func:`write_rows` wrote to ``folder``, or None if a file is missing or damaged.
 
     >>> read_rows(Path("no", "such", "folder")) is None
     True
@@ -54,10 +57,10 @@ def read_rows(folder: Path) -> Rows | None:
 
 
 def write_rows(folder: Path, rows: Rows) -> None:
-    """Write one file of JSON lines per split, in a folder that gets its name when it is complete.
+    """Write one file of JSON lines per split to a temporary folder, and rename it to ``folder`` when it is complete.
 
-    Of several processes that write the same rows at once one wins and the others are content. What stood in
-    ``folder`` is replaced. Raises OSError where nothing can be written.
+    An existing ``folder`` is replaced. Several processes may write the same rows at the same time; the folder is
+    complete in the end. Raises OSError if the files cannot be written.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as root:
@@ -65,7 +68,7 @@ def write_rows(folder: Path, rows: Rows) -> None:
     ...     read_rows(Path(root, "pets"))
     {'train': [{'text': 'A cat.'}]}
     """
-    # Not tempfile.mkdtemp: the mode it sets would keep other users of a shared cache out.
+    # Not tempfile.mkdtemp: it makes a folder that other users of a shared cache cannot read.
     temporary = folder.with_name(f".{folder.name}-{uuid.uuid4().hex}")
     temporary.mkdir(parents=True)
     try:
@@ -80,8 +83,11 @@ def write_rows(folder: Path, rows: Rows) -> None:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def kept(folder: Path, build: Callable[[], Rows]) -> Rows:
-    """Return the rows in ``folder``; where it has none, or damaged ones, ``build`` them and try to keep them."""
+def cached_rows(folder: Path, build: Callable[[], Rows]) -> Rows:
+    """Return the rows in ``folder``; if it has none, or damaged ones, ``build`` them and write them there.
+
+    If they cannot be written, a warning says so and the rows are returned all the same.
+    """
     rows = read_rows(folder)
     if not rows:
         rows = build()
@@ -104,7 +110,7 @@ def _put_in_place(temporary: Path, folder: Path) -> None:
         temporary.rename(folder)
     except OSError:
         if read_rows(folder) is None:
-            raise  # else another process was first, with the same rows
+            raise  # otherwise another process was first, with the same rows
     finally:
         shutil.rmtree(replaced, ignore_errors=True)
 

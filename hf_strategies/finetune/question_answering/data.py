@@ -3,7 +3,6 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from datasets import Dataset, DatasetDict
@@ -11,8 +10,8 @@ from transformers import PreTrainedConfig
 
 from hf_strategies.errors import StrategyError, did_you_mean
 from hf_strategies.finetune.arguments import DataArguments
-from hf_strategies.finetune.data import check_columns, limit, load_splits, with_validation
-from hf_strategies.finetune.question_answering.offline import load_parameter_questions
+from hf_strategies.finetune.data import check_columns, limit, load_data, with_validation
+from hf_strategies.finetune.question_answering.offline import PARAMETER_QUESTIONS
 from hf_strategies.finetune.question_answering.squad import read_questions_file
 
 __all__ = ["QuestionArguments", "QuestionData", "has_unanswerable", "load_questions"]
@@ -87,10 +86,7 @@ def load_questions(args: QuestionArguments) -> QuestionData:
     Raises `StrategyError` for a missing column or text, an answer that does not stand where it is said to stand, and
     whatever `load_splits` refuses.
     """
-    raw = load_splits(args, {".json": read_questions_file})
-    name = args.dataset_name or (Path(args.train_file).stem if args.train_file else "local files")
-    if raw is None:
-        raw, name = _offline(), "parameters in documentation (offline default)"
+    raw, name = load_data(args, PARAMETER_QUESTIONS, {".json": read_questions_file})
     # Checked before they are split and cut, so that an error tells the row of the file.
     checked = DatasetDict({split: _normal_form(rows, split, args) for split, rows in raw.items()})
     splits = limit(with_validation(checked, args, seed=0, together="context"), args)
@@ -120,10 +116,6 @@ def has_unanswerable(args: QuestionArguments, data: QuestionData, config: PreTra
                 " answer: leave it out, or set unanswerable=True"
             )
     return wanted
-
-
-def _offline() -> DatasetDict:
-    return DatasetDict({split: Dataset.from_list(rows) for split, rows in load_parameter_questions().items()})
 
 
 def _unanswered(splits: DatasetDict) -> dict[str, int]:

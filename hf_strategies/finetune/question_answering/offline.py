@@ -6,17 +6,14 @@ one of them; the answer is the first sentence of its description.
 
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
-from hf_strategies.finetune.offline.cache import Rows
 from hf_strategies.finetune.offline.docstrings import Docstring, stable_rank
 from hf_strategies.finetune.offline.prose import strip_markup
-from hf_strategies.finetune.offline.task import OfflineTask, load_offline
+from hf_strategies.finetune.offline.task import OfflineTask
 
-__all__ = ["PARAMETER_QUESTIONS", "load_parameter_questions", "parameters_of", "questions_about"]
+__all__ = ["PARAMETER_QUESTIONS", "parameters_of", "questions_about"]
 
 QUESTIONS = (
     "What is {}?",
@@ -35,18 +32,6 @@ _NUMPY_ITEM = re.compile(r"\*{0,2}`*([A-Za-z_]\w*)`*\s*(?::.*)?")
 _GOOGLE_ITEM = re.compile(r"\*{0,2}`*([A-Za-z_]\w*)`*\s*(?:\(.*?\))?\s*:(?:\s+(.*))?")
 _SENTENCE_END = re.compile(r"(?<=[.!?])(?<!\be\.g\.)(?<!\bi\.e\.)(?<!\bcf\.)(?<!\bvs\.)\s+(?=[\"'(]*[A-Z])")
 _NOT_PROSE = re.compile(r"[{}|\\<>^~$#@`*=\[\]]|://|\.\.|::|[^\x20-\x7e]")
-
-
-def load_parameter_questions(*, seed: int = 0, cache_dir: Path | None = None, per_library: int | None = None) -> Rows:
-    """Return rows of ``context``, ``question`` and ``answers`` in SQuAD's form for train, validation and test.
-
-    Built once per machine (see `load_offline`); ``per_library`` questions, unless set those of the task, are taken of
-    each library.
-    """
-    task = PARAMETER_QUESTIONS
-    if per_library is not None:
-        task = replace(task, per_library=per_library)
-    return load_offline(task, seed=seed, cache_dir=cache_dir)
 
 
 def questions_about(docstring: Docstring) -> Iterator[dict[str, Any]]:
@@ -137,4 +122,11 @@ def _indent(line: str) -> int:
     return len(line) - len(line.lstrip())
 
 
-PARAMETER_QUESTIONS = OfflineTask("parameter-questions", 2, questions_about, per_library=1000)
+PARAMETER_QUESTIONS = OfflineTask(
+    name="parameter-questions",
+    title="parameters in documentation (offline default)",
+    version=2,
+    rows=questions_about,
+    per_library=1000,
+)
+"""Questions about the parameters of documented functions, in SQuAD's form: ``context``, ``question``, ``answers``."""

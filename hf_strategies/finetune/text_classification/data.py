@@ -1,9 +1,8 @@
 """Texts, or pairs of texts, with labels of one of the kinds of `LABEL_KINDS`."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from datasets import Dataset, DatasetDict
@@ -12,13 +11,11 @@ from transformers import PreTrainedTokenizerBase
 from hf_strategies.errors import StrategyError, did_you_mean
 from hf_strategies.finetune.arguments import DataArguments
 from hf_strategies.finetune.class_weights import ClassWeightArguments
-from hf_strategies.finetune.data import check_columns, limit, load_splits, with_validation
+from hf_strategies.finetune.data import check_columns, limit, load_data, with_validation
 from hf_strategies.finetune.encoding import encode_splits, tokenizer_state
-from hf_strategies.finetune.offline.cache import Rows
-from hf_strategies.finetune.offline.sentences import load_corpus
 from hf_strategies.finetune.text_classification.columns import LabelColumn
 from hf_strategies.finetune.text_classification.labels import LABEL_KINDS, LabelKind, kind_of_column
-from hf_strategies.finetune.text_classification.offline import load_summary_pairs
+from hf_strategies.finetune.text_classification.offline import OFFLINE_TASKS
 
 __all__ = ["ClassificationArguments", "ClassificationData", "choose_labels", "encode", "load_classification"]
 
@@ -35,10 +32,6 @@ _TEXTS = (
     ("sentence", None),
 )
 
-_OFFLINE: dict[str, tuple[str, Callable[[], Rows]]] = {
-    "library": ("documentation sentences (offline default)", load_corpus),
-    "summary_pair": ("names and summaries of functions (offline)", load_summary_pairs),
-}
 _SINGLE, _MULTI = LABEL_KINDS["single_label_classification"], LABEL_KINDS["multi_label_classification"]
 
 
@@ -67,7 +60,7 @@ class ClassificationArguments(ClassWeightArguments, DataArguments):
         metadata={
             "help": "With no data named: from which library a sentence is, or whether a summary belongs to a name"
             " (unset: library).",
-            "choices": list(_OFFLINE),
+            "choices": list(OFFLINE_TASKS),
         },
     )
 
@@ -116,11 +109,7 @@ def load_classification(args: ClassificationArguments, trained: LabelKind | None
     run's seed, so that runs with several seeds compare. Raises `StrategyError` for a missing column, text or label,
     for a label that is not of its kind, and whatever `load_splits` refuses.
     """
-    raw = load_splits(args)
-    name = args.dataset_name or (Path(args.train_file).stem if args.train_file else "local files")
-    if raw is None:
-        name, load = _OFFLINE[args.offline_task or "library"]
-        raw = DatasetDict({split: Dataset.from_list(rows) for split, rows in load().items()})
+    raw, name = load_data(args, OFFLINE_TASKS[args.offline_task or "library"])
     columns = _columns(args, next(iter(raw.values())))
     kind = _choose_kind(args, raw, trained)
     # Checked before they are split and cut, so that an error tells the row of the file.

@@ -1,34 +1,22 @@
-"""The pair-classification data that needs no network: does this summary belong to this name?
+"""The text-classification data that needs no network: sentences, or pairs of a name and a summary.
 
-A pair is the qualified name of a function, in one of the installed libraries, and the first sentence of a docstring:
-its own one, or that of another function of the same library.
+The single texts are sentences of documentation, labelled with their library. A pair is the qualified name of a
+function of an installed library and the first sentence of a docstring: its own one, or that of another function of
+the same library. Its label says whether the two belong together.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator
 
-from hf_strategies.finetune.offline.cache import Rows
+from hf_strategies.finetune.offline.cache import Row
 from hf_strategies.finetune.offline.docstrings import Docstring
 from hf_strategies.finetune.offline.prose import paragraphs_of, split_sentences, strip_markup
-from hf_strategies.finetune.offline.sentences import LIBRARIES
-from hf_strategies.finetune.offline.task import OfflineTask, load_offline
+from hf_strategies.finetune.offline.sentences import SENTENCES
+from hf_strategies.finetune.offline.task import OfflineTask
 
-__all__ = ["SUMMARY_PAIRS", "load_summary_pairs", "summary_of", "with_wrong_summaries"]
-
-Row = dict[str, Any]
+__all__ = ["OFFLINE_TASKS", "SUMMARY_PAIRS", "summary_of", "with_wrong_summaries"]
 
 _FEWEST_WORDS, _MOST_WORDS = 3, 40
-
-
-def load_summary_pairs(*, seed: int = 0, cache_dir: Path | None = None, libraries: Sequence[str] = LIBRARIES) -> Rows:
-    """Return rows of ``sentence1`` (a name), ``sentence2`` (a summary), ``label``, ``library`` and ``source``.
-
-    Half of the rows are labelled "no": their summary is that of another function of the same split and library,
-    whose own name differs in its last part. Built once per machine, as all that `load_offline` returns.
-    """
-    return load_offline(SUMMARY_PAIRS, seed=seed, cache_dir=cache_dir, libraries=libraries)
 
 
 def summary_of(docstring: str) -> str:
@@ -77,9 +65,9 @@ def _last_part(row: Row) -> str:
     return str(row["sentence1"]).rpartition(".")[2].lower()
 
 
-def _examples(docstring: Docstring) -> Iterator[Row]:
+def _named_summaries(docstring: Docstring) -> Iterator[Row]:
     last = docstring.name.rpartition(".")[2]
-    # By convention, the name of a class begins with a capital letter; "<module>" is no function either.
+    # By convention, the name of a class begins with a capital letter; "<module>" is not a function either.
     if not last[0].islower():
         return
     if summary := summary_of(docstring.text):
@@ -91,5 +79,19 @@ def _examples(docstring: Docstring) -> Iterator[Row]:
         }
 
 
-SUMMARY_PAIRS = OfflineTask("summary-pair", 1, _examples, per_library=2500, finish=with_wrong_summaries)
-"""Names and summaries of functions; see `load_summary_pairs`."""
+SUMMARY_PAIRS = OfflineTask(
+    name="summary-pair",
+    title="names and summaries of functions (offline)",
+    version=1,
+    rows=_named_summaries,
+    per_library=2500,
+    finish=with_wrong_summaries,
+)
+"""Rows of ``sentence1`` (the name of a function), ``sentence2`` (a summary), ``label``, ``library`` and ``source``.
+
+Half of the rows are labelled "no": their summary is that of another function of the same split and library, whose own
+name differs in its last part.
+"""
+
+OFFLINE_TASKS: dict[str, OfflineTask] = {"library": SENTENCES, "summary_pair": SUMMARY_PAIRS}
+"""The values of ``--offline_task``; the first is the default."""

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
-from pathlib import Path
 from typing import Any
 
 from datasets import ClassLabel, Dataset, DatasetDict
@@ -11,8 +10,7 @@ from datasets import ClassLabel, Dataset, DatasetDict
 from hf_strategies.errors import StrategyError, did_you_mean
 from hf_strategies.finetune.arguments import DataArguments
 from hf_strategies.finetune.class_weights import ClassWeightArguments
-from hf_strategies.finetune.data import limit, load_splits, with_validation
-from hf_strategies.finetune.offline.task import load_offline
+from hf_strategies.finetune.data import limit, load_data, with_validation
 from hf_strategies.finetune.token_classification.conll import CONLL_READERS
 from hf_strategies.finetune.token_classification.offline import CODE_WORDS
 
@@ -69,10 +67,7 @@ def load_tokens(args: TokenArguments) -> TokenData:
     `StrategyError` for a missing column, word or tag, for a row without words or with more or fewer tags than words,
     and for whatever `load_splits` refuses.
     """
-    raw = load_splits(args, CONLL_READERS)
-    name = args.dataset_name or (Path(args.train_file).stem if args.train_file else "local files")
-    if raw is None:
-        raw, name = _offline(), "code in documentation (offline default)"
+    raw, name = load_data(args, CODE_WORDS, CONLL_READERS)
     first = next(iter(raw.values())).column_names
     tokens = _column("tokens_column", args.tokens_column, _TOKENS, first)
     # The tags of a test set may be unknown, and then it has no such column.
@@ -105,10 +100,6 @@ def choose_tags(data: TokenData, trained: Sequence[str], *, fixed: bool = False)
                     f"tag {tag!r} (row {row} of the {split} split) is not {whose}: {did_you_mean(tag, tags)}"
                 )
     return tags
-
-
-def _offline() -> DatasetDict:
-    return DatasetDict({split: Dataset.from_list(rows) for split, rows in load_offline(CODE_WORDS).items()})
 
 
 def _column(

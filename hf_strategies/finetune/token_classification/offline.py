@@ -5,10 +5,8 @@ themselves are gone.
 """
 
 import re
-from collections.abc import Iterator
-from typing import Any
 
-from hf_strategies.finetune.offline.docstrings import Docstring, stable_rank
+from hf_strategies.finetune.offline.docstrings import stable_rank
 from hf_strategies.finetune.offline.prose import paragraphs_of, split_sentences, strip_markup
 from hf_strategies.finetune.offline.task import OfflineTask
 
@@ -52,11 +50,13 @@ def tagged_sentences(docstring: str) -> list[dict[str, list[str]]]:
     return [row for row in rows if _has_shares(row["tags"])]
 
 
-def _examples(docstring: Docstring) -> Iterator[dict[str, Any]]:
-    yield from tagged_sentences(docstring.text)
-
-
-CODE_WORDS = OfflineTask("code-words", version=1, examples=_examples, per_library=1500)
+CODE_WORDS = OfflineTask(
+    name="code-words",
+    title="code in documentation (offline default)",
+    version=1,
+    rows=lambda docstring: tagged_sentences(docstring.text),
+    per_library=1500,
+)
 """Sentences of documentation with the words in them that are code."""
 
 

@@ -1,5 +1,6 @@
 """The offline questions: parameters in both styles of docstrings, and answers that stand where they are said to."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -100,8 +101,9 @@ def test_the_data_set_is_the_same_each_time_and_no_context_is_in_two_splits(
         )
         (tmp_path / "farm" / f"field{number}.py").write_text(f'"""{text}"""\nraise RuntimeError("imported")\n')
     monkeypatch.syspath_prepend(tmp_path)
-    first = load_offline(PARAMETER_QUESTIONS, cache_dir=tmp_path / "one", libraries=["farm"])
-    again = load_offline(PARAMETER_QUESTIONS, cache_dir=tmp_path / "two", libraries=["farm"])
+    task = replace(PARAMETER_QUESTIONS, libraries=["farm"])
+    first = load_offline(task, cache_dir=tmp_path / "one")
+    again = load_offline(task, cache_dir=tmp_path / "two")
     assert first == again
     assert sum(map(len, first.values())) == 180
     contexts = [{row["context"] for row in rows} for rows in first.values()]

@@ -1,6 +1,7 @@
 """Names and summaries of functions: half of the pairs are wrong, and each wrong one is really wrong."""
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,14 +9,22 @@ import pytest
 
 from hf_strategies import StrategyError
 from hf_strategies.finetune.offline.cache import Rows
+from hf_strategies.finetune.offline.task import load_offline
 from hf_strategies.finetune.text_classification.data import ClassificationArguments, load_classification
-from hf_strategies.finetune.text_classification.offline import load_summary_pairs, summary_of, with_wrong_summaries
+from hf_strategies.finetune.text_classification.offline import (
+    OFFLINE_TASKS,
+    SUMMARY_PAIRS,
+    summary_of,
+    with_wrong_summaries,
+)
+
+TWO_LIBRARIES = replace(SUMMARY_PAIRS, libraries=["evaluate", "datasets"])
 
 
 @pytest.fixture(scope="module")
 def pairs(tmp_path_factory: pytest.TempPathFactory) -> Rows:
     """The pairs of two libraries."""
-    return load_summary_pairs(cache_dir=tmp_path_factory.mktemp("pairs"), libraries=["evaluate", "datasets"])
+    return load_offline(TWO_LIBRARIES, cache_dir=tmp_path_factory.mktemp("pairs"))
 
 
 @pytest.mark.parametrize(
@@ -103,7 +112,8 @@ class TestPairs:
 
 
 def test_the_same_machine_gives_the_same_pairs(tmp_path: Path) -> None:
-    one, other = (load_summary_pairs(cache_dir=tmp_path / name, libraries=["evaluate"]) for name in "ab")
+    task = replace(SUMMARY_PAIRS, libraries=["evaluate"])
+    one, other = (load_offline(task, cache_dir=tmp_path / name) for name in "ab")
     assert one == other
     assert one["train"]
 
@@ -112,10 +122,7 @@ class TestFlag:
     """``--offline_task``."""
 
     def test_the_pairs_are_read_as_pairs(self, pairs: Rows, monkeypatch: pytest.MonkeyPatch) -> None:
-        from hf_strategies.finetune.text_classification import data
-
-        name, _ = data._OFFLINE["summary_pair"]
-        monkeypatch.setitem(data._OFFLINE, "summary_pair", (name, lambda: pairs))
+        monkeypatch.setitem(OFFLINE_TASKS, "summary_pair", TWO_LIBRARIES)
         data = load_classification(ClassificationArguments(offline_task="summary_pair", max_train_samples=50))
         assert data.splits["train"].column_names == ["text", "label", "text_pair"]
         assert data.splits["train"]["text_pair"][:] == [made["sentence2"] for made in pairs["train"][:50]]

@@ -63,8 +63,8 @@ def test_what_is_no_sentence_with_code_is_left_out(docstring: str) -> None:
 
 
 def test_the_splits_have_clean_sentences_with_and_without_code() -> None:
-    task = dataclasses.replace(CODE_WORDS, per_library=150)
-    splits = load_offline(task, libraries=("numpy", "networkx"))
+    task = dataclasses.replace(CODE_WORDS, per_library=150, libraries=("numpy", "networkx"))
+    splits = load_offline(task)
     rows = [row for split in splits.values() for row in split]
     assert 250 <= len(rows) <= 300
     assert len(splits["train"]) > 4 * len(splits["test"]) > 0

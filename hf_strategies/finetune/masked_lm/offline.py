@@ -1,0 +1,10 @@
+"""The masked-language-modelling data that needs no network: sentences of documentation."""
+
+from dataclasses import replace
+
+from hf_strategies.finetune.offline.sentences import SENTENCES
+
+__all__ = ["LINES"]
+
+LINES = replace(SENTENCES, max_rows=10_000)
+"""The sentences of documentation, as many as three epochs take two minutes for; their labels are not used."""
