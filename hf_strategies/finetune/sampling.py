@@ -7,6 +7,8 @@ import numpy as np
 from datasets import Dataset
 from torch.utils.data import Sampler
 
+from hf_strategies.finetune.encoding import list_column
+
 __all__ = ["LikeLengths", "longest_first", "token_counts"]
 
 _POOL = 50  # batches that are sorted together, as transformers' own grouping has it
@@ -58,9 +60,8 @@ class LikeLengths(Sampler[int]):
 
 def token_counts(rows: Dataset) -> np.ndarray:
     """Return how many tokens each row has; of several inputs in a row, as in multiple choice, the longest counts."""
-    ids: Any = rows.with_format("arrow")["input_ids"]
-    values = ids.combine_chunks() if hasattr(ids, "combine_chunks") else ids
-    return np.asarray([_longest(row) for row in values] if _is_nested(values) else values.value_lengths())
+    ids = list_column(rows, "input_ids")
+    return np.asarray([_longest(row) for row in ids] if _is_nested(ids) else ids.value_lengths())
 
 
 def longest_first(rows: Dataset) -> tuple[Dataset, np.ndarray]:
@@ -74,8 +75,8 @@ def longest_first(rows: Dataset) -> tuple[Dataset, np.ndarray]:
     return rows.select(order.tolist()), order
 
 
-def _is_nested(values: Any) -> bool:
-    return hasattr(values.type.value_type, "value_type")
+def _is_nested(lists: Any) -> bool:
+    return hasattr(lists.type.value_type, "value_type")
 
 
 def _longest(row: Any) -> int:

@@ -14,7 +14,7 @@ from transformers import PreTrainedTokenizerBase
 from hf_strategies.errors import StrategyError
 from hf_strategies.finetune.arguments import DataArguments
 from hf_strategies.finetune.data import check_columns, limit, load_data, with_validation
-from hf_strategies.finetune.encoding import encode_splits, tokenizer_state
+from hf_strategies.finetune.encoding import encode_splits, flatten_lists, tokenizer_state
 from hf_strategies.finetune.masked_lm.masking import Masker, masked_once
 from hf_strategies.finetune.masked_lm.offline import LINES
 
@@ -151,11 +151,9 @@ def _pieces(lines: list[np.ndarray], between: np.ndarray, room: int, *, pack: bo
 
 def _lines(rows: Dataset, column: str) -> list[np.ndarray]:
     """Return a column of lists as arrays; empty ones, of lines without any token, are left out."""
-    values: Any = rows.with_format("arrow")[column]
-    values = values.combine_chunks() if hasattr(values, "combine_chunks") else values
-    lengths = values.value_lengths().to_numpy(zero_copy_only=False)
-    flat = values.flatten().to_numpy(zero_copy_only=False).astype(_kind(column))
-    return [line for line in np.split(flat, np.cumsum(lengths)[:-1]) if len(line)]
+    values, lengths = flatten_lists(rows, column)
+    lines: list[np.ndarray] = np.split(values.astype(_kind(column)), np.cumsum(lengths)[:-1])
+    return [line for line in lines if len(line)]
 
 
 def _kind(column: str) -> type:

@@ -9,14 +9,12 @@ from datasets import Dataset, DatasetDict
 from transformers import PreTrainedTokenizerBase
 
 from hf_strategies.errors import StrategyError
-from hf_strategies.finetune.encoding import encode_splits, tokenizer_state
+from hf_strategies.finetune.encoding import Batch, encode_splits, flatten_lists, tokenizer_state
 from hf_strategies.finetune.question_answering.data import QuestionArguments, QuestionData
 
 __all__ = ["SEARCH_COLUMNS", "WindowTable", "encode_questions", "usual_length"]
 
 logger = logging.getLogger(__name__)
-
-Batch = dict[str, list[Any]]
 
 SEARCH_COLUMNS = ("context_start", "context_end", "window")
 """What the search for answers reads of an evaluated window beside the model's inputs."""
@@ -81,17 +79,17 @@ class WindowTable:
         self.first = int(windows[0]["window"])
         self.question = np.cumsum(np.asarray(windows.with_format("arrow")["opens"])) - 1
         self.has_answers = "start_positions" in windows.column_names
-        starts, ends = (_flat(windows, column) for column in ("token_starts", "token_ends"))
-        self._starts, self._ends = starts[0], ends[0]
-        self._before = starts[1]
+        self._starts, lengths = flatten_lists(windows, "token_starts")
+        self._ends, _ = flatten_lists(windows, "token_ends")
+        self._first_tokens = np.cumsum(lengths) - lengths
 
     def __len__(self) -> int:
         return len(self.question)
 
     def characters(self, window: np.ndarray, start: np.ndarray, end: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return where in the contexts spans begin and end, given by window and by first and last token."""
-        before = self._before[window]
-        return self._starts[before + start], self._ends[before + end]
+        first = self._first_tokens[window]
+        return self._starts[first + start], self._ends[first + end]
 
 
 def _longest_question(tokenizer: PreTrainedTokenizerBase, max_length: int, doc_stride: int) -> int:
@@ -207,11 +205,3 @@ def _numbered(encoded: DatasetDict) -> DatasetDict:
         numbered[split] = rows.add_column("window", np.arange(first, first + len(rows)))
         first += len(rows)
     return DatasetDict(numbered)
-
-
-def _flat(rows: Dataset, column: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return the values of a column of lists in one array, and how many there are before each row."""
-    lists: Any = rows.with_format("arrow")[column]
-    lists = lists.combine_chunks() if hasattr(lists, "combine_chunks") else lists
-    lengths = np.asarray(lists.value_lengths())
-    return np.asarray(lists.flatten()), np.concatenate([[0], np.cumsum(lengths)[:-1]])

@@ -15,7 +15,7 @@ from transformers import EvalPrediction, PreTrainedTokenizerBase
 from transformers.trainer_utils import PredictionOutput
 
 from hf_strategies.errors import StrategyError
-from hf_strategies.finetune.encoding import Batch, encode_splits, tokenizer_state
+from hf_strategies.finetune.encoding import Batch, encode_splits, flatten_lists, tokenizer_state
 from hf_strategies.finetune.token_classification.data import TokenArguments, TokenData
 from hf_strategies.finetune.token_classification.metrics import tag_scores
 from hf_strategies.finetune.trainer import RecipeTrainer
@@ -62,7 +62,7 @@ def encode(
 
 def label_ids(rows: Dataset) -> np.ndarray:
     """Return all labels of encoded rows in one array, the -100 too."""
-    return _flat(rows, "labels")[0]
+    return flatten_lists(rows, "labels")[0]
 
 
 def likeliest(logits: Any, _labels: torch.Tensor) -> torch.Tensor:
@@ -77,7 +77,7 @@ def tags_of_sentences(rows: Dataset, ids: np.ndarray, tags: Sequence[str]) -> li
     ``ids`` are those of all tokens (rows x tokens) of the encoded ``rows``, whose order does not matter: the
     windows of a sentence are put together, and sentences come as they were before they were encoded.
     """
-    places, counts = _flat(rows, "starts")
+    places, counts = flatten_lists(rows, "starts")
     windows = np.repeat(np.arange(len(rows)), counts)
     sentences = np.asarray(rows["sentence"])[windows]
     order = np.lexsort((np.asarray(rows["part"])[windows], sentences))
@@ -190,10 +190,3 @@ def _labels(
 
 def _with_sentences(rows: Dataset) -> Dataset:
     return rows.add_column("sentence", np.cumsum(np.asarray(rows["part"]) == 0) - 1)
-
-
-def _flat(rows: Dataset, column: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return the entries of a column of lists in one array, and how many each row has."""
-    lists: Any = rows.with_format("arrow")[column]
-    lists = lists.combine_chunks() if hasattr(lists, "combine_chunks") else lists
-    return lists.flatten().to_numpy(zero_copy_only=False), lists.value_lengths().to_numpy(zero_copy_only=False)
