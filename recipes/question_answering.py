@@ -40,7 +40,7 @@ from hf_strategies.finetune.question_answering.data import (
 from hf_strategies.finetune.question_answering.metrics import QUESTION_METRICS
 from hf_strategies.finetune.question_answering.threshold import check_question_flags, keep_threshold, make_finder
 from hf_strategies.finetune.question_answering.trainer import QuestionTrainer
-from hf_strategies.finetune.question_answering.windows import encode_questions, usual_length
+from hf_strategies.finetune.question_answering.windows import encode_questions, window_length
 from hf_strategies.finetune.run import Results, predict_in_order, run_trainer, write_predictions
 from hf_strategies.finetune.trainer import make_trainer, padding_multiple
 
@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> Trainer:
     check_question_flags(flags, unanswerable=unanswerable)
     prepare_run(flags.run, data.splits, pretrained=config is not None, plan=False)
     tokenizer = make_tokenizer(flags.model, data.texts, flags.run)
-    length = usual_length(longest_input(flags.model, config, tokenizer), flags.model.max_length)
+    length = window_length(longest_input(flags.model, config, tokenizer), flags.model.max_length)
     with flags.run.main_process_first():
         encoded = encode_questions(flags.data, data, tokenizer, length)
     if flags.run.do_train:

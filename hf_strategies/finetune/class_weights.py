@@ -10,10 +10,9 @@ from torch.nn import functional
 from transformers import TrainingArguments
 
 from hf_strategies.errors import StrategyError
+from hf_strategies.finetune.encoding import IGNORED_LABEL
 
 __all__ = ["ClassWeightArguments", "balanced_loss", "balanced_weights", "refuse_cross_entropy_flags", "weighted_loss"]
-
-_IGNORED = -100
 
 
 @dataclass
@@ -57,11 +56,11 @@ def weighted_loss(weights: Sequence[float], smoothing: float = 0.0) -> Callable[
             logits.view(-1, logits.shape[-1]),
             labels.view(-1),
             weight=torch.tensor(weights, device=logits.device),
-            ignore_index=_IGNORED,
+            ignore_index=IGNORED_LABEL,
             label_smoothing=smoothing,
             reduction="sum",
         )
-        counted = (labels != _IGNORED).sum() if num_items_in_batch is None else num_items_in_batch
+        counted = (labels != IGNORED_LABEL).sum() if num_items_in_batch is None else num_items_in_batch
         return total / counted
 
     return loss

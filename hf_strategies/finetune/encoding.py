@@ -10,10 +10,13 @@ from datasets import Dataset, DatasetDict
 from datasets.fingerprint import Hasher
 from transformers import PreTrainedTokenizerBase
 
-__all__ = ["Batch", "encode_splits", "flatten_lists", "list_column", "tokenizer_state"]
+__all__ = ["IGNORED_LABEL", "Batch", "encode_splits", "flatten_lists", "list_column", "tokenizer_state"]
 
 Batch = dict[str, list[Any]]
 """Some rows of a data set: the values of each column."""
+
+IGNORED_LABEL = -100
+"""The label of a token that does not count in the loss, as in torch's `cross_entropy` and in transformers."""
 
 _MIN_ROWS = 1000  # to use several processes: starting one takes longer than encoding fewer rows
 

@@ -9,13 +9,13 @@ from torch.utils.data import Sampler
 
 from hf_strategies.finetune.encoding import list_column
 
-__all__ = ["LikeLengths", "longest_first", "token_counts"]
+__all__ = ["SeededLengthGroupedSampler", "longest_first", "token_counts"]
 
 _POOL = 50  # batches that are sorted together, as transformers' own grouping has it
 _FEWEST_POOLS = 4  # in an epoch: with fewer, the rows of a batch would be nearly the same in each epoch
 
 
-class LikeLengths(Sampler[int]):
+class SeededLengthGroupedSampler(Sampler[int]):
     """Draw all rows once an epoch, so that each run of ``batch`` of them has like lengths.
 
     A random order is cut into pools of up to 50 batches, each pool is sorted by length and cut into batches, and the
@@ -26,7 +26,7 @@ class LikeLengths(Sampler[int]):
 
     ``lengths`` are those of the rows, ``batch`` is how many rows a step takes on all processes together.
 
-    >>> sampler = LikeLengths([3, 9, 1, 8, 2, 7], batch=2, seed=0)
+    >>> sampler = SeededLengthGroupedSampler([3, 9, 1, 8, 2, 7], batch=2, seed=0)
     >>> sorted(sampler), list(sampler) == list(sampler)
     ([0, 1, 2, 3, 4, 5], True)
     """

@@ -17,12 +17,12 @@ SMALL_BERT: dict[str, Any] = {
 }
 """BERT-Tiny's sizes (Turc et al. 2019, arXiv:1908.08962): learns from nothing in minutes on two CPU cores."""
 
-VOCABULARY = 8000
+VOCABULARY_SIZE = 8000
 
 _SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 
-def train_wordpiece(texts: Iterable[str], vocabulary: int = VOCABULARY) -> PreTrainedTokenizerFast:
+def train_wordpiece(texts: Iterable[str], vocabulary: int = VOCABULARY_SIZE) -> PreTrainedTokenizerFast:
     """Train a lower-casing BERT tokenizer with at most ``vocabulary`` WordPieces on ``texts``.
 
     The same texts give the same vocabulary.

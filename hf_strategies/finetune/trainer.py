@@ -11,13 +11,13 @@ from transformers.trainer_utils import EvalLoopOutput
 
 from hf_strategies.finetune.flags import Flags
 from hf_strategies.finetune.lora import with_lora
-from hf_strategies.finetune.sampling import LikeLengths, longest_first, token_counts
+from hf_strategies.finetune.sampling import SeededLengthGroupedSampler, longest_first, token_counts
 
 __all__ = ["ExactLossTrainer", "RecipeTrainer", "make_trainer", "padding_multiple"]
 
 
 class RecipeTrainer(Trainer):
-    """Draws training batches by `LikeLengths`, and evaluates rows in the order in which they lie.
+    """Draws training batches by `SeededLengthGroupedSampler`, and evaluates rows in the order in which they lie.
 
     The stock Trainer, told to group by length, shuffles what it evaluates too, and counts tokens by reading every
     row, because it has dropped the column with the lengths by then. It also takes the loss of a batch to be divided
@@ -34,7 +34,9 @@ class RecipeTrainer(Trainer):
         if self.args.train_sampling_strategy != "group_by_length" or not isinstance(rows, Dataset):
             return super()._get_train_sampler(train_dataset)
         seed = self.args.seed if self.args.data_seed is None else self.args.data_seed
-        return LikeLengths(token_counts(rows), self.args.train_batch_size * self.args.world_size, seed=seed)
+        return SeededLengthGroupedSampler(
+            token_counts(rows), self.args.train_batch_size * self.args.world_size, seed=seed
+        )
 
     def _get_eval_sampler(self, eval_dataset: Any) -> Sampler[int]:
         return SequentialSampler(eval_dataset)

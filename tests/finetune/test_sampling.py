@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, SequentialSampler
 from transformers import TrainingArguments
 from transformers.trainer_pt_utils import LengthGroupedSampler
 
-from hf_strategies.finetune.sampling import LikeLengths, longest_first, token_counts
+from hf_strategies.finetune.sampling import SeededLengthGroupedSampler, longest_first, token_counts
 from hf_strategies.finetune.trainer import RecipeTrainer
 from tests.tiny import TinyModel
 
@@ -31,16 +31,16 @@ def padding(order: list[int]) -> int:
 @pytest.mark.parametrize("rows", [1, 2, 7, 8, 9, 100, 1003])
 @pytest.mark.parametrize("batch", [1, 8, 32])
 def test_an_epoch_has_every_row_once(rows: int, batch: int) -> None:
-    assert sorted(LikeLengths(LENGTHS[:rows], batch, seed=0)) == list(range(rows))
+    assert sorted(SeededLengthGroupedSampler(LENGTHS[:rows], batch, seed=0)) == list(range(rows))
 
 
 def test_there_is_at_most_a_fifth_more_padding_than_with_transformers_own_grouping() -> None:
     def theirs(seed: int) -> list[int]:
         return list(LengthGroupedSampler(8, lengths=LENGTHS, generator=torch.Generator().manual_seed(seed)))
 
-    ours = list(LikeLengths(LENGTHS, 8, seed=0))
+    ours = list(SeededLengthGroupedSampler(LENGTHS, 8, seed=0))
     epochs = range(20)
-    assert mean(padding(list(LikeLengths(LENGTHS, 8, seed=seed))) for seed in epochs) <= 1.2 * mean(
+    assert mean(padding(list(SeededLengthGroupedSampler(LENGTHS, 8, seed=seed))) for seed in epochs) <= 1.2 * mean(
         padding(theirs(seed)) for seed in epochs
     )
     assert 5 * padding(ours) < padding(np.random.default_rng(1).permutation(1003).tolist())
@@ -51,22 +51,22 @@ def test_batches_do_not_come_in_the_order_of_their_length() -> None:
         return float(np.mean(np.diff([max(lengths) for lengths in batches(order)]) <= 0))
 
     assert falls(list(LengthGroupedSampler(8, lengths=LENGTHS))) > 0.9
-    assert 0.4 < falls(list(LikeLengths(LENGTHS, 8, seed=0))) < 0.65
+    assert 0.4 < falls(list(SeededLengthGroupedSampler(LENGTHS, 8, seed=0))) < 0.65
 
 
 def test_the_longest_batch_comes_first_and_what_is_left_over_last() -> None:
-    order = list(LikeLengths(LENGTHS, 8, seed=3))
+    order = list(SeededLengthGroupedSampler(LENGTHS, 8, seed=3))
     assert max(LENGTHS[i] for i in order[:8]) == max(LENGTHS[i] for i in order[:1000])
     assert len(order[1000:]) == 3
 
 
 def test_each_epoch_has_an_order_of_its_own_which_does_not_depend_on_those_before() -> None:
-    one, other = LikeLengths(LENGTHS, 8, seed=0), LikeLengths(LENGTHS, 8, seed=0)
+    one, other = SeededLengthGroupedSampler(LENGTHS, 8, seed=0), SeededLengthGroupedSampler(LENGTHS, 8, seed=0)
     first = list(one)
     one.set_epoch(1)
     other.set_epoch(1)
     assert list(one) == list(other) != first
-    assert list(LikeLengths(LENGTHS, 8, seed=1)) != first
+    assert list(SeededLengthGroupedSampler(LENGTHS, 8, seed=1)) != first
 
 
 def test_tokens_are_counted_of_rows_as_they_are_chosen_and_of_several_inputs_in_a_row() -> None:
@@ -94,15 +94,15 @@ def test_the_trainer_draws_training_rows_by_it_and_evaluates_in_order(tmp_path: 
     grouped = TrainingArguments(**args, train_sampling_strategy="group_by_length", per_device_train_batch_size=4)
     trainer = RecipeTrainer(model=TinyModel(), args=grouped, train_dataset=rows, eval_dataset=rows)
     sampler = trainer._get_train_sampler()
-    assert isinstance(sampler, LikeLengths)
-    assert list(sampler) == list(LikeLengths(LENGTHS, 4, seed=42))
+    assert isinstance(sampler, SeededLengthGroupedSampler)
+    assert list(sampler) == list(SeededLengthGroupedSampler(LENGTHS, 4, seed=42))
     assert isinstance(trainer._get_eval_sampler(rows), SequentialSampler)
     # The data loader passes the epoch on, as the Trainer needs it to.
     loader: Any = trainer.accelerator.prepare(DataLoader(range(1003), batch_size=4, sampler=sampler))
     loader.set_epoch(2)
-    expected = LikeLengths(LENGTHS, 4, seed=42)
+    expected = SeededLengthGroupedSampler(LENGTHS, 4, seed=42)
     expected.set_epoch(2)
     assert list(sampler) == list(expected)
     random = TrainingArguments(**args, train_sampling_strategy="random")
     other = RecipeTrainer(model=TinyModel(), args=random, train_dataset=rows)
-    assert not isinstance(other._get_train_sampler(), LikeLengths)
+    assert not isinstance(other._get_train_sampler(), SeededLengthGroupedSampler)

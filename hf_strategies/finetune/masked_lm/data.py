@@ -16,12 +16,12 @@ from hf_strategies.finetune.arguments import DataArguments
 from hf_strategies.finetune.data import check_columns, limit, load_data, with_validation
 from hf_strategies.finetune.encoding import encode_splits, flatten_lists, tokenizer_state
 from hf_strategies.finetune.masked_lm.masking import Masker, masked_once
-from hf_strategies.finetune.masked_lm.offline import LINES
+from hf_strategies.finetune.masked_lm.offline import DOCUMENTATION_LINES
 
 __all__ = ["LineData", "MaskedLMArguments", "encode", "load_lines"]
 
-_TEXTS = ("text", "sentence", "content", "document", "article")
-_USUAL_BLOCK, _SHORTEST_BLOCK = 128, 8
+_TEXT_COLUMNS = ("text", "sentence", "content", "document", "article")
+_DEFAULT_BLOCK, _MIN_BLOCK = 128, 8
 
 
 @dataclass
@@ -45,8 +45,8 @@ class MaskedLMArguments(DataArguments):
         super().__post_init__()
         if not 0 < self.mlm_probability < 1:
             raise StrategyError(f"mlm_probability={self.mlm_probability} is not in (0, 1): give such as 0.15")
-        if self.block_size is not None and self.block_size < _SHORTEST_BLOCK:
-            raise StrategyError(f"block_size={self.block_size} is too short: give at least {_SHORTEST_BLOCK}")
+        if self.block_size is not None and self.block_size < _MIN_BLOCK:
+            raise StrategyError(f"block_size={self.block_size} is too short: give at least {_MIN_BLOCK}")
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def load_lines(args: MaskedLMArguments) -> LineData:
     depend on the run's seed, so that runs with several seeds compare. Raises `StrategyError` for a missing column or
     text, and whatever `load_splits` refuses.
     """
-    raw, name = load_data(args, LINES, {".txt": _read_lines})
+    raw, name = load_data(args, DOCUMENTATION_LINES, {".txt": _read_lines})
     checked = DatasetDict({split: _normal_form(args, rows, split) for split, rows in raw.items()})
     return LineData(limit(with_validation(checked, args, seed=0), args), name)
 
@@ -91,7 +91,7 @@ def encode(
         encoded = tokenizer(batch["text"], add_special_tokens=False, verbose=False)
         columns = {"input_ids": encoded["input_ids"]}
         if args.whole_word_mask:
-            columns["starts"] = [_starts(encoded.word_ids(line)) for line in range(len(batch["text"]))]
+            columns["starts"] = [_word_starts(encoded.word_ids(line)) for line in range(len(batch["text"]))]
         return columns
 
     key = ("masked language modelling", tokenizer_state(tokenizer), args.whole_word_mask)
@@ -121,10 +121,10 @@ class _Frame(NamedTuple):
 def _block_size(args: MaskedLMArguments, longest: int) -> int:
     if args.block_size is not None and args.block_size > longest:
         raise StrategyError(f"block_size={args.block_size} is too long: give at most {longest}")
-    return args.block_size or min(_USUAL_BLOCK, longest)
+    return args.block_size or min(_DEFAULT_BLOCK, longest)
 
 
-def _starts(words: Sequence[int | None]) -> list[bool]:
+def _word_starts(words: Sequence[int | None]) -> list[bool]:
     """Tell which tokens begin a word, from the number of the word that each belongs to."""
     return [place == 0 or word is None or word != words[place - 1] for place, word in enumerate(words)]
 
@@ -136,7 +136,7 @@ def _blocks(rows: Dataset, frame: _Frame, size: int, *, pack: bool) -> dict[str,
     for column in rows.column_names:
         around = [tokens if column == "input_ids" else [True] * len(tokens) for tokens in frame]
         extra: list[np.ndarray] = [np.asarray(tokens, dtype=_kind(column)) for tokens in around]
-        pieces = _pieces(_lines(rows, column), extra[2], room, pack=pack)
+        pieces = _pieces(_nonempty_lines(rows, column), extra[2], room, pack=pack)
         framed[column] = [np.concatenate([extra[0], piece, extra[1]]) for piece in pieces]
     return framed
 
@@ -149,7 +149,7 @@ def _pieces(lines: list[np.ndarray], between: np.ndarray, room: int, *, pack: bo
         yield from (stream[start : start + room] for start in range(0, len(stream), room))
 
 
-def _lines(rows: Dataset, column: str) -> list[np.ndarray]:
+def _nonempty_lines(rows: Dataset, column: str) -> list[np.ndarray]:
     """Return a column of lists as arrays; empty ones, of lines without any token, are left out."""
     values, lengths = flatten_lists(rows, column)
     lines: list[np.ndarray] = np.split(values.astype(_kind(column)), np.cumsum(lengths)[:-1])
@@ -171,7 +171,7 @@ def _finished(split: str, columns: dict[str, list[np.ndarray]], masker: Masker) 
 
 
 def _normal_form(args: MaskedLMArguments, rows: Dataset, split: str) -> Dataset:
-    column = args.text_column or next((name for name in _TEXTS if name in rows.column_names), None)
+    column = args.text_column or next((name for name in _TEXT_COLUMNS if name in rows.column_names), None)
     if column is None:
         raise StrategyError(f"text_column is not given and none of {rows.column_names} is usual: name the column")
     check_columns(rows, split, {"text_column": column})

@@ -14,11 +14,9 @@ import torch
 from transformers import PreTrainedTokenizerBase, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from hf_strategies.errors import StrategyError
+from hf_strategies.finetune.encoding import IGNORED_LABEL
 
-__all__ = ["IGNORED", "Masker", "MaskingCollator", "masked_once"]
-
-IGNORED = -100
-"""The label of a token that is not to be predicted."""
+__all__ = ["Masker", "MaskingCollator", "masked_once"]
 
 # BERT's shares, Devlin et al. 2018, arXiv:1810.04805, section 3.1: the rest is left as it is.
 _TO_MASK, _TO_RANDOM = 0.8, 0.1
@@ -77,7 +75,7 @@ class Masker:
         hidden = np.where(is_hidden & (fate < _TO_MASK), self.mask_id, ids)
         is_random = is_hidden & (fate >= 1 - _TO_RANDOM)
         hidden[is_random] = random.choice(self.ordinary, is_random.sum())
-        return hidden, np.where(is_hidden, ids, IGNORED)
+        return hidden, np.where(is_hidden, ids, IGNORED_LABEL)
 
 
 def masked_once(columns: dict[str, list[np.ndarray]], masker: Masker) -> dict[str, list[np.ndarray]]:
@@ -119,7 +117,7 @@ class MaskingCollator(TrainerCallback):
         pairs = [self._masked(example) for example in examples]
         longest = max(len(ids) for ids, _ in pairs)
         shape = (len(pairs), -(-longest // self._multiple) * self._multiple)
-        input_ids, labels = torch.full(shape, self._padding), torch.full(shape, IGNORED)
+        input_ids, labels = torch.full(shape, self._padding), torch.full(shape, IGNORED_LABEL)
         attention_mask = torch.zeros(shape, dtype=torch.int64)
         for row, (ids, truth) in enumerate(pairs):
             input_ids[row, : len(ids)], labels[row, : len(ids)] = torch.from_numpy(ids), torch.from_numpy(truth)

@@ -11,7 +11,8 @@ from datasets import Dataset
 from torch.nn.functional import cross_entropy
 from transformers import EvalPrediction
 
-from hf_strategies.finetune.masked_lm.masking import IGNORED, Masker
+from hf_strategies.finetune.encoding import IGNORED_LABEL
+from hf_strategies.finetune.masked_lm.masking import Masker
 
 __all__ = [
     "LM_METRICS",
@@ -78,7 +79,7 @@ def row_sums(logits: Any, labels: torch.Tensor) -> torch.Tensor:
     not count.
     """
     scores = logits[0] if isinstance(logits, tuple) else logits
-    is_masked = labels != IGNORED
+    is_masked = labels != IGNORED_LABEL
     scores, truth = scores[is_masked].float(), labels[is_masked]
     losses = cross_entropy(scores, truth, reduction="none")
     is_right = (scores.argmax(dim=-1) == truth).float()
@@ -111,7 +112,7 @@ def unigram_baseline(train: Dataset, test: Dataset, masker: Masker) -> dict[str,
     likelihoods = np.zeros(len(counts))
     likelihoods[masker.ordinary] = smoothed / smoothed.sum()
     labels = np.concatenate([np.asarray(row) for row in test["labels"]])
-    labels = labels[labels != IGNORED]
+    labels = labels[labels != IGNORED_LABEL]
     losses = -np.log(likelihoods[labels])
     is_right = labels == likelihoods.argmax()
     ones = np.ones(len(labels))

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from hf_strategies.finetune.offline.sentences import SENTENCES
 
-__all__ = ["LINES"]
+__all__ = ["DOCUMENTATION_LINES"]
 
-LINES = replace(SENTENCES, max_rows=10_000)
+DOCUMENTATION_LINES = replace(SENTENCES, max_rows=10_000)
 """The sentences of documentation, as many as three epochs take two minutes for; their labels are not used."""

@@ -15,7 +15,7 @@ __all__ = ["ChoiceArguments", "normal_form"]
 
 # What the columns of context and question are called in the data sets that people have, SWAG's first; the first
 # pair that is there is taken.
-_CONTEXTS: tuple[tuple[str, str | None], ...] = (
+_CONTEXT_COLUMNS: tuple[tuple[str, str | None], ...] = (
     ("sent1", "sent2"),
     ("sent1", None),
     ("ctx_a", "ctx_b"),
@@ -28,7 +28,7 @@ _CONTEXTS: tuple[tuple[str, str | None], ...] = (
     ("question", None),
     ("premise", None),
 )
-_LISTS = ("choices", "endings", "options")
+_CHOICES_COLUMNS = ("choices", "endings", "options")
 
 
 @dataclass
@@ -93,7 +93,7 @@ def normal_form(args: ChoiceArguments, rows: Dataset, split: str) -> Dataset:
 
 def _context_columns(args: ChoiceArguments, rows: Dataset, split: str) -> tuple[str, str | None]:
     if args.context_column is None:
-        for context, question in _CONTEXTS:
+        for context, question in _CONTEXT_COLUMNS:
             if context in rows.column_names and question in (None, *rows.column_names):
                 return context, question
         raise StrategyError(f"context_column is not given and none of {rows.column_names} is usual: name the column")
@@ -107,11 +107,11 @@ def _context_columns(args: ChoiceArguments, rows: Dataset, split: str) -> tuple[
 
 def _endings(args: ChoiceArguments, rows: Dataset, split: str) -> list[list[str]]:
     """Return the endings of each row, at least two, of each row as many; StrategyError where one is missing."""
-    numbered = None if args.choices_column else _numbered(args, rows, split)
+    numbered = None if args.choices_column else _ending_columns(args, rows, split)
     if numbered:
         check_columns(rows, split, {f"ending_prefix (column {column})": column for column in numbered})
         return [[str(row[column]) for column in numbered] for row in rows.select_columns(numbered)]
-    column = args.choices_column or next((name for name in _LISTS if name in rows.column_names), None)
+    column = args.choices_column or next((name for name in _CHOICES_COLUMNS if name in rows.column_names), None)
     if column is None:
         raise StrategyError(
             f"ending_prefix: none of {rows.column_names} is a usual name such as ending0: give ending_prefix, or"
@@ -121,7 +121,7 @@ def _endings(args: ChoiceArguments, rows: Dataset, split: str) -> list[list[str]
     return _listed(rows[column], column, split)
 
 
-def _numbered(args: ChoiceArguments, rows: Dataset, split: str) -> list[str]:
+def _ending_columns(args: ChoiceArguments, rows: Dataset, split: str) -> list[str]:
     """Return the columns of the endings in the order of their numbers, which count from 0 or from 1."""
     for prefix in [args.ending_prefix] if args.ending_prefix else ["ending", "choice"]:
         pattern = re.compile(re.escape(prefix) + r"\d+")

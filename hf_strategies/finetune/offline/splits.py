@@ -12,7 +12,7 @@ from hf_strategies.errors import StrategyError
 from hf_strategies.finetune.offline.cache import Row
 from hf_strategies.finetune.offline.docstrings import Docstring, stable_rank
 
-__all__ = ["SPLITS", "Example", "Examples", "Split", "split_by_hash", "split_evenly"]
+__all__ = ["SPLITS", "Example", "LibraryExamples", "Split", "split_by_hash", "split_evenly"]
 
 SPLITS = ("train", "validation", "test")
 
@@ -37,14 +37,14 @@ class Example(NamedTuple):
     rank: str
 
 
-Examples = Iterable[tuple[Docstring, list[Example]]]
+LibraryExamples = Iterable[tuple[Docstring, list[Example]]]
 """The docstrings of one library, each with the examples made of it (maybe none), read one after the other."""
 
-Split = Callable[[Mapping[str, Examples], int, int], dict[str, list[Example]]]
+Split = Callable[[Mapping[str, LibraryExamples], int, int], dict[str, list[Example]]]
 """Takes the examples of each library, the number wanted per library, and the seed; returns examples by split."""
 
 
-def split_by_hash(libraries: Mapping[str, Examples], per_library: int, seed: int) -> dict[str, list[Example]]:
+def split_by_hash(libraries: Mapping[str, LibraryExamples], per_library: int, seed: int) -> dict[str, list[Example]]:
     """Take the first examples of each library; give each file to a split by its hash.
 
     About 80 % of the files go to train, 10 % to validation and 10 % to test. Of copies, the first one is kept.
@@ -60,7 +60,7 @@ def split_by_hash(libraries: Mapping[str, Examples], per_library: int, seed: int
     return splits
 
 
-def split_evenly(libraries: Mapping[str, Examples], per_library: int, seed: int) -> dict[str, list[Example]]:
+def split_evenly(libraries: Mapping[str, LibraryExamples], per_library: int, seed: int) -> dict[str, list[Example]]:
     """Take ``per_library`` examples of each library, 80 % to train, 10 % to validation and 10 % to test.
 
     Use it where the library is the label: each label is then equally frequent in each split. Examples that two
@@ -86,7 +86,7 @@ def _split_of(docstring: Docstring, seed: int) -> str:
     return "validation" if percent < _HELD_OUT else "test" if percent < 2 * _HELD_OUT else "train"
 
 
-def _read_enough(examples: Examples, per_library: int) -> dict[str, Example]:
+def _read_enough(examples: LibraryExamples, per_library: int) -> dict[str, Example]:
     """Return the distinct examples of a library by their key, reading no more files than are needed."""
     distinct: dict[str, Example] = {}
     files: set[str] = set()
@@ -124,7 +124,9 @@ def _fill_splits(examples: list[Example], per_library: int, seed: int) -> dict[s
     }
 
 
-def _check_each_library_is_in_each_split(splits: dict[str, list[Example]], libraries: Mapping[str, Examples]) -> None:
+def _check_each_library_is_in_each_split(
+    splits: dict[str, list[Example]], libraries: Mapping[str, LibraryExamples]
+) -> None:
     for split, examples in splits.items():
         if missing := set(libraries).difference(example.docstring.library for example in examples):
             raise StrategyError(

@@ -19,7 +19,7 @@ from hf_strategies.finetune.offline.docstrings import (
     stable_rank,
     walk_docstrings,
 )
-from hf_strategies.finetune.offline.splits import SPLITS, Example, Examples, Split, split_by_hash
+from hf_strategies.finetune.offline.splits import SPLITS, Example, LibraryExamples, Split, split_by_hash
 
 __all__ = ["OfflineTask", "load_offline"]
 
@@ -91,7 +91,7 @@ def _build(task: OfflineTask, seed: int) -> Rows:
     return {split: task.finish([example.row for example in examples]) for split, examples in ordered.items()}
 
 
-def _examples(task: OfflineTask, library: str, seed: int) -> Examples:
+def _examples(task: OfflineTask, library: str, seed: int) -> LibraryExamples:
     for docstring in walk_docstrings(library, seed=seed):
         yield (
             docstring,

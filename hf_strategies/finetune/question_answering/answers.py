@@ -13,7 +13,7 @@ from hf_strategies.finetune.question_answering.metrics import QUESTION_METRICS, 
 from hf_strategies.finetune.question_answering.trainer import FoundSpans
 from hf_strategies.finetune.question_answering.windows import WindowTable
 
-__all__ = ["AnswerFinder", "Answers", "best_answers", "tune_threshold"]
+__all__ = ["AnswerFinder", "Answers", "best_answers", "tune_null_threshold"]
 
 
 @dataclass(frozen=True)
@@ -65,13 +65,13 @@ def best_answers(found: FoundSpans, windows: np.ndarray, table: WindowTable, con
     return Answers(alternatives, null)
 
 
-def tune_threshold(margin: np.ndarray, answered: np.ndarray, unanswered: np.ndarray) -> float:
+def tune_null_threshold(margin: np.ndarray, answered: np.ndarray, unanswered: np.ndarray) -> float:
     """Return the threshold of no answer with the highest sum of scores; of several the one nearest to 0.
 
     A question scores ``unanswered`` if its ``margin`` (`Answers.null_margin`) exceeds the threshold, else
     ``answered``. The threshold lies midway between two margins, or 1 beyond all of them.
 
-    >>> tune_threshold(np.array([-3.0, 1.0, 5.0]), np.array([1.0, 1.0, 0.0]), np.array([0.0, 0.0, 1.0]))
+    >>> tune_null_threshold(np.array([-3.0, 1.0, 5.0]), np.array([1.0, 1.0, 0.0]), np.array([0.0, 0.0, 1.0]))
     3.0
     """
     finite = np.isfinite(margin)
@@ -139,7 +139,7 @@ class AnswerFinder:
     def _tuned(self, answers: Answers, right: list[list[str]]) -> float:
         answered = token_f1s(answers.texts, right, unanswerable=True)
         unanswered = token_f1s([""] * len(right), right, unanswerable=True)
-        return tune_threshold(answers.null_margin, answered, unanswered)
+        return tune_null_threshold(answers.null_margin, answered, unanswered)
 
 
 def _n_best(question: np.ndarray, start: np.ndarray, end: np.ndarray, score: np.ndarray, n: int) -> np.ndarray:

@@ -12,7 +12,7 @@ from hf_strategies.errors import StrategyError
 from hf_strategies.finetune.encoding import Batch, encode_splits, flatten_lists, tokenizer_state
 from hf_strategies.finetune.question_answering.data import QuestionArguments, QuestionData
 
-__all__ = ["SEARCH_COLUMNS", "WindowTable", "encode_questions", "usual_length"]
+__all__ = ["SEARCH_COLUMNS", "WindowTable", "encode_questions", "window_length"]
 
 logger = logging.getLogger(__name__)
 
@@ -21,17 +21,17 @@ SEARCH_COLUMNS = ("context_start", "context_end", "window")
 
 # Of a window, what questions are given at least; longer ones are cut to half of what the overlap leaves.
 _FEWEST_QUESTION_TOKENS = 8
-_USUAL_LENGTH = 384
+_DEFAULT_LENGTH = 384
 _FOR_EVALUATION = ("context_start", "context_end", "opens", "token_starts", "token_ends")
 
 
-def usual_length(longest: int, max_length: int | None) -> int:
+def window_length(longest: int, max_length: int | None) -> int:
     """Return the length of windows: ``longest`` if asked for by ``max_length``, else 384 or less.
 
-    >>> usual_length(512, None), usual_length(512, 512), usual_length(256, None)
+    >>> window_length(512, None), window_length(512, 512), window_length(256, None)
     (384, 512, 256)
     """
-    return longest if max_length is not None else min(longest, _USUAL_LENGTH)
+    return longest if max_length is not None else min(longest, _DEFAULT_LENGTH)
 
 
 def encode_questions(
@@ -50,7 +50,7 @@ def encode_questions(
     tokenizer.padding_side = "right"  # else padding would move the answer's place
 
     def encode_batch(batch: Batch) -> Batch:
-        questions = _cut(tokenizer, batch["question"], longest_question)
+        questions = _truncated(tokenizer, batch["question"], longest_question)
         windows = tokenizer(
             questions,
             batch["context"],
@@ -61,12 +61,12 @@ def encode_questions(
             return_offsets_mapping=True,
         )
         cut = [said != asked for said, asked in zip(questions, batch["question"], strict=True)]
-        return _columns(dict(windows), windows, batch, cut)
+        return _window_columns(dict(windows), windows, batch, cut)
 
     key = ("question answering", tokenizer_state(tokenizer), max_length, args.doc_stride, longest_question)
     encoded = encode_splits(data.splits, encode_batch, key=key, workers=args.preprocessing_num_workers)
     _warn_of_cuts(encoded, longest_question, args.max_answer_length)
-    return _numbered(DatasetDict({split: rows.remove_columns("cut") for split, rows in encoded.items()}))
+    return _with_window_numbers(DatasetDict({split: rows.remove_columns("cut") for split, rows in encoded.items()}))
 
 
 class WindowTable:
@@ -106,7 +106,7 @@ def _longest_question(tokenizer: PreTrainedTokenizerBase, max_length: int, doc_s
     return room // 2
 
 
-def _cut(tokenizer: PreTrainedTokenizerBase, questions: Sequence[str], most: int) -> list[str]:
+def _truncated(tokenizer: PreTrainedTokenizerBase, questions: Sequence[str], most: int) -> list[str]:
     """Cut the questions that have more tokens than ``most``, after the last one that fits."""
     encoded = tokenizer(
         list(questions), add_special_tokens=False, truncation=True, max_length=most, return_offsets_mapping=True
@@ -119,7 +119,7 @@ def _cut(tokenizer: PreTrainedTokenizerBase, questions: Sequence[str], most: int
     ]
 
 
-def _columns(inputs: Batch, windows: Any, batch: Batch, cut: Sequence[bool]) -> Batch:
+def _window_columns(inputs: Batch, windows: Any, batch: Batch, cut: Sequence[bool]) -> Batch:
     """Add to the model's inputs what is known of each window."""
     owners, offsets = inputs.pop("overflow_to_sample_mapping"), inputs.pop("offset_mapping")
     opens = [place == 0 or owners[place - 1] != owner for place, owner in enumerate(owners)]
@@ -195,7 +195,7 @@ def _warn_of_cuts(encoded: DatasetDict, longest_question: int, longest_answer: i
                 )
 
 
-def _numbered(encoded: DatasetDict) -> DatasetDict:
+def _with_window_numbers(encoded: DatasetDict) -> DatasetDict:
     """Number the windows that are evaluated; take from those of the training set what only evaluation reads."""
     numbered, first = {}, 0
     for split, rows in encoded.items():

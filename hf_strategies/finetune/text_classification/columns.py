@@ -67,7 +67,7 @@ def read_name_lists(column: LabelColumn) -> list[list[str]]:
     Raises `StrategyError` for a missing list and for lists of what are no names.
     """
     if not column.holds_lists:
-        return [list(_cut(_name(column.feature, value), column.separator)) for value in column.values]
+        return [list(_split_names(_name(column.feature, value), column.separator)) for value in column.values]
     feature = column.feature.feature
     dtype = str(getattr(feature, "dtype", "lists"))
     if dtype.startswith(("float", "double", "bool", "lists", "list", "struct")):
@@ -99,5 +99,5 @@ def _name(feature: Any, value: Any) -> str:
     return "" if value is None else str(value)
 
 
-def _cut(text: str, separator: str) -> Iterator[str]:
+def _split_names(text: str, separator: str) -> Iterator[str]:
     yield from dict.fromkeys(name.strip() for name in text.split(separator) if name.strip())

@@ -22,7 +22,7 @@ __all__ = ["ClassificationArguments", "ClassificationData", "choose_labels", "en
 logger = logging.getLogger(__name__)
 
 # What a text column is called in the data sets that people have; the first that is there is taken.
-_TEXTS = (
+_TEXT_COLUMNS = (
     ("sentence1", "sentence2"),
     ("premise", "hypothesis"),
     ("question1", "question2"),
@@ -110,7 +110,7 @@ def load_classification(args: ClassificationArguments, trained: LabelKind | None
     for a label that is not of its kind, and whatever `load_splits` refuses.
     """
     raw, name = load_data(args, OFFLINE_TASKS[args.offline_task or "library"])
-    columns = _columns(args, next(iter(raw.values())))
+    columns = _text_and_label_columns(args, next(iter(raw.values())))
     kind = _choose_kind(args, raw, trained)
     # Checked before they are split and cut, so that an error tells the row of the file.
     checked = DatasetDict({split: _normal_form(rows, split, columns, kind, args) for split, rows in raw.items()})
@@ -165,11 +165,11 @@ def encode(
     return encode_splits(data.splits, encode_batch, key=key, workers=args.preprocessing_num_workers)
 
 
-def _columns(args: ClassificationArguments, rows: Dataset) -> dict[str, str]:
+def _text_and_label_columns(args: ClassificationArguments, rows: Dataset) -> dict[str, str]:
     text, pair = args.text_column, args.text_pair_column
     if text is None:
         there = set(rows.column_names)
-        usual = [pair for pair in _TEXTS if pair[0] in there and (pair[1] is None or pair[1] in there)]
+        usual = [pair for pair in _TEXT_COLUMNS if pair[0] in there and (pair[1] is None or pair[1] in there)]
         if not usual:
             raise StrategyError(f"text_column is not given and none of {rows.column_names} is usual: name the column")
         text, pair = usual[0]

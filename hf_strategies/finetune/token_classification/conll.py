@@ -28,10 +28,10 @@ def read_conll(flag: str, path: Path) -> Dataset:
             lines = list(enumerate(file, start=1))
     except UnicodeDecodeError as mistake:
         raise StrategyError(f"{flag}={str(path)!r} is not readable as UTF-8 ({mistake}): convert it") from mistake
-    rows = [(number, _columns(line)) for number, line in lines]
-    width = next((len(columns) for _, columns in rows if columns and not _is_remark(columns)), 2)
+    rows = [(number, _split_line(line)) for number, line in lines]
+    width = next((len(columns) for _, columns in rows if columns and not _is_comment(columns)), 2)
     sentences = [
-        _checked(sentence, width, f"{flag}={str(path)!r}")
+        _tokens_of_sentence(sentence, width, f"{flag}={str(path)!r}")
         for has_words, sentence in groupby(rows, key=lambda row: bool(row[1]) and row[1][0] != "-DOCSTART-")
         if has_words
     ]
@@ -46,7 +46,7 @@ CONLL_READERS = dict.fromkeys((".conll", ".txt", ".bio", ".iob2"), read_conll)
 """The reader of each ending of a CoNLL file, for `load_splits`."""
 
 
-def _columns(line: str) -> list[str]:
+def _split_line(line: str) -> list[str]:
     # Not str.split() alone: a token may hold, or be, a space of another kind than " ".
     line = line.rstrip(" \t\r\n")
     parts = line.split("\t") if "\t" in line else line.split(" ")
@@ -54,11 +54,11 @@ def _columns(line: str) -> list[str]:
     return columns if "\t" in line else [part for part in columns if part]
 
 
-def _is_remark(columns: list[str]) -> bool:
+def _is_comment(columns: list[str]) -> bool:
     return columns[0].startswith("#") or columns[0] == "-DOCSTART-"
 
 
-def _checked(sentence: Iterator[_Line], width: int, file: str) -> list[list[str]]:
+def _tokens_of_sentence(sentence: Iterator[_Line], width: int, file: str) -> list[list[str]]:
     """Return the columns of each token of a sentence, without the comments before it."""
     tokens: list[list[str]] = []
     for number, columns in sentence:

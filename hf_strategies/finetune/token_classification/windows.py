@@ -15,14 +15,12 @@ from transformers import EvalPrediction, PreTrainedTokenizerBase
 from transformers.trainer_utils import PredictionOutput
 
 from hf_strategies.errors import StrategyError
-from hf_strategies.finetune.encoding import Batch, encode_splits, flatten_lists, tokenizer_state
+from hf_strategies.finetune.encoding import IGNORED_LABEL, Batch, encode_splits, flatten_lists, tokenizer_state
 from hf_strategies.finetune.token_classification.data import TokenArguments, TokenData
 from hf_strategies.finetune.token_classification.metrics import tag_scores
 from hf_strategies.finetune.trainer import RecipeTrainer
 
 __all__ = ["SentenceMetrics", "SentenceTrainer", "encode", "label_ids", "likeliest", "tags_of_sentences"]
-
-_IGNORED = -100
 
 
 def encode(
@@ -47,7 +45,7 @@ def encode(
         )
     tokenizer.padding_side = "right"  # else the places of the words would depend on the batch
     ids = {tag: index for index, tag in enumerate(tags)}
-    inner = [_IGNORED] * len(tags)
+    inner = [IGNORED_LABEL] * len(tags)
     if args.label_all_subwords:
         inner = [ids.get(f"I-{tag[2:]}", index) if tag[:2] == "B-" else index for tag, index in ids.items()]
 
@@ -140,7 +138,7 @@ def _windows(
     for window, owner in enumerate(encoded.pop("overflow_to_sample_mapping")):
         sentence, word, part = (sentence, word, part + 1) if owner == sentence else (owner, -1, 0)
         words = encoded.word_ids(window)
-        starts = _starts(words, after=word)
+        starts = _first_tokens(words, after=word)
         word = words[starts[-1]] if starts else word
         rows["starts"].append(starts)
         rows["part"].append(part)
@@ -160,10 +158,10 @@ def _with_tokens_for_all(tokenizer: PreTrainedTokenizerBase, sentences: list[lis
     return [[unknown if word in without else word for word in sentence] for sentence in sentences]
 
 
-def _starts(words: Sequence[int | None], *, after: int) -> list[int]:
+def _first_tokens(words: Sequence[int | None], *, after: int) -> list[int]:
     """Return the places of the first tokens of words; a word up to ``after`` began in an earlier window.
 
-    >>> _starts([None, 3, 3, 4, 5, 5, None], after=3)
+    >>> _first_tokens([None, 3, 3, 4, 5, 5, None], after=3)
     [3, 4]
     """
     starts = []
@@ -182,7 +180,7 @@ def _labels(
     >>> _labels([None, 0, 0, 1, None], [1, 3], labels=[1, 0], inner=[0, 2, 2])
     [-100, 1, 2, 0, -100]
     """
-    found = [_IGNORED if word is None else inner[labels[word]] for word in words]
+    found = [IGNORED_LABEL if word is None else inner[labels[word]] for word in words]
     for place in starts:
         found[place] = labels[cast(int, words[place])]
     return found

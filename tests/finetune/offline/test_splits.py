@@ -5,10 +5,10 @@ from collections.abc import Callable
 import pytest
 
 from hf_strategies.finetune.offline.docstrings import Docstring
-from hf_strategies.finetune.offline.splits import SPLITS, Example, Examples, Split, split_by_hash, split_evenly
+from hf_strategies.finetune.offline.splits import SPLITS, Example, LibraryExamples, Split, split_by_hash, split_evenly
 
 
-def library(name: str, files: int, *, in_each: int = 1, text: Callable[[int], str] | None = None) -> Examples:
+def library(name: str, files: int, *, in_each: int = 1, text: Callable[[int], str] | None = None) -> LibraryExamples:
     """Examples numbered from 0, ``in_each`` file as many."""
     for file in range(files):
         docstring = Docstring(name, f"{file}.py", "<module>", "")

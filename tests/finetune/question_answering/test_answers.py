@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import EvalPrediction
 
-from hf_strategies.finetune.question_answering.answers import AnswerFinder, best_answers, tune_threshold
+from hf_strategies.finetune.question_answering.answers import AnswerFinder, best_answers, tune_null_threshold
 from hf_strategies.finetune.question_answering.data import QuestionData
 from hf_strategies.finetune.question_answering.trainer import FoundSpans, search_spans
 from hf_strategies.finetune.question_answering.windows import WindowTable
@@ -135,7 +135,7 @@ def test_no_threshold_scores_higher_than_the_tuned_one(questions: list[Question]
     margin = np.array([question[0] for question in questions])
     unanswered = np.array([float(question[2]) for question in questions])
     answered = np.array([question[1] for question in questions]) * (1 - unanswered)
-    tuned = tune_threshold(margin, answered, unanswered)
+    tuned = tune_null_threshold(margin, answered, unanswered)
     others = [-100.0, *(value + shift for value in (-7.5, -2, -0.5, 0, 0.5, 3) for shift in (-0.01, 0.01)), 100.0]
     best = max(total(other, margin, answered, unanswered) for other in others)
     assert total(tuned, margin, answered, unanswered) == pytest.approx(best)
@@ -143,8 +143,8 @@ def test_no_threshold_scores_higher_than_the_tuned_one(questions: list[Question]
 
 def test_of_equal_thresholds_the_one_nearest_to_0_is_tuned() -> None:
     margin, nothing = np.array([-9.0, -1.0, 2.0, 8.0]), np.zeros(4)
-    assert tune_threshold(margin, nothing, nothing) == 0.5
-    assert tune_threshold(np.array([np.inf]), np.ones(1), np.zeros(1)) == 0.0
+    assert tune_null_threshold(margin, nothing, nothing) == 0.5
+    assert tune_null_threshold(np.array([np.inf]), np.ones(1), np.zeros(1)) == 0.0
 
 
 def finder_of(questions: int, windows: int, **options: Any) -> tuple[AnswerFinder, FoundSpans]:
