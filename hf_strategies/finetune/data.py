@@ -1,4 +1,4 @@
-"""Examples from the Hub or from local files, checked before any model is loaded."""
+"""Data sets from the Hub, from local files or offline, loaded and checked before any model is loaded."""
 
 import glob
 import logging
@@ -18,7 +18,7 @@ __all__ = ["Reader", "check_columns", "limit", "load_data", "load_splits", "with
 
 logger = logging.getLogger(__name__)
 
-# A text or a label may well be "NA", "None" or "null": only what is empty is missing.
+# A text or a label may be "NA", "None" or "null": only an empty value is missing.
 _CSV = {"keep_default_na": False, "na_values": [""]}
 
 _READERS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -31,15 +31,16 @@ _READERS: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 Reader = Callable[[str, Path], Dataset]
-"""Reads a file of another format: its flag, which errors name, and its path."""
+"""Reads a file of another format, given the flag that named it (for error messages) and its path."""
 
 
 def load_data(
     args: DataArguments, offline: OfflineTask, readers: Mapping[str, Reader] | None = None
 ) -> tuple[DatasetDict, str]:
-    """Return the splits that the arguments name, as `load_splits` does, else those of ``offline``; and their name.
+    """Return the splits that the arguments name, or those of ``offline`` if none is named, and the data set's name.
 
-    The name is for people, as the model card has it: that of the data set or of the training file.
+    The name, which the model card shows, is that of the data set or of the training file. ``readers`` and the errors
+    are those of `load_splits`.
     """
     splits = load_splits(args, readers)
     if splits is None:
@@ -51,7 +52,7 @@ def load_data(
 def load_splits(args: DataArguments, readers: Mapping[str, Reader] | None = None) -> DatasetDict | None:
     """Load the splits that the arguments name, under ``train``, ``validation`` and ``test``; None if none is named.
 
-    ``readers`` read files with other endings, such as ``".conll"``, than all recipes read.
+    ``readers`` read files with further endings, such as ``".conll"``, beside those that all recipes read.
 
     Raises `StrategyError` for a missing, unreadable or empty file or split.
     """
@@ -69,10 +70,10 @@ def load_splits(args: DataArguments, readers: Mapping[str, Reader] | None = None
 def with_validation(
     splits: DatasetDict, args: DataArguments, seed: int, *, together: str | None = None
 ) -> DatasetDict:
-    """Split a validation set off the training set where there is none; the test set is never taken for it.
+    """Split a validation set off the training set if there is none; the test set is never used for it.
 
-    Rows with the same value in the column ``together`` stay together: of them the ``validation_fraction`` is taken,
-    not of the rows, so that what is asked in validation was not read in training.
+    Rows with the same value in the column ``together`` stay on one side, so that nothing in validation was seen in
+    training; ``validation_fraction`` is then the share of those values, not of the rows.
     """
     if "validation" in splits or "train" not in splits:
         return splits
@@ -96,7 +97,7 @@ def with_validation(
 
 
 def limit(splits: DatasetDict, args: DataArguments) -> DatasetDict:
-    """Cut each split to the number of examples asked for, from the front."""
+    """Keep the first examples of each split, as many as the arguments allow."""
     most = {
         "train": args.max_train_samples,
         "validation": args.max_eval_samples,
@@ -108,9 +109,10 @@ def limit(splits: DatasetDict, args: DataArguments) -> DatasetDict:
 
 
 def check_columns(rows: Dataset, split: str, columns: dict[str, str], *, gaps: Collection[str] = ()) -> None:
-    """Raise `StrategyError` unless ``rows`` has all columns, given as flag -> name, and no value is missing.
+    """Raise `StrategyError` if ``rows`` lacks a column, or a column lacks a value.
 
-    In the columns of the flags in ``gaps`` values may be missing.
+    ``columns`` are the names of the columns by the flags that give them. In the columns of the flags in ``gaps``,
+    values may be missing.
     """
     for flag, column in columns.items():
         if column not in rows.column_names:
@@ -137,7 +139,7 @@ def _from_file(flag: str, file: str, readers: Mapping[str, Reader]) -> Dataset:
         loaded = load_dataset(builder, data_files={"train": glob.escape(str(path))}, split="train", **options)
     except (DatasetGenerationError, ValueError, OSError) as mistake:
         cause = " ".join(str(mistake.__cause__ or mistake).split())
-        if "corresponds to no data" in cause:  # datasets' words for a header alone, or an empty list
+        if "corresponds to no data" in cause:  # what `datasets` says of a file with only a header, or an empty list
             raise StrategyError(f"{flag}={file!r} is empty: give at least one example") from mistake
         raise StrategyError(f"{flag}={file!r} is not readable as {path.suffix[1:]}: {cause}") from mistake
     return cast(Dataset, loaded)
@@ -145,18 +147,18 @@ def _from_file(flag: str, file: str, readers: Mapping[str, Reader]) -> Dataset:
 
 def _from_hub(args: DataArguments) -> dict[str, Dataset]:
     try:
-        found = load_dataset(args.dataset_name, args.dataset_config_name)
+        loaded = load_dataset(args.dataset_name, args.dataset_config_name)
     except (DatasetGenerationError, ValueError, OSError, RuntimeError) as mistake:
-        # not readable; unknown configuration; not found or offline; made by a script, which is run no more
+        # unreadable; unknown configuration; not found, or no network; made by a script, which is no longer supported
         raise StrategyError(f"dataset_name={args.dataset_name!r} cannot be loaded: {mistake}") from mistake
     names = {"train": args.train_split, "validation": args.validation_split, "test": args.test_split}
-    splits = {split: found[name] for split, name in names.items() if name in found}
+    splits = {split: loaded[name] for split, name in names.items() if name in loaded}
     defaults = DataArguments()
     for split, name in names.items():
-        if name not in found and name != getattr(defaults, f"{split}_split"):
+        if name not in loaded and name != getattr(defaults, f"{split}_split"):
             raise StrategyError(
-                f"{split}_split={name!r}: {args.dataset_name} has no such split: {did_you_mean(name, found)}"
+                f"{split}_split={name!r}: {args.dataset_name} has no such split: {did_you_mean(name, loaded)}"
             )
     if not splits:
-        raise StrategyError(f"dataset_name={args.dataset_name!r} has only {list(found)}: name one by --train_split")
+        raise StrategyError(f"dataset_name={args.dataset_name!r} has only {list(loaded)}: name one by --train_split")
     return splits

@@ -1,4 +1,4 @@
-"""Batches of like length, in an order that the seed and the epoch alone decide."""
+"""Batches of rows with similar lengths, in an order that depends only on the seed and the epoch."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -11,20 +11,25 @@ from hf_strategies.finetune.encoding import list_column
 
 __all__ = ["SeededLengthGroupedSampler", "longest_first", "token_counts"]
 
-_POOL = 50  # batches that are sorted together, as transformers' own grouping has it
-_FEWEST_POOLS = 4  # in an epoch: with fewer, the rows of a batch would be nearly the same in each epoch
+_POOL = 50  # batches that are sorted together, as in transformers' own sampler
+_MIN_POOLS = 4  # per epoch: with fewer, the batches would be nearly the same in each epoch
 
 
 class SeededLengthGroupedSampler(Sampler[int]):
-    """Draw all rows once an epoch, so that each run of ``batch`` of them has like lengths.
+    """Draw each row once per epoch, so that the rows of a batch have similar lengths.
 
     A random order is cut into pools of up to 50 batches, each pool is sorted by length and cut into batches, and the
-    batches of all pools are shuffled; the longest one comes first, so that what does not fit fails at once. The rows
-    left over come last. transformers' `LengthGroupedSampler` leaves the batches of a pool in the order of their
-    length, and draws from the global random numbers, so that a resumed epoch has another order; here it follows from
-    ``seed`` and the epoch.
+    batches of all pools are shuffled. The batch with the longest row comes first, so that a batch that does not fit
+    into memory fails at once; the rows that do not fill a batch come last.
 
-    ``lengths`` are those of the rows, ``batch`` is how many rows a step takes on all processes together.
+    transformers' `LengthGroupedSampler` leaves the batches of a pool in the order of their lengths, and draws from
+    the global random numbers, so that a resumed epoch has another order. Here the order depends only on ``seed`` and
+    the epoch.
+
+    Args:
+        lengths: The length of each row.
+        batch: The number of rows of a step, on all processes together.
+        seed: Seed of the order.
 
     >>> sampler = SeededLengthGroupedSampler([3, 9, 1, 8, 2, 7], batch=2, seed=0)
     >>> sorted(sampler), list(sampler) == list(sampler)
@@ -46,7 +51,7 @@ class SeededLengthGroupedSampler(Sampler[int]):
         random = np.random.default_rng((self._seed, self._epoch))
         order = random.permutation(len(self))
         whole = len(order) // self._batch * self._batch
-        pool = self._batch * max(1, min(_POOL, len(order) // (_FEWEST_POOLS * self._batch)))
+        pool = self._batch * max(1, min(_POOL, len(order) // (_MIN_POOLS * self._batch)))
         for start in range(0, whole, pool):
             part = order[start : min(start + pool, whole)]
             order[start : start + len(part)] = part[np.argsort(-self._lengths[part], kind="stable")]
@@ -59,13 +64,13 @@ class SeededLengthGroupedSampler(Sampler[int]):
 
 
 def token_counts(rows: Dataset) -> np.ndarray:
-    """Return how many tokens each row has; of several inputs in a row, as in multiple choice, the longest counts."""
+    """Return the number of tokens of each row; if a row has several inputs, as in multiple choice, of the longest."""
     ids = list_column(rows, "input_ids")
     return np.asarray([_longest(row) for row in ids] if _is_nested(ids) else ids.value_lengths())
 
 
 def longest_first(rows: Dataset) -> tuple[Dataset, np.ndarray]:
-    """Return the rows sorted from the longest to the shortest, and which row each of them was.
+    """Return the rows sorted from the longest to the shortest, and the original place of each.
 
     >>> rows = Dataset.from_dict({"input_ids": [[1], [1, 2, 3], [1, 2]]})
     >>> longest_first(rows)[1].tolist()

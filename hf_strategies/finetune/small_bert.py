@@ -1,4 +1,4 @@
-"""A small BERT and a tokenizer of its own, which need no network."""
+"""The sizes of a small BERT, and a tokenizer trained for it, which need no network."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -15,7 +15,7 @@ SMALL_BERT: dict[str, Any] = {
     "intermediate_size": 512,
     "max_position_embeddings": 512,
 }
-"""BERT-Tiny's sizes (Turc et al. 2019, arXiv:1908.08962): learns from nothing in minutes on two CPU cores."""
+"""BERT-Tiny's sizes (Turc et al. 2019, arXiv:1908.08962): trains from random weights in minutes on two CPU cores."""
 
 VOCABULARY_SIZE = 8000
 
@@ -54,8 +54,8 @@ def _bert_tokenizer(pieces: dict[str, int]) -> Tokenizer:
 
 
 def _word_pieces(texts: Sequence[str], vocabulary: int) -> dict[str, int]:
-    # The trainer numbers the pieces of one inner letter in an order that changes with every call, and breaks ties
-    # by number, so that even the vocabulary changes. What is named as special it numbers in the order given.
+    # The trainer gives ids to pieces of one inner letter in an order that changes from call to call, and breaks ties
+    # by id, so that even the vocabulary would change. Special tokens get their ids in the order given.
     scratch = _bert_tokenizer({})
     cleaned = map(scratch.normalizer.normalize_str, texts)
     words = {word for text in cleaned for word, _ in scratch.pre_tokenizer.pre_tokenize_str(text)}

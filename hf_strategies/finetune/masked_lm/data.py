@@ -63,11 +63,11 @@ class LineData:
 
 
 def load_lines(args: MaskedLMArguments) -> LineData:
-    """Load the texts; with nothing named, sentences of documentation.
+    """Load the texts that the arguments name, or the sentences of documentation if they name none.
 
-    A ``.txt`` file has a text on each line; texts of white space alone are left out. How the sets are split does not
-    depend on the run's seed, so that runs with several seeds compare. Raises `StrategyError` for a missing column or
-    text, and whatever `load_splits` refuses.
+    A ``.txt`` file has a text on each line; texts of only white space are left out. The split does not depend on the
+    run's seed, so that runs with different seeds can be compared. Raises `StrategyError` for a missing column or
+    text, and as `load_splits` does.
     """
     raw, name = load_data(args, DOCUMENTATION_LINES, {".txt": _read_lines})
     checked = DatasetDict({split: _normal_form(args, rows, split) for split, rows in raw.items()})
@@ -77,13 +77,13 @@ def load_lines(args: MaskedLMArguments) -> LineData:
 def encode(
     args: MaskedLMArguments, data: LineData, tokenizer: PreTrainedTokenizerBase, longest: int, masker: Masker
 ) -> DatasetDict:
-    """Tokenize and pack; mask all splits but ``train``, once and for all.
+    """Tokenize and pack all splits; mask all but ``train``, whose masks are drawn anew in each epoch.
 
-    ``longest`` is the most tokens that the model takes. With ``pack`` the lines of a split follow each other, with a
-    separator between two, and are cut into blocks of ``block_size`` tokens, the last one shorter; without it each
-    line is cut at ``block_size``. The training set has the columns ``input_ids``, ``row`` and, for whole words,
-    ``starts``; the others ``input_ids`` and ``labels``. Raises `StrategyError` for a ``block_size`` that the model
-    does not take, and for a split with nothing to mask.
+    ``longest`` is the most tokens that the model takes. With ``pack`` the lines of a split are joined, with a
+    separator between two, and cut into blocks of ``block_size`` tokens, the last one shorter; without it each line is
+    cut at ``block_size``. The training set has the columns ``input_ids``, ``row`` and, for whole words, ``starts``;
+    the others ``input_ids`` and ``labels``. Raises `StrategyError` for a ``block_size`` that the model does not take,
+    and for a split with nothing to mask.
     """
     size = _block_size(args, longest)
 
@@ -110,7 +110,7 @@ class _Frame(NamedTuple):
 
     @classmethod
     def of(cls, tokenizer: PreTrainedTokenizerBase) -> "_Frame":
-        """Find them by the encoding of a letter: a fast tokenizer tells them in no other way."""
+        """Read them from the encoding of a letter: a fast tokenizer has no other way to ask for them."""
         bare: list[int] = tokenizer("a", add_special_tokens=False)["input_ids"]
         full: list[int] = tokenizer("a")["input_ids"]
         start = next(place for place in range(len(full)) if full[place : place + len(bare)] == bare)
@@ -125,7 +125,7 @@ def _block_size(args: MaskedLMArguments, longest: int) -> int:
 
 
 def _word_starts(words: Sequence[int | None]) -> list[bool]:
-    """Tell which tokens begin a word, from the number of the word that each belongs to."""
+    """Return which tokens begin a word, given the number of the word that each belongs to."""
     return [place == 0 or word is None or word != words[place - 1] for place, word in enumerate(words)]
 
 
@@ -150,7 +150,7 @@ def _pieces(lines: list[np.ndarray], between: np.ndarray, room: int, *, pack: bo
 
 
 def _nonempty_lines(rows: Dataset, column: str) -> list[np.ndarray]:
-    """Return a column of lists as arrays; empty ones, of lines without any token, are left out."""
+    """Return a column of lists as arrays; empty ones, of lines without tokens, are left out."""
     values, lengths = flatten_lists(rows, column)
     lines: list[np.ndarray] = np.split(values.astype(_kind(column)), np.cumsum(lengths)[:-1])
     return [line for line in lines if len(line)]

@@ -1,8 +1,8 @@
-"""Masks for masked language modelling that follow from seed, epoch and row alone.
+"""Masks for masked language modelling that depend only on seed, epoch and row.
 
-transformers' collator draws them from the global random numbers, which are the same on each process and which a
-resumed run has at another place (the data loader reads ahead). Its masks of whole words take a word and the comma
-after it for one, because they go by gaps between words, and never put another token in place of the right one.
+transformers' collator draws masks from the global random numbers: each process draws the same ones, and a resumed run
+draws others, because the data loader reads ahead. Its whole-word masks treat a word and the comma after it as one
+word, because they go by gaps in the text, and they never put a random token in place of the masked one.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from hf_strategies.finetune.encoding import IGNORED_LABEL
 
 __all__ = ["Masker", "MaskingCollator", "masked_once"]
 
-# BERT's shares, Devlin et al. 2018, arXiv:1810.04805, section 3.1: the rest is left as it is.
+# The shares of BERT (Devlin et al. 2018, arXiv:1810.04805, section 3.1); the rest of the chosen tokens stays.
 _TO_MASK, _TO_RANDOM = 0.8, 0.1
 _EVALUATION_SEED = 0
 
@@ -27,9 +27,9 @@ _EVALUATION_SEED = 0
 class Masker:
     """Chooses the tokens that a model has to predict, and hides them as BERT does.
 
-    Of the chosen tokens 80 % become the mask token, 10 % any token that is no special one, and 10 % stay. Special
-    tokens, the unknown one among them, are never chosen. ``probability`` is the share of words that are chosen, or
-    of tokens; a row in which chance chooses none has one of them, as otherwise a short line would have no loss.
+    Of the chosen tokens 80 % become the mask token, 10 % a random token that is not special, and 10 % stay. Special
+    tokens, the unknown token among them, are never chosen. Each word, or each token, is chosen with ``probability``;
+    if none of a row is chosen, one is drawn, as otherwise a short line would have no loss.
     """
 
     mask_id: int
@@ -39,7 +39,7 @@ class Masker:
 
     @classmethod
     def of(cls, tokenizer: PreTrainedTokenizerBase, probability: float, *, whole_words: bool = False) -> "Masker":
-        """Take the tokens from ``tokenizer``; StrategyError where it has no mask token or tells no words."""
+        """Take the tokens from ``tokenizer``; StrategyError if it has no mask token or cannot recognise words."""
         if tokenizer.mask_token_id is None:
             raise StrategyError(
                 f"model_name_or_path={tokenizer.name_or_path!r} has no mask token: give a model that was trained with"
@@ -53,16 +53,17 @@ class Masker:
         return cls(tokenizer.mask_token_id, special, np.setdiff1d(np.arange(len(tokenizer)), special), probability)
 
     def is_ordinary(self, ids: np.ndarray) -> np.ndarray:
-        """Tell which of ``ids`` are no special tokens."""
+        """Return which of ``ids`` are not special tokens."""
         return np.isin(ids, self.special, invert=True)
 
     def __call__(
         self, ids: np.ndarray, starts: np.ndarray | None, random: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return ``ids`` with some hidden, and the labels: what was hidden, -100 elsewhere.
+        """Return ``ids`` with some hidden, and the labels: the hidden ids, -100 elsewhere.
 
-        ``starts`` tells which tokens begin a word; words are hidden whole, but each of their tokens meets its own
-        fate. Without it each token is a word. At least one of ``ids`` must be ordinary.
+        ``starts`` says which tokens begin a word; all tokens of a chosen word are hidden, but each is masked,
+        replaced or left independently of the others. Without it each token is a word. At least one of ``ids`` must be
+        ordinary.
         """
         words = np.arange(len(ids)) if starts is None else np.cumsum(starts)
         is_ordinary = self.is_ordinary(ids)
@@ -71,17 +72,17 @@ class Masker:
         if not len(chosen):
             chosen = random.choice(candidates, 1)
         is_hidden = np.isin(words, chosen) & is_ordinary
-        fate = random.random(len(ids))
-        hidden = np.where(is_hidden & (fate < _TO_MASK), self.mask_id, ids)
-        is_random = is_hidden & (fate >= 1 - _TO_RANDOM)
+        draw = random.random(len(ids))
+        hidden = np.where(is_hidden & (draw < _TO_MASK), self.mask_id, ids)
+        is_random = is_hidden & (draw >= 1 - _TO_RANDOM)
         hidden[is_random] = random.choice(self.ordinary, is_random.sum())
         return hidden, np.where(is_hidden, ids, IGNORED_LABEL)
 
 
 def masked_once(columns: dict[str, list[np.ndarray]], masker: Masker) -> dict[str, list[np.ndarray]]:
-    """Mask the rows of an evaluation set, always in the same way, whatever the run's seed.
+    """Mask the rows of an evaluation set; the masks are the same whatever the run's seed.
 
-    ``columns`` are ``input_ids`` and maybe ``starts``; the result has ``input_ids`` and ``labels``.
+    ``columns`` are ``input_ids`` and, for whole words, ``starts``; the result has ``input_ids`` and ``labels``.
     """
     starts: Sequence[Any] = columns.get("starts", [None] * len(columns["input_ids"]))
     pairs = [
@@ -94,16 +95,16 @@ def masked_once(columns: dict[str, list[np.ndarray]], masker: Masker) -> dict[st
 class MaskingCollator(TrainerCallback):
     """Pads rows to a batch; masks them anew in each epoch, unless they have labels already.
 
-    A mask follows from ``seed``, the epoch and the column ``row``: it is the same on any number of processes and
-    workers, and in a resumed run. As a callback of the Trainer it learns which epoch it is.
+    A mask depends only on ``seed``, the epoch and the column ``row``: it is the same on any number of processes and
+    workers, and in a resumed run. The collator is a callback of the Trainer too, to be informed of the epoch.
     """
 
     def __init__(
         self, masker: Masker, tokenizer: PreTrainedTokenizerBase, seed: int, pad_to_multiple_of: int | None = None
     ) -> None:
         self._masker, self._seed, self._multiple = masker, seed, pad_to_multiple_of or 1
-        self._padding = tokenizer.pad_token_id or 0  # no token is masked or attended to there
-        # In shared memory, because workers of the data loader may live on over epochs.
+        self._padding = tokenizer.pad_token_id or 0  # the padding is neither masked nor attended to
+        # In shared memory, because workers of the data loader may be kept from one epoch to the next.
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()  # type: ignore[no-untyped-call]
 
     def on_epoch_begin(

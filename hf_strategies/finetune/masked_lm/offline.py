@@ -7,4 +7,4 @@ from hf_strategies.finetune.offline.sentences import SENTENCES
 __all__ = ["DOCUMENTATION_LINES"]
 
 DOCUMENTATION_LINES = replace(SENTENCES, max_rows=10_000)
-"""The sentences of documentation, as many as three epochs take two minutes for; their labels are not used."""
+"""The sentences of documentation without their labels; training on so many for three epochs takes two minutes."""

@@ -1,4 +1,4 @@
-"""The columns in which people keep contexts, endings and the label, found and checked."""
+"""The columns of multiple-choice data under their various names, found, checked and brought into one form."""
 
 import re
 from collections.abc import Mapping
@@ -13,8 +13,8 @@ from hf_strategies.finetune.data import check_columns
 
 __all__ = ["ChoiceArguments", "normal_form"]
 
-# What the columns of context and question are called in the data sets that people have, SWAG's first; the first
-# pair that is there is taken.
+# Names of the columns of context and question in public data sets, those of SWAG first. The first pair that a data
+# set has is used.
 _CONTEXT_COLUMNS: tuple[tuple[str, str | None], ...] = (
     ("sent1", "sent2"),
     ("sent1", None),
@@ -53,7 +53,7 @@ class ChoiceArguments(DataArguments):
     )
 
     def __post_init__(self) -> None:
-        """Refuse what contradicts itself."""
+        """Refuse arguments that contradict each other."""
         super().__post_init__()
         if self.question_column and not self.context_column:
             raise StrategyError(f"question_column={self.question_column!r} without context_column: give both")
@@ -67,8 +67,8 @@ class ChoiceArguments(DataArguments):
 def normal_form(args: ChoiceArguments, rows: Dataset, split: str) -> Dataset:
     """Return the rows with the columns ``context``, ``question``, ``endings`` and, where it is known, ``label``.
 
-    A question that is missing is empty; the label is an index. Raises `StrategyError` for a column, text or ending
-    that is missing, for rows with different numbers of endings, and for a label that is none of the endings.
+    A missing question becomes ""; the label becomes an index. Raises `StrategyError` for a missing column, text or
+    ending, for rows with different numbers of endings, and for a label that is none of the endings.
     """
     context, question = _context_columns(args, rows, split)
     endings = _endings(args, rows, split)
@@ -106,7 +106,7 @@ def _context_columns(args: ChoiceArguments, rows: Dataset, split: str) -> tuple[
 
 
 def _endings(args: ChoiceArguments, rows: Dataset, split: str) -> list[list[str]]:
-    """Return the endings of each row, at least two, of each row as many; StrategyError where one is missing."""
+    """Return the endings of each row, of all rows equally many and at least two; StrategyError if one is missing."""
     numbered = None if args.choices_column else _ending_columns(args, rows, split)
     if numbered:
         check_columns(rows, split, {f"ending_prefix (column {column})": column for column in numbered})
@@ -125,8 +125,8 @@ def _ending_columns(args: ChoiceArguments, rows: Dataset, split: str) -> list[st
     """Return the columns of the endings in the order of their numbers, which count from 0 or from 1."""
     for prefix in [args.ending_prefix] if args.ending_prefix else ["ending", "choice"]:
         pattern = re.compile(re.escape(prefix) + r"\d+")
-        found = sorted((len(name), name) for name in rows.column_names if pattern.fullmatch(name))
-        names = [name for _, name in found]
+        matching = [name for name in rows.column_names if pattern.fullmatch(name)]
+        names = sorted(matching, key=lambda name: (len(name), name))
         if names:
             first = int(names[0].removeprefix(prefix))
             expected = [f"{prefix}{first + place}" for place in range(len(names))]
@@ -161,12 +161,12 @@ def _listed(values: list[Any], column: str, split: str) -> list[list[str]]:
 
 
 def _has_labels(rows: Dataset, column: str) -> bool:
-    # The Hub's SWAG and HellaSwag mark the hidden labels of their test sets with -1 and with an empty text.
+    # SWAG and HellaSwag on the Hub mark the hidden labels of their test sets with -1 and with an empty text.
     return column in rows.column_names and any(value not in (None, -1, "") for value in rows[column])
 
 
 def _index_of(label: Any, endings: list[str], where: str) -> int:
-    """Return which ending a label means: the one with its text, or the one with its index."""
+    """Return the index of the ending that a label names by its text or by its index."""
     if isinstance(label, str) and endings.count(label) == 1:
         return endings.index(label)
     number = int(label) if re.fullmatch(r"\d+", str(label)) else -1

@@ -1,4 +1,4 @@
-"""Contexts with several endings each, of which one is right."""
+"""Multiple-choice data: contexts with several endings each, of which one is right."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -44,13 +44,13 @@ class ChoiceCollator(DataCollatorForMultipleChoice):
 
 
 def load_choices(args: ChoiceArguments) -> ChoiceData:
-    """Load and check the examples; with nothing named, names of functions and how their docstrings begin.
+    """Load and check the examples that the arguments name, or the offline ones if they name none.
 
-    How the sets are split does not depend on the run's seed, so that runs with several seeds compare. Raises
-    `StrategyError` for whatever `load_splits` and `normal_form` refuse.
+    The split does not depend on the run's seed, so that runs with different seeds can be compared. Raises
+    `StrategyError` as `load_splits` and `normal_form` do.
     """
     raw, name = load_data(args, OPENINGS)
-    # Checked before they are split and cut, so that an error tells the row of the file.
+    # Checked before they are split and cut, so that an error names the row of the file.
     checked = DatasetDict({split: normal_form(args, rows, split) for split, rows in raw.items()})
     return ChoiceData(limit(with_validation(checked, args, seed=0), args), name)
 
@@ -60,7 +60,7 @@ def encode(
 ) -> DatasetDict:
     """Tokenize each ending as a pair with its context, without padding: a row has a list of inputs per column.
 
-    The question, or the beginning of the endings, stands before each ending.
+    Each ending is preceded by the question, or by the beginning that all endings share.
     """
 
     def encode_batch(batch: dict[str, list[Any]]) -> dict[str, list[Any]]:

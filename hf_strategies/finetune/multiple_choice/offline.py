@@ -1,8 +1,8 @@
 """The multiple-choice data that needs no network: which sentence opens the docstring of this function?
 
-The wrong endings are sentences from further down in the docstrings of other functions and classes of the same split.
-Were they opening sentences too, nothing about an ending alone would tell whether it is right, and a small BERT that
-begins from nothing would be no better than chance after minutes.
+The wrong endings are later sentences of the docstrings of other functions and classes in the same split. If they
+were opening sentences too, the text of an ending alone would not show whether it is right, and a small BERT that
+starts from random weights would be no better than chance after minutes.
 """
 
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ CHOICES = 4
 def opening_rows(docstring: Docstring) -> Iterator[dict[str, Any]]:
     """Yield the name of a public function or class, the first sentence of its docstring, and a later one.
 
-    Nothing comes of a docstring that does not begin with a sentence of prose, or has no second one.
+    A docstring that does not begin with an English sentence, or has only one, gives no row.
 
     >>> text = "Return the cat that `key` names.\\n\\nIt is a copy of the cat. Mind its claws."
     >>> list(opening_rows(Docstring("pets", "zoo/_cats.py", "get_cat", text)))
@@ -30,24 +30,24 @@ def opening_rows(docstring: Docstring) -> Iterator[dict[str, Any]]:
     if docstring.name == "<module>" or docstring.name.rpartition(".")[2].startswith("_"):
         return
     opening, *later = sentences_of(docstring.text) or [""]
-    # What is no prose has been left out of the sentences, so that the first of them need not be the opening one.
+    # `sentences_of` leaves out what is not English, so that its first sentence need not open the docstring.
     if later and strip_markup(paragraphs_of(docstring.text)[0]).startswith(opening):
         any_later = min(later, key=lambda sentence: stable_rank("later", sentence))
         yield {"sent1": f"{docstring.library}.{docstring.name}", "opening": opening, "later": any_later}
 
 
 def choose_endings(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Give each row four endings: its own opening, in each place equally often, and later ones of the next rows.
+    """Give each row four endings: its own opening sentence and later sentences of the next rows.
 
-    The rows come in an order that the seed decides. No two endings of a row are equal. Raises `StrategyError` for
-    fewer than four rows.
+    The right one is at each of the four places equally often. No two endings of a row are equal. Raises
+    `StrategyError` if there are too few rows for that.
 
     >>> rows = [{"sent1": name, "opening": f"Return {name}.", "later": f"Mind {name}."} for name in "abcde"]
     >>> choose_endings(rows)[1]  # doctest: +NORMALIZE_WHITESPACE
     {'sent1': 'b', 'ending0': 'Mind c.', 'ending1': 'Return b.', 'ending2': 'Mind d.', 'ending3': 'Mind e.',
      'label': 1}
     """
-    chosen = []
+    rows_with_endings = []
     for index, row in enumerate(rows):
         label = index % CHOICES
         endings = _others(rows, index)
@@ -57,20 +57,20 @@ def choose_endings(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
             )
         endings.insert(label, row["opening"])
         named = {f"ending{place}": ending for place, ending in enumerate(endings)}
-        chosen.append({"sent1": row["sent1"], **named, "label": label})
-    return chosen
+        rows_with_endings.append({"sent1": row["sent1"], **named, "label": label})
+    return rows_with_endings
 
 
 def _others(rows: list[dict[str, Any]], index: int) -> list[str]:
-    """Return the later sentences of the next rows, as many as are needed, none twice."""
-    found: list[str] = []
+    """Return later sentences of the next rows, as many as there are wrong endings, none twice."""
+    endings: list[str] = []
     for step in range(1, len(rows)):
         later = rows[(index + step) % len(rows)]["later"]
-        if later not in (rows[index]["opening"], rows[index]["later"], *found):
-            found.append(later)
-        if len(found) == CHOICES - 1:
+        if later not in (rows[index]["opening"], rows[index]["later"], *endings):
+            endings.append(later)
+        if len(endings) == CHOICES - 1:
             break
-    return found
+    return endings
 
 
 OPENINGS = OfflineTask(
@@ -82,4 +82,4 @@ OPENINGS = OfflineTask(
     finish=choose_endings,
     key=lambda row: row["opening"].casefold(),
 )
-"""Functions and classes with the sentences that open their docstrings; no such sentence is there twice."""
+"""Functions and classes with the sentences that open their docstrings; no opening sentence occurs twice."""

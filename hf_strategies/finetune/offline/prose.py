@@ -1,7 +1,7 @@
-"""Plain English sentences out of docstrings: what is code, markup or a list of arguments is taken away.
+"""The plain English sentences of docstrings, without code, markup and lists of arguments.
 
-Pure functions of the text. :func:`paragraphs_of` and :func:`strip_markup` are public for tasks that need the
-markup (names in back-ticks) rather than the sentences.
+`sentences_of` does all steps; `paragraphs_of`, `strip_markup` and `split_sentences` are the single steps, for tasks
+that need the markup (names in back-ticks) or other sentences.
 """
 
 import re
@@ -9,10 +9,10 @@ from collections.abc import Iterable, Iterator
 from inspect import cleandoc
 
 CLEANING_VERSION = 1
-"""Part of the cache's name: raise it whenever a change here changes what comes out."""
+"""Version of the tasks that are made of these sentences: raise it whenever a change here changes the sentences."""
 
 MIN_WORDS, MAX_WORDS = 6, 40
-# Below these shares of words the "sentence" is code, or a citation, a title, a list of names.
+# With a smaller share of such words the "sentence" is code, a citation, a title or a list of names.
 MIN_ALPHABETIC, MIN_LOWERCASE = 0.8, 0.5
 
 _ARGUMENTS = (
@@ -23,10 +23,10 @@ _ARGUMENTS = (
 )
 _SECTION = re.compile(_ARGUMENTS + r"\s*:?", re.IGNORECASE)
 _UNDERLINE = re.compile(r"([-=~^\"'#*+.])\1{2,}")
-_PROSE_DIRECTIVE = re.compile(
+_TEXT_DIRECTIVE = re.compile(
     r"\.\.\s*(?:note|warning|tip|hint|important|caution|attention|admonition|deprecated|version\w+)\s*::"
 )
-# What begins a block that is not running text: the line goes, and everything indented below it.
+# The first line of a block that is not running text; it is dropped with everything that is indented below it.
 _ITEM = re.compile(
     rf"{_ARGUMENTS}\s*:$"  # Args:
     r"|(?:[-*+\u2022]|\(?\d+[.)]|\(?[a-z]\))\s"  # bullets and numbered lists
@@ -52,9 +52,9 @@ _SENTENCE_END = re.compile(
     r"(?<=[.!?])(?<!\be\.g\.)(?<!\bi\.e\.)(?<!\bcf\.)(?<!\bvs\.)(?<!\bresp\.)(?<!\bal\.)(?<!\b[A-Z]\.)"
     r"(?<!\bFig\.)(?<!\bEq\.)(?<!\bNo\.)(?<!\bDr\.)(?<!\bSec\.)\s+(?=[\"'(]*[A-Z])"
 )
-# Symbols of code and of mathematics, addresses, paths, calls, other scripts; and endings where something was
-# cut off: "given in [1]_.", "for example, e.g.".
-_NOT_PROSE = re.compile(
+# Symbols of code and of mathematics, URLs, paths, calls, other scripts; and endings where something was removed:
+# "given in [1]_.", "for example, e.g.".
+_NOT_ENGLISH = re.compile(
     r"[{}|\\<>^~$#@`*\u2022\u2192=]|\.\.\.|://|www\.|[A-Za-z]\(|__|\S/\S+/|[^\x00-\x7f]{3}"
     r"|\b(?:[ei]\.[ge]|cf|vs|in|by|on|from|see|of|and|to|with|for)[).]+$",
     re.IGNORECASE,
@@ -65,7 +65,7 @@ def sentences_of(docstring: str) -> list[str]:
     """Return the plain English sentences of a docstring, without markup, code or lists of arguments.
 
     A sentence has 6 to 40 words, most of them alphabetic, starts with a capital letter and ends with one of
-    ``.!?``. Nothing is raised: a docstring without such sentences gives an empty list.
+    ``.!?``. A docstring without such sentences gives an empty list.
 
     >>> sentences_of('''Return the :class:`~a.Cat` that ``key`` names. Short one.
     ...
@@ -76,14 +76,14 @@ def sentences_of(docstring: str) -> list[str]:
     ... ''')
     ['Return the Cat that key names.']
     """
-    found = []
+    sentences: list[str] = []
     for paragraph in paragraphs_of(docstring):
-        found += [text for text in split_sentences(strip_markup(paragraph)) if _is_prose(text)]
-    return found
+        sentences += [text for text in split_sentences(strip_markup(paragraph)) if _is_english_sentence(text)]
+    return sentences
 
 
 def split_sentences(text: str) -> list[str]:
-    """Split running text after each ``.!?`` that ends a sentence.
+    """Split running text into sentences, after each ``.!?`` that ends one.
 
     >>> split_sentences("It is fast, e.g. Here. And there?")
     ['It is fast, e.g. Here.', 'And there?']
@@ -106,7 +106,7 @@ def paragraphs_of(docstring: str) -> list[str]:
     paragraphs: list[list[str]] = []
     last_indent: int | None = None
     for line in lines:
-        indent = _indent(line) if line.strip() else None
+        indent = indent_of(line) if line.strip() else None
         if indent is not None and indent != last_indent:
             paragraphs.append([])
         if indent is not None:
@@ -126,7 +126,8 @@ def strip_markup(text: str) -> str:
     return text.strip()
 
 
-def _indent(line: str) -> int:
+def indent_of(line: str) -> int:
+    """Return the number of characters of white space at the start of a line."""
     return len(line) - len(line.lstrip())
 
 
@@ -147,7 +148,7 @@ def _without_doctests(lines: Iterable[str]) -> Iterator[str]:
 
 
 def _without_sections(lines: Iterable[str]) -> Iterator[str]:
-    """Drop underlined headings, and what stands under those that head a list of arguments."""
+    """Drop underlined headings, and the text of sections that list arguments."""
     held, dropping = "", False
     for line in lines:
         if _UNDERLINE.fullmatch(line.strip()):
@@ -159,13 +160,13 @@ def _without_sections(lines: Iterable[str]) -> Iterator[str]:
 
 
 def _without_blocks(lines: Iterable[str]) -> Iterator[str]:
-    """Drop items, directives and literal blocks: an opening line and all that is indented below it."""
+    """Drop list items, directives and literal blocks: the first line and everything that is indented below it."""
     opened_at: int | None = None
     for line in lines:
-        stripped, indent = line.strip(), _indent(line)
+        stripped, indent = line.strip(), indent_of(line)
         if stripped and opened_at is not None and indent <= opened_at:
             opened_at = None
-        if opened_at is not None or _PROSE_DIRECTIVE.match(stripped):
+        if opened_at is not None or _TEXT_DIRECTIVE.match(stripped):
             yield ""
         elif _ITEM.match(stripped):
             opened_at = indent
@@ -175,11 +176,11 @@ def _without_blocks(lines: Iterable[str]) -> Iterator[str]:
             yield line
 
 
-def _is_prose(text: str) -> bool:
+def _is_english_sentence(text: str) -> bool:
     words = text.split()
     if not MIN_WORDS <= len(words) <= MAX_WORDS or not text[0].isupper() or text[-1] not in ".!?":
         return False
-    if _NOT_PROSE.search(text) or any(text.count(a) != text.count(b) for a, b in ("()", "[]")):
+    if _NOT_ENGLISH.search(text) or any(text.count(a) != text.count(b) for a, b in ("()", "[]")):
         return False
     bare = [re.sub("['\u2019-]", "", word.strip("\"'.,;:!?()")) for word in words]
     alphabetic = sum(word.isalpha() for word in bare)

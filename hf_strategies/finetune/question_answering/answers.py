@@ -1,4 +1,4 @@
-"""From the spans found in windows to answers: the best of each question's windows, or no answer."""
+"""From the best spans of windows to answers: the best span of all windows of a question, or no answer."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,10 +18,11 @@ __all__ = ["AnswerFinder", "Answers", "best_answers", "tune_null_threshold"]
 
 @dataclass(frozen=True)
 class Answers:
-    """The answers to Q questions: for each its alternatives, the best first, as (text, score); and ``null``.
+    """The answers to questions: ``alternatives`` and the score of no answer, ``null``, of each question.
 
-    ``null`` is the score of no answer, the least of the question's windows: a window without the answer says that it
-    has none. A question without any span has no alternatives.
+    The alternatives are (text, score), the best first; a question without any span has none. ``null`` is the lowest
+    score of no answer among the question's windows, because each window that does not contain the answer scores "no
+    answer" high.
     """
 
     alternatives: list[list[tuple[str, float]]]
@@ -29,34 +30,35 @@ class Answers:
 
     @property
     def texts(self) -> list[str]:
-        """The best answer to each question, whatever the score of no answer."""
-        return [found[0][0] if found else "" for found in self.alternatives]
+        """The best answer to each question, "" if it has no alternatives; the score of no answer is ignored."""
+        return [answers[0][0] if answers else "" for answers in self.alternatives]
 
     @property
     def null_margin(self) -> np.ndarray:
-        """By how much no answer scores better than the best answer; infinite where there is none."""
-        scores = np.array([found[0][1] if found else -np.inf for found in self.alternatives])
+        """The score of no answer minus that of the best answer; infinite for a question without alternatives."""
+        scores = np.array([answers[0][1] if answers else -np.inf for answers in self.alternatives])
         with np.errstate(invalid="ignore"):
             return np.asarray(np.nan_to_num(self.null - scores, nan=np.inf, posinf=np.inf, neginf=-np.inf))
 
     def chosen(self, threshold: float | None) -> list[str]:
-        """Return the answers, ``""`` where no answer is better by more than ``threshold``; None: never."""
+        """Return the answers, ``""`` where `null_margin` exceeds ``threshold``; with None, never."""
         if threshold is None:
             return self.texts
         return ["" if gap > threshold else text for text, gap in zip(self.texts, self.null_margin, strict=True)]
 
 
-def best_answers(found: FoundSpans, windows: np.ndarray, table: WindowTable, contexts: list[str], n: int) -> Answers:
-    """Put together what was found in ``windows``, numbers of rows of ``table``, of all questions in ``contexts``.
+def best_answers(spans: FoundSpans, windows: np.ndarray, table: WindowTable, contexts: list[str], n: int) -> Answers:
+    """Return the answers to all questions, out of the best spans of their windows.
 
-    Of each question the ``n`` best spans are kept; one found in several windows counts once, with its best score.
+    ``spans`` are those of ``windows``, given as rows of ``table``; ``contexts`` has the context of each question. The
+    ``n`` best spans of each question are kept; a span that is in several windows counts once, with its best score.
     """
     question = table.question[windows]
     null = np.full(len(contexts), np.inf)
-    np.minimum.at(null, question, found.null)
-    row, column = np.nonzero(found.scores > -np.inf)
-    score = found.scores[row, column]
-    start, end = table.characters(windows[row], found.starts[row, column], found.ends[row, column])
+    np.minimum.at(null, question, spans.null)
+    row, column = np.nonzero(spans.scores > -np.inf)
+    score = spans.scores[row, column]
+    start, end = table.characters(windows[row], spans.starts[row, column], spans.ends[row, column])
     keep = _n_best(question[row], start, end, score, n)
     alternatives: list[list[tuple[str, float]]] = [[] for _ in contexts]
     kept = (part[keep].tolist() for part in (question[row], start, end, score))
@@ -66,7 +68,7 @@ def best_answers(found: FoundSpans, windows: np.ndarray, table: WindowTable, con
 
 
 def tune_null_threshold(margin: np.ndarray, answered: np.ndarray, unanswered: np.ndarray) -> float:
-    """Return the threshold of no answer with the highest sum of scores; of several the one nearest to 0.
+    """Return the threshold of no answer with the highest sum of scores; of equal ones the one nearest to 0.
 
     A question scores ``unanswered`` if its ``margin`` (`Answers.null_margin`) exceeds the threshold, else
     ``answered``. The threshold lies midway between two margins, or 1 beyond all of them.
@@ -81,17 +83,17 @@ def tune_null_threshold(margin: np.ndarray, answered: np.ndarray, unanswered: np
         return 0.0
     edges = np.concatenate([[sorted_margin[0] - 2], sorted_margin, [sorted_margin[-1] + 2]])
     thresholds = (edges[:-1] + edges[1:]) / 2
-    sums = np.concatenate([[0.0], np.cumsum(gain)])  # of the questions that are answered, relative to none
+    sums = np.concatenate([[0.0], np.cumsum(gain)])  # of the answered questions, relative to answering none
     sums[edges[:-1] == edges[1:]] = -np.inf  # no threshold separates equal margins
     best = np.flatnonzero(np.isclose(sums, sums.max(), rtol=0, atol=1e-9))
     return float(thresholds[best[np.argmin(np.abs(thresholds[best]))]])
 
 
 class AnswerFinder:
-    """A ``compute_metrics`` for `QuestionTrainer`: answers are put together from windows, and measured.
+    """A ``compute_metrics`` for `QuestionTrainer`: combines the spans of windows into answers, and measures these.
 
-    With ``unanswerable``, ``threshold`` decides where "no answer" is said; ``tune`` sets it anew with each evaluation
-    of the validation set, to the highest F1. ``keep`` is called with it then.
+    With ``unanswerable``, ``threshold`` decides which questions get "no answer". If ``keep`` is given, each
+    evaluation of the validation set tunes the threshold to the highest F1, and calls ``keep`` with it.
     """
 
     def __init__(
@@ -111,14 +113,14 @@ class AnswerFinder:
         self.threshold = threshold if unanswerable else None
 
     def __call__(self, prediction: EvalPrediction) -> dict[str, float]:
-        """Return exact match, F1 and the loss, as far as the answers are known, and the threshold that was tuned."""
+        """Return exact match, F1, the loss and the tuned threshold; nothing if the right answers are unknown."""
         windows: Any = prediction.label_ids
         split = next(name for name, table in self._tables.items() if 0 <= windows[0] - table.first < len(table))
-        table, found = self._tables[split], FoundSpans(*prediction.predictions)
+        table, spans = self._tables[split], FoundSpans(*prediction.predictions)
         if not table.has_answers:
             return {}
-        answers = self._put_together(split, found, windows - table.first)
-        values = {"loss": float(found.loss.mean())}
+        answers = self._combine(split, spans, windows - table.first)
+        values = {"loss": float(spans.loss.mean())}
         right = list(self._splits[split]["answer_texts"])
         if self._keep is not None and split == "validation":
             self.threshold = self._tuned(answers, right)
@@ -129,12 +131,12 @@ class AnswerFinder:
         return values
 
     def answers(self, split: str, predictions: tuple[np.ndarray, ...]) -> Answers:
-        """Return the answers to a split's questions out of the predictions for its windows, in their order."""
-        return self._put_together(split, FoundSpans(*predictions), np.arange(len(self._tables[split])))
+        """Return the answers to the questions of a split from the predictions for all its windows in their order."""
+        return self._combine(split, FoundSpans(*predictions), np.arange(len(self._tables[split])))
 
-    def _put_together(self, split: str, found: FoundSpans, windows: np.ndarray) -> Answers:
+    def _combine(self, split: str, spans: FoundSpans, windows: np.ndarray) -> Answers:
         contexts = list(self._splits[split]["context"])
-        return best_answers(found, windows, self._tables[split], contexts, self.n_best)
+        return best_answers(spans, windows, self._tables[split], contexts, self.n_best)
 
     def _tuned(self, answers: Answers, right: list[list[str]]) -> float:
         answered = token_f1s(answers.texts, right, unanswerable=True)
@@ -143,7 +145,7 @@ class AnswerFinder:
 
 
 def _n_best(question: np.ndarray, start: np.ndarray, end: np.ndarray, score: np.ndarray, n: int) -> np.ndarray:
-    """Return the places of each question's ``n`` best distinct spans, question by question, the best first."""
+    """Return the indices of each question's ``n`` best distinct spans, question by question, the best first."""
     order = np.lexsort((-score, end, start, question))
     spans = np.stack([question[order], start[order], end[order]])
     is_new = np.ones(len(order), dtype=bool)

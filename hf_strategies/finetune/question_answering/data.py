@@ -1,4 +1,4 @@
-"""Questions about contexts, with the spans of the contexts that answer them."""
+"""Question-answering data: questions about contexts, with the spans of the contexts that answer them."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -21,7 +21,7 @@ _ID = "id"
 
 @dataclass
 class QuestionArguments(DataArguments):
-    """Where the questions come from, which columns hold what, and how answers are looked for."""
+    """Where the questions come from, which columns hold what, and how answers are searched for."""
 
     question_column: str = field(default="question", metadata={"help": "Column of the question."})
     context_column: str = field(default="context", metadata={"help": "Column of the text that holds the answer."})
@@ -45,7 +45,7 @@ class QuestionArguments(DataArguments):
     )
 
     def __post_init__(self) -> None:
-        """Refuse bad values, and what contradicts itself."""
+        """Refuse bad values, and arguments that contradict each other."""
         super().__post_init__()
         for name, least in (("doc_stride", 0), ("max_answer_length", 1), ("n_best", 1)):
             if getattr(self, name) < least:
@@ -62,8 +62,8 @@ class QuestionArguments(DataArguments):
 class QuestionData:
     """Splits with the columns ``id``, ``question``, ``context`` and, where known, the answers.
 
-    The answers of a row are two lists of like length, ``answer_texts`` and ``answer_starts``, empty where the context
-    does not answer the question. ``unanswered`` names a row without answers of each split that has one.
+    The answers of a row are two lists of equal length, ``answer_texts`` and ``answer_starts``, empty if the context
+    does not answer the question. ``unanswered`` has the first row without answers of each split that has such rows.
     """
 
     splits: DatasetDict
@@ -72,33 +72,33 @@ class QuestionData:
 
     @property
     def texts(self) -> list[str]:
-        """All contexts and questions of the training set, if there is one, each once."""
+        """The distinct contexts and questions of the training set, if there is one."""
         rows = self.splits.get("train", {"context": (), "question": ()})
         return list(dict.fromkeys([*rows["context"], *rows["question"]]))
 
 
 def load_questions(args: QuestionArguments) -> QuestionData:
-    """Load and check the questions; with nothing named, those about parameters of documented functions.
+    """Load and check the questions that the arguments name, or the offline ones if they name none.
 
-    How the sets are split does not depend on the run's seed, so that runs with several seeds compare; all questions
+    The split does not depend on the run's seed, so that runs with different seeds can be compared; all questions
     about a context stay on one side.
 
-    Raises `StrategyError` for a missing column or text, an answer that does not stand where it is said to stand, and
-    whatever `load_splits` refuses.
+    Raises `StrategyError` for a missing column or text, for an answer that is not at its ``answer_start``, and as
+    `load_splits` does.
     """
     raw, name = load_data(args, PARAMETER_QUESTIONS, {".json": read_questions_file})
-    # Checked before they are split and cut, so that an error tells the row of the file.
+    # Checked before they are split and cut, so that an error names the row of the file.
     checked = DatasetDict({split: _normal_form(rows, split, args) for split, rows in raw.items()})
     splits = limit(with_validation(checked, args, seed=0, together="context"), args)
     return QuestionData(splits, _unanswered(checked), name)
 
 
 def has_unanswerable(args: QuestionArguments, data: QuestionData, config: PreTrainedConfig | None) -> bool:
-    """Tell whether "no answer" is one of the answers; ``config`` is that of the model that is named.
+    """Return whether "no answer" is a possible answer; ``config`` is that of the named model.
 
-    What the flag says, else what the training set shows, else whether the model was trained so, or whether any
-    set has questions without answers. Raises `StrategyError` where questions have none and may not, and for a
-    threshold that would have no effect.
+    The flag decides; else whether the training set has questions without answers; else, without a training set,
+    whether the model was trained with "no answer", or any split has questions without answers. Raises `StrategyError`
+    for a question without an answer where "no answer" is not possible, and for a threshold that has no effect.
     """
     wanted = args.unanswerable
     if wanted is None and "train" in data.splits:
@@ -119,13 +119,13 @@ def has_unanswerable(args: QuestionArguments, data: QuestionData, config: PreTra
 
 
 def _unanswered(splits: DatasetDict) -> dict[str, int]:
-    found = {}
+    first_rows = {}
     for split, rows in splits.items():
         for row, texts in enumerate(rows["answer_texts"] if "answer_texts" in rows.column_names else ()):
             if not texts:
-                found[split] = row
+                first_rows[split] = row
                 break
-    return found
+    return first_rows
 
 
 def _normal_form(rows: Dataset, split: str, args: QuestionArguments) -> Dataset:
@@ -135,7 +135,7 @@ def _normal_form(rows: Dataset, split: str, args: QuestionArguments) -> Dataset:
     questions, contexts = _texts(rows, args.question_column, split), _texts(rows, args.context_column, split)
     columns: dict[str, list[Any]] = {"id": _ids(rows, split, args), "question": questions, "context": contexts}
     pairs = _answer_pairs(rows, split, args.answers_column)
-    # Test sets whose answers are hidden have no such column, or one without any.
+    # Test sets with hidden answers have no such column, or an empty one.
     if split != "test" or any(texts for texts, _ in pairs):
         for row, ((texts, starts), context) in enumerate(zip(pairs, contexts, strict=True)):
             for mistake in _mistakes(texts, starts, context):

@@ -15,27 +15,28 @@ __all__ = ["read_questions_file", "squad_rows"]
 
 
 def read_questions_file(flag: str, path: Path) -> Dataset:
-    """Read a .json file: one in SQuAD's form, else rows as all recipes read them; ``flag`` is named in errors.
+    """Read a .json file in SQuAD's form, or one with a row per question; errors name ``flag``.
 
-    Raises `StrategyError` for a file that is neither, is empty, or lacks something.
+    Raises `StrategyError` for a file in neither form, an empty one, or one in SQuAD's form with a missing part.
     """
     data = _squad_data(path)
     if data is None:
         args = DataArguments()
         setattr(args, flag, str(path))
-        [rows] = (load_splits(args) or {}).values()
-        return rows
-    found = list(squad_rows(data, f"{flag}={str(path)!r}"))
-    if not found:
+        [loaded] = (load_splits(args) or {}).values()
+        return loaded
+    rows = list(squad_rows(data, f"{flag}={str(path)!r}"))
+    if not rows:
         raise StrategyError(f"{flag}={str(path)!r} is empty: give at least one question")
-    return Dataset.from_list(found)
+    return Dataset.from_list(rows)
 
 
 def squad_rows(data: list[Any], file: str) -> Iterator[dict[str, Any]]:
     """Yield a row for each question of the list ``data`` of SQuAD's form, versions 1.1 and 2.0.
 
-    What has no ``paragraphs`` is taken for a row already, as some write it. A question that is impossible has no
-    answers. ``file`` is named in the `StrategyError` for what is missing or of another kind.
+    An article with a ``context`` and no ``paragraphs`` is itself taken for a row, as some files have it. A question
+    that is marked as impossible has no answers. Raises `StrategyError`, which names ``file``, for a part that is
+    missing or of another type.
 
     >>> question = {"id": "7", "question": "Who?", "answers": [{"text": "Ann", "answer_start": 0}]}
     >>> next(squad_rows([{"paragraphs": [{"context": "Ann sang.", "qas": [question]}]}], "x.json"))["answers"]
@@ -54,10 +55,10 @@ def _squad_data(path: Path) -> list[Any] | None:
     """Return the ``data`` of a file that is one object with such a list; None for any other file."""
     try:
         text = path.read_text(encoding="utf-8-sig").strip()
-        # Of JSON lines the first is decoded, and what follows it tells the two apart.
+        # Of a file of JSON lines only the first is decoded: then `end` is not the end of the text.
         first, end = json.JSONDecoder().raw_decode(text)
     except ValueError:
-        return None  # whoever reads rows tells what is wrong
+        return None  # `load_splits` then raises an error with the cause
     is_squad = end == len(text) and isinstance(first, dict) and isinstance(first.get("data"), list)
     return first["data"] if is_squad else None
 

@@ -1,4 +1,4 @@
-"""Windows: a question and as much of its context as fits, with the places of tokens in the text."""
+"""Windows: a question with as much of its context as fits, and the places of their tokens in the text."""
 
 import logging
 from collections.abc import Sequence
@@ -17,16 +17,18 @@ __all__ = ["SEARCH_COLUMNS", "WindowTable", "encode_questions", "window_length"]
 logger = logging.getLogger(__name__)
 
 SEARCH_COLUMNS = ("context_start", "context_end", "window")
-"""What the search for answers reads of an evaluated window beside the model's inputs."""
+"""The columns of an evaluated window that the search for answers reads beside the model's inputs."""
 
-# Of a window, what questions are given at least; longer ones are cut to half of what the overlap leaves.
-_FEWEST_QUESTION_TOKENS = 8
+# The least room for a question in a window; longer questions are cut to half of what the overlap leaves.
+_MIN_QUESTION_TOKENS = 8
 _DEFAULT_LENGTH = 384
 _FOR_EVALUATION = ("context_start", "context_end", "opens", "token_starts", "token_ends")
 
 
 def window_length(longest: int, max_length: int | None) -> int:
-    """Return the length of windows: ``longest`` if asked for by ``max_length``, else 384 or less.
+    """Return the length of windows: ``longest`` if ``max_length`` is set, else at most 384.
+
+    ``longest`` is the most tokens that the model takes, or ``max_length`` if that is less.
 
     >>> window_length(512, None), window_length(512, 512), window_length(256, None)
     (384, 512, 256)
@@ -39,15 +41,15 @@ def encode_questions(
 ) -> DatasetDict:
     """Cut each question's context into windows of ``max_length`` tokens that overlap by ``doc_stride``.
 
-    A window's answer (``start_positions``, ``end_positions``) is the question's first one; a window that does not
-    hold all of it has token 0 for both. Those to be evaluated have the columns of `SEARCH_COLUMNS` too, where
-    ``window`` numbers them over all sets, and what `WindowTable` reads. A question that is too long is cut, with a
-    warning.
+    The answer of a window (``start_positions``, ``end_positions``) is the first one of its question; a window that
+    does not contain all of it has token 0 for both. Windows that are evaluated also have the `SEARCH_COLUMNS`, of
+    which ``window`` numbers them over all splits, and the columns that `WindowTable` reads. A question that is too
+    long is cut, with a warning.
 
-    Raises `StrategyError` without a fast tokenizer, and where the overlap leaves no room for questions.
+    Raises `StrategyError` without a fast tokenizer, and if the overlap leaves no room for questions.
     """
     longest_question = _longest_question(tokenizer, max_length, args.doc_stride)
-    tokenizer.padding_side = "right"  # else padding would move the answer's place
+    tokenizer.padding_side = "right"  # padding on the left would move the answer
 
     def encode_batch(batch: Batch) -> Batch:
         questions = _truncated(tokenizer, batch["question"], longest_question)
@@ -60,7 +62,7 @@ def encode_questions(
             return_overflowing_tokens=True,
             return_offsets_mapping=True,
         )
-        cut = [said != asked for said, asked in zip(questions, batch["question"], strict=True)]
+        cut = [question != whole for question, whole in zip(questions, batch["question"], strict=True)]
         return _window_columns(dict(windows), windows, batch, cut)
 
     key = ("question answering", tokenizer_state(tokenizer), max_length, args.doc_stride, longest_question)
@@ -70,9 +72,9 @@ def encode_questions(
 
 
 class WindowTable:
-    """Which question each evaluated window belongs to, and where its tokens stand in the context.
+    """The question of each evaluated window of a split, and the places of its tokens in the context.
 
-    ``first`` is the number of the first window, ``question`` the row of each one's question in its split.
+    ``first`` is the number of the first window; ``question`` is the row of each window's question in its split.
     """
 
     def __init__(self, windows: Dataset) -> None:
@@ -87,7 +89,7 @@ class WindowTable:
         return len(self.question)
 
     def characters(self, window: np.ndarray, start: np.ndarray, end: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return where in the contexts spans begin and end, given by window and by first and last token."""
+        """Return where spans, given by window and by first and last token, begin and end in their contexts."""
         first = self._first_tokens[window]
         return self._starts[first + start], self._ends[first + end]
 
@@ -99,19 +101,19 @@ def _longest_question(tokenizer: PreTrainedTokenizerBase, max_length: int, doc_s
             " the text: take a model that has one (a tokenizer.json)"
         )
     room = max_length - tokenizer.num_special_tokens_to_add(pair=True) - doc_stride
-    if room < 2 * _FEWEST_QUESTION_TOKENS:
-        most = doc_stride + room - 2 * _FEWEST_QUESTION_TOKENS
+    if room < 2 * _MIN_QUESTION_TOKENS:
+        most = doc_stride + room - 2 * _MIN_QUESTION_TOKENS
         remedy = f"lower it to {most} or less" if most >= 0 else "raise max_length"
         raise StrategyError(f"doc_stride={doc_stride} leaves no room in windows of max_length={max_length}: {remedy}")
     return room // 2
 
 
 def _truncated(tokenizer: PreTrainedTokenizerBase, questions: Sequence[str], most: int) -> list[str]:
-    """Cut the questions that have more tokens than ``most``, after the last one that fits."""
+    """Cut each question that has more than ``most`` tokens after the last token that fits."""
     encoded = tokenizer(
         list(questions), add_special_tokens=False, truncation=True, max_length=most, return_offsets_mapping=True
     )
-    # One that has just as many tokens may end in white space, but nothing else may be left of it.
+    # A question of exactly ``most`` tokens may still end in white space, which is not cut.
     ends = [offsets[-1][1] if len(offsets) == most else None for offsets in encoded["offset_mapping"]]
     return [
         question if end is None or not question[end:].strip() else question[:end]
@@ -120,7 +122,7 @@ def _truncated(tokenizer: PreTrainedTokenizerBase, questions: Sequence[str], mos
 
 
 def _window_columns(inputs: Batch, windows: Any, batch: Batch, cut: Sequence[bool]) -> Batch:
-    """Add to the model's inputs what is known of each window."""
+    """Add to the model's inputs the places of tokens, the bounds of the context and the answer of each window."""
     owners, offsets = inputs.pop("overflow_to_sample_mapping"), inputs.pop("offset_mapping")
     opens = [place == 0 or owners[place - 1] != owner for place, owner in enumerate(owners)]
     bounds = [_context_tokens(windows.sequence_ids(place)) for place in range(len(owners))]
@@ -143,14 +145,14 @@ def _window_columns(inputs: Batch, windows: Any, batch: Batch, cut: Sequence[boo
 
 
 def _context_tokens(parts: list[int | None]) -> tuple[int, int]:
-    """Return the first token of the context and one past its last."""
+    """Return the first token of the context and the one after its last."""
     count = parts.count(1)
     start = parts.index(1) if count else 0
     return start, start + count
 
 
 def _first_answer(batch: Batch, row: int) -> tuple[int, int] | None:
-    """Return where the first answer begins and ends in the context, without white space around it."""
+    """Return the characters at which the first answer begins and ends, without white space around it."""
     if not batch["answer_texts"][row]:
         return None
     text, start = batch["answer_texts"][row][0], batch["answer_starts"][row][0]
@@ -165,12 +167,12 @@ def _answer_tokens(
     opens: bool,
     closes: bool,
 ) -> tuple[int, int]:
-    """Return the first and the last token of the answer, or 0 and 0 if the window does not hold all of it."""
+    """Return the first and the last token of the answer, or 0 and 0 if the window does not contain all of it."""
     first, end = bound
     if answer is None or first == end:
         return 0, 0
     starts, ends = np.array(offsets[first:end]).T
-    # Characters that no token covers may stand at the ends of the context, and belong to its first or last window.
+    # Characters without a token at the two ends of a context belong to its first and last window.
     if (answer[0] < starts[0] and not opens) or (answer[1] > ends[-1] and not closes):
         return 0, 0
     start_token = int(np.searchsorted(ends, answer[0], side="right"))
@@ -196,7 +198,7 @@ def _warn_of_cuts(encoded: DatasetDict, longest_question: int, longest_answer: i
 
 
 def _with_window_numbers(encoded: DatasetDict) -> DatasetDict:
-    """Number the windows that are evaluated; take from those of the training set what only evaluation reads."""
+    """Number the windows that are evaluated; drop the columns that only evaluation reads from the training set."""
     numbered, first = {}, 0
     for split, rows in encoded.items():
         if split == "train":

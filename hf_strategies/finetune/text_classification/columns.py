@@ -1,4 +1,4 @@
-"""From the label column of a file to labels: a name, a number or a list of names for each example."""
+"""Reading of a label column: a name, a number or a list of names for each example."""
 
 import math
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ __all__ = ["LabelColumn", "class_names", "read_name_lists", "read_names", "read_
 
 
 class LabelColumn(NamedTuple):
-    """A column as it was read: its values and their ``feature``, and what else there is to know of it.
+    """A column of labels of a split as it was loaded, with the ``feature`` that `datasets` gives it.
 
     ``separator`` stands between the names of several labels in one text.
     """
@@ -34,7 +34,7 @@ class LabelColumn(NamedTuple):
         return isinstance(self.feature, Value) and self.feature.dtype.startswith(("float", "double", "decimal"))
 
     def refuse(self, row: int, what: str) -> StrategyError:
-        """Return the error that value ``row`` is wrong in the way that ``what`` says."""
+        """Return the error for the value of ``row``; ``what`` is the reason and the remedy."""
         return StrategyError(f"row {row} of the {self.split} split has {self.name!r} = {self.values[row]!r}: {what}")
 
 
@@ -48,7 +48,7 @@ def read_names(column: LabelColumn) -> list[str]:
 
 
 def read_numbers(column: LabelColumn) -> list[float]:
-    """Return the label of each row as a finite number; `StrategyError` where it is none."""
+    """Return the label of each row as a finite number; `StrategyError` for any other value."""
     numbers = []
     for row, name in enumerate(_name(column.feature, value) for value in column.values):
         try:
@@ -62,9 +62,9 @@ def read_numbers(column: LabelColumn) -> list[float]:
 
 
 def read_name_lists(column: LabelColumn) -> list[list[str]]:
-    """Return the labels of each row: a list of names, or a text cut at the column's separator; empty for none.
+    """Return the labels of each row, from a list of names or a text with the column's separator; maybe none.
 
-    Raises `StrategyError` for a missing list and for lists of what are no names.
+    Raises `StrategyError` for a missing list and for lists of values that are not names.
     """
     if not column.holds_lists:
         return [list(_split_names(_name(column.feature, value), column.separator)) for value in column.values]
@@ -79,7 +79,7 @@ def read_name_lists(column: LabelColumn) -> list[list[str]]:
 
 
 def class_names(column: LabelColumn) -> list[str]:
-    """Return the names that a data set declares for the column's labels, in their order; none if it does not."""
+    """Return the names that a data set declares for the column's labels, in their order; [] if it declares none."""
     feature = column.feature.feature if column.holds_lists else column.feature
     return list(feature.names) if isinstance(feature, ClassLabel) else []
 
@@ -95,7 +95,7 @@ def _name(feature: Any, value: Any) -> str:
     if isinstance(feature, ClassLabel) and isinstance(value, int):
         return str(feature.int2str(value))
     if isinstance(value, float) and value.is_integer():
-        return str(int(value))  # a column of whole numbers becomes one of fractions by a gap
+        return str(int(value))  # a gap turns a column of whole numbers into one of fractions
     return "" if value is None else str(value)
 
 

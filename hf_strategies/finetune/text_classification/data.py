@@ -1,4 +1,4 @@
-"""Texts, or pairs of texts, with labels of one of the kinds of `LABEL_KINDS`."""
+"""Text-classification data: texts, or pairs of texts, with labels of one of the `LABEL_KINDS`."""
 
 import logging
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ __all__ = ["ClassificationArguments", "ClassificationData", "choose_labels", "en
 
 logger = logging.getLogger(__name__)
 
-# What a text column is called in the data sets that people have; the first that is there is taken.
+# Names of the columns of text in public data sets. The first row whose columns a data set has is used.
 _TEXT_COLUMNS = (
     ("sentence1", "sentence2"),
     ("premise", "hypothesis"),
@@ -65,7 +65,7 @@ class ClassificationArguments(ClassWeightArguments, DataArguments):
     )
 
     def __post_init__(self) -> None:
-        """Refuse what contradicts itself."""
+        """Refuse arguments that contradict each other."""
         super().__post_init__()
         if self.text_pair_column and not self.text_column:
             raise StrategyError(f"text_pair_column={self.text_pair_column!r} without text_column: give both")
@@ -97,22 +97,22 @@ class ClassificationData:
 
     @property
     def texts(self) -> list[str]:
-        """All texts of the training set, if there is one, those of pairs too."""
+        """All texts of the training set, if there is one, including the second ones of pairs."""
         rows = self.splits.get("train", Dataset.from_dict({}))
         return [text for column in ("text", "text_pair") if column in rows.column_names for text in rows[column]]
 
 
 def load_classification(args: ClassificationArguments, trained: LabelKind | None = None) -> ClassificationData:
-    """Load and check the examples; with nothing named, one of the two offline data sets.
+    """Load and check the examples that the arguments name, or one of the two offline data sets if they name none.
 
-    ``trained`` is the kind of labels of a model that is evaluated only. How the sets are split does not depend on the
-    run's seed, so that runs with several seeds compare. Raises `StrategyError` for a missing column, text or label,
-    for a label that is not of its kind, and whatever `load_splits` refuses.
+    ``trained`` is the kind of labels of a model that is only evaluated. The split does not depend on the run's seed,
+    so that runs with different seeds can be compared. Raises `StrategyError` for a missing column, text or label, for
+    a label that is not of its kind, and as `load_splits` does.
     """
     raw, name = load_data(args, OFFLINE_TASKS[args.offline_task or "library"])
     columns = _text_and_label_columns(args, next(iter(raw.values())))
     kind = _choose_kind(args, raw, trained)
-    # Checked before they are split and cut, so that an error tells the row of the file.
+    # Checked before they are split and cut, so that an error names the row of the file.
     checked = DatasetDict({split: _normal_form(rows, split, columns, kind, args) for split, rows in raw.items()})
     splits = limit(with_validation(checked, args, seed=0), args)
     labels: Sequence[str] = ()
@@ -122,11 +122,11 @@ def load_classification(args: ClassificationArguments, trained: LabelKind | None
 
 
 def choose_labels(data: ClassificationData, trained: Sequence[str], *, fixed: bool = False) -> tuple[str, ...]:
-    """Return the names of the model's outputs in their order: its own where it was trained for these labels.
+    """Return the labels in the order of the model's outputs: its own if it was trained for all labels of the data.
 
-    ``trained`` are those of the model, empty for a new one; ``fixed`` tells that it is not trained any more, so that
-    they are all there are. Raises `StrategyError` when there are too few or too many for the kind of labels, or an
-    example has another one.
+    ``trained`` are the labels of the model, empty for a new one; ``fixed`` is True if the model is not trained
+    further, so that no labels can be added. Raises `StrategyError` if there are too few or too many for the kind of
+    labels, or an example has an unknown one.
     """
     if "train" in data.splits and not data.labels:
         raise StrategyError("no example of the training set has a label: give at least one")
@@ -152,7 +152,7 @@ def encode(
     labels: Sequence[str],
     max_length: int,
 ) -> DatasetDict:
-    """Tokenize, without padding, and turn labels into what a model with the outputs ``labels`` learns."""
+    """Tokenize, without padding, and encode the labels as targets of a model with the outputs ``labels``."""
     encode_labels = data.kind.encode
 
     def encode_batch(batch: dict[str, list[Any]]) -> dict[str, list[object]]:
@@ -168,11 +168,11 @@ def encode(
 def _text_and_label_columns(args: ClassificationArguments, rows: Dataset) -> dict[str, str]:
     text, pair = args.text_column, args.text_pair_column
     if text is None:
-        there = set(rows.column_names)
-        usual = [pair for pair in _TEXT_COLUMNS if pair[0] in there and (pair[1] is None or pair[1] in there)]
-        if not usual:
+        present = {None, *rows.column_names}
+        matching = [pair for pair in _TEXT_COLUMNS if present.issuperset(pair)]
+        if not matching:
             raise StrategyError(f"text_column is not given and none of {rows.column_names} is usual: name the column")
-        text, pair = usual[0]
+        text, pair = matching[0]
     columns = {"text": text, "label": args.label_column}
     return columns | ({"text_pair": pair} if pair else {})
 
@@ -210,7 +210,7 @@ def _normal_form(
     texts = {role: [str(text) for text in rows[column]] for role, column in wanted.items() if role != "label"}
     if "label" not in wanted:
         return Dataset.from_dict(texts)
-    # In this order: the columns of what is written.
+    # The order of the columns is that of the predictions file.
     labels = {"label": kind.read(_label_column(rows, split, args))}
     return Dataset.from_dict({role: (texts | labels)[role] for role in wanted})
 
@@ -221,5 +221,5 @@ def _label_column(rows: Dataset, split: str, args: ClassificationArguments) -> L
 
 
 def _has_labels(rows: Dataset, column: str) -> bool:
-    # The Hub's GLUE marks the hidden labels of its test sets with -1.
+    # GLUE on the Hub marks the hidden labels of its test sets with -1.
     return column in rows.column_names and any(value not in (None, -1) for value in rows[column])

@@ -16,11 +16,11 @@ from hf_strategies.finetune.offline.task import OfflineTask
 
 __all__ = ["OFFLINE_TASKS", "SUMMARY_PAIRS", "summary_of", "with_wrong_summaries"]
 
-_FEWEST_WORDS, _MOST_WORDS = 3, 40
+_MIN_WORDS, _MAX_WORDS = 3, 40
 
 
 def summary_of(docstring: str) -> str:
-    """Return the first sentence of a docstring, without markup; empty where it is none of 3 to 40 words.
+    """Return the first sentence of a docstring, without markup; empty if it does not have 3 to 40 words.
 
     >>> summary_of("Return the `largest` item.  Of several, the first.")
     'Return the largest item.'
@@ -28,17 +28,18 @@ def summary_of(docstring: str) -> str:
     paragraph = next(iter(paragraphs_of(docstring)), "")
     sentence = split_sentences(strip_markup(paragraph))[0]
     words = sentence.split()
-    is_prose = _FEWEST_WORDS <= len(words) <= _MOST_WORDS and sentence[0].isupper() and sentence[-1] in ".!?"
-    return sentence if is_prose else ""
+    is_sentence = _MIN_WORDS <= len(words) <= _MAX_WORDS and sentence[0].isupper() and sentence[-1] in ".!?"
+    return sentence if is_sentence else ""
 
 
 def with_wrong_summaries(rows: list[Row]) -> list[Row]:
-    """Give every second row of each library the summary of another one of these rows, and label all of them.
+    """Give every second row of each library the summary of another such row, and label all rows "yes" or "no".
 
-    Of rows with the same summary in a library only the first is kept, so that no wrong summary is right after all.
-    The summaries are moved along among the rows in the order of their names' last parts, half way round: so each is
-    used once, and none goes to a function of the same last part (``fit``), unless more than half are called so;
-    those are left out. The order of the rows stays.
+    Of rows with the same summary in a library only the first is kept, because a wrong summary must not be right by
+    chance. The rows that get a wrong summary are sorted by the last part of their names, and each takes the summary
+    of the row half the list away: so each summary is used once, and no function gets that of one with the same last
+    part (``fit``) unless more than half of them share it; such rows are left out. The order of the rows does not
+    change.
     """
     by_library: dict[str, dict[str, Row]] = defaultdict(dict)
     for row in rows:

@@ -16,12 +16,13 @@ _Line = tuple[int, list[str]]
 def read_conll(flag: str, path: Path) -> Dataset:
     """Read the columns ``tokens`` (the first of the file) and ``tags`` (its last), a row for each sentence.
 
-    The columns of a line are parted by tabs where it has one, else by spaces; each line has as many. With a single
-    column there are no tags. Left out are ``-DOCSTART-`` lines and comments: lines that begin with ``#`` before the
-    first token of a sentence and do not have the columns of a token. ``flag`` names the file in errors.
+    The columns of a line are separated by tabs if it has one, else by spaces; each line has the same number of
+    columns. With a single column there are no tags. Left out are ``-DOCSTART-`` lines and comments: lines that begin
+    with ``#`` before the first token of a sentence and have another number of columns than a token. Errors name
+    ``flag``.
 
-    Raises `StrategyError`, with the number of the line, for another number of columns, a token that is missing, and
-    bytes that are no UTF-8.
+    Raises `StrategyError`, with the number of the line, for another number of columns and for a missing token; and
+    for a file that is not UTF-8.
     """
     try:
         with path.open(encoding="utf-8-sig") as file:
@@ -36,18 +37,18 @@ def read_conll(flag: str, path: Path) -> Dataset:
         if has_words
     ]
     sentences = [sentence for sentence in sentences if sentence]
-    found = {"tokens": [[columns[0] for columns in sentence] for sentence in sentences]}
+    data = {"tokens": [[columns[0] for columns in sentence] for sentence in sentences]}
     if width > 1:
-        found["tags"] = [[columns[-1] for columns in sentence] for sentence in sentences]
-    return Dataset.from_dict(found)
+        data["tags"] = [[columns[-1] for columns in sentence] for sentence in sentences]
+    return Dataset.from_dict(data)
 
 
 CONLL_READERS = dict.fromkeys((".conll", ".txt", ".bio", ".iob2"), read_conll)
-"""The reader of each ending of a CoNLL file, for `load_splits`."""
+"""The reader for each ending of a CoNLL file, for `load_data`."""
 
 
 def _split_line(line: str) -> list[str]:
-    # Not str.split() alone: a token may hold, or be, a space of another kind than " ".
+    # Not str.split(): a token may contain, or be, a space other than " ".
     line = line.rstrip(" \t\r\n")
     parts = line.split("\t") if "\t" in line else line.split(" ")
     columns = [part.strip(" ") for part in parts]

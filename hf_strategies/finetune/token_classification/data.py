@@ -1,4 +1,4 @@
-"""Sentences as lists of words, with one tag for each word."""
+"""Token-classification data: sentences as lists of words, with one tag for each word."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ from hf_strategies.finetune.token_classification.offline import CODE_WORDS
 
 __all__ = ["TokenArguments", "TokenData", "choose_tags", "load_tokens"]
 
-# What the columns are called in the data sets that people have; the first that is there is taken.
+# Names of the columns in public data sets. The first one that a data set has is used.
 _TOKENS = ("tokens", "words")
 _TAGS = ("ner_tags", "pos_tags", "tags", "labels")
 
@@ -61,20 +61,20 @@ class TokenData:
 
 
 def load_tokens(args: TokenArguments) -> TokenData:
-    """Load and check the sentences; with nothing named, those of documentation with the words that are code.
+    """Load and check the sentences that the arguments name, or the offline ones if they name none.
 
-    How the sets are split does not depend on the run's seed, so that runs with several seeds compare. Raises
+    The split does not depend on the run's seed, so that runs with different seeds can be compared. Raises
     `StrategyError` for a missing column, word or tag, for a row without words or with more or fewer tags than words,
-    and for whatever `load_splits` refuses.
+    and as `load_splits` does.
     """
     raw, name = load_data(args, CODE_WORDS, CONLL_READERS)
     first = next(iter(raw.values())).column_names
     tokens = _column("tokens_column", args.tokens_column, _TOKENS, first)
     # The tags of a test set may be unknown, and then it has no such column.
     tags = _column(
-        "tags_column", args.tags_column, _TAGS, first, else_take=_TAGS[0] if set(raw) == {"test"} else None
+        "tags_column", args.tags_column, _TAGS, first, otherwise=_TAGS[0] if set(raw) == {"test"} else None
     )
-    # Checked before they are split and cut, so that an error tells the row of the file.
+    # Checked before they are split and cut, so that an error names the row of the file.
     checked = DatasetDict({split: _normal_form(rows, split, tokens, tags) for split, rows in raw.items()})
     splits = limit(with_validation(checked, args, seed=0), args)
     known = _training_tags(raw["train"].features[tags], checked, args.label_all_subwords) if "train" in raw else ()
@@ -82,10 +82,10 @@ def load_tokens(args: TokenArguments) -> TokenData:
 
 
 def choose_tags(data: TokenData, trained: Sequence[str], *, fixed: bool = False) -> tuple[str, ...]:
-    """Return the tags in the order of their ids: the model's own where it was trained for these tags.
+    """Return the tags in the order of their ids: those of the model if it was trained for all tags of the data.
 
-    ``trained`` are the tags of the model, empty for a new one; ``fixed`` tells that it is not trained any more, so
-    that they are all there are. Raises `StrategyError` when there is only one tag, or a sentence has another one.
+    ``trained`` are the tags of the model, empty for a new one; ``fixed`` is True if the model is not trained further,
+    so that no tags can be added. Raises `StrategyError` if there is only one tag, or a sentence has an unknown one.
     """
     tags = tuple(trained) if fixed or set(data.tags) <= set(trained) else data.tags
     whose = "one of the model's" if fixed else "in the training set"
@@ -103,11 +103,11 @@ def choose_tags(data: TokenData, trained: Sequence[str], *, fixed: bool = False)
 
 
 def _column(
-    flag: str, given: str | None, usual: Sequence[str], there: Sequence[str], *, else_take: str | None = None
+    flag: str, given: str | None, defaults: Sequence[str], present: Sequence[str], *, otherwise: str | None = None
 ) -> str:
-    name = given or next((name for name in usual if name in there), else_take)
+    name = given or next((name for name in defaults if name in present), otherwise)
     if name is None:
-        raise StrategyError(f"{flag} is not given and none of {there} is usual: name the column")
+        raise StrategyError(f"{flag} is not given and none of {present} is usual: name the column")
     return name
 
 
@@ -129,7 +129,7 @@ def _normal_form(rows: Dataset, split: str, tokens: str, tags: str) -> Dataset:
 
 
 def _lists(rows: Dataset, split: str, flag: str, column: str) -> list[list[Any]]:
-    """Return a column of lists; StrategyError where there is no list, an empty one, or nothing in one."""
+    """Return a column of lists; StrategyError for a value that is not a list, is empty, or has None in it."""
     if column not in rows.column_names:
         raise StrategyError(
             f"{flag}={column!r} is no column of the {split} split: {did_you_mean(column, rows.column_names)}"
@@ -145,7 +145,7 @@ def _lists(rows: Dataset, split: str, flag: str, column: str) -> list[list[Any]]
 
 
 def _has_tags(rows: Dataset, column: str) -> bool:
-    # The Hub's data sets mark hidden tags with -1.
+    # Data sets of the Hub mark hidden tags with -1.
     return column in rows.column_names and any(set(row or ()) - {None, -1} for row in rows[column])
 
 
@@ -155,9 +155,9 @@ def _tag_name(rows: Dataset, column: str) -> Callable[[Any], str]:
 
 
 def _training_tags(feature: Any, splits: DatasetDict, all_subwords: bool) -> tuple[str, ...]:
-    """Return the tags of the training set by id, and after them those that an entity of a known type may need.
+    """Return the tags of the training set by id, and after them further ones of the same entity types.
 
-    Where the training set has only B-X, another set may well have I-X; with ``all_subwords`` each B- has its I-.
+    If the training set has only B-X, another split may have I-X; with ``all_subwords`` each B- tag has its I- tag.
     """
     seen = {split: _distinct(rows) for split, rows in splits.items()}
     names = getattr(getattr(feature, "feature", None), "names", None) or sorted(seen["train"], key=_by_number)

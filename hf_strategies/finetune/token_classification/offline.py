@@ -1,7 +1,6 @@
-"""The tagging data that needs no network: which words of a sentence of documentation are code?
+"""The token-classification data that needs no network: which words of a sentence of documentation are code?
 
-The words that stand in back-ticks, or in a role such as ``:class:``, are tagged B-CODE and I-CODE; the marks
-themselves are gone.
+The words in back-ticks, or in a role such as ``:class:``, are tagged B-CODE and I-CODE; the markup itself is removed.
 """
 
 import re
@@ -13,10 +12,10 @@ from hf_strategies.finetune.offline.task import OfflineTask
 __all__ = ["CODE_WORDS", "tagged_sentences"]
 
 MIN_WORDS, MAX_WORDS = 6, 40
-_MOST_CODE = 0.5
-_PLAIN_SENTENCES = 3  # of as many without code, one is kept
+_MAX_CODE_SHARE = 0.5
+_PLAIN_SENTENCES = 3  # one of so many sentences without code is kept
 
-# Where code begins and ends; no text has these characters.
+# They mark where code begins and ends; no text contains these characters.
 _BEGIN, _END = "\x02", "\x03"
 
 _ROLES = r"(?:[\w.+-]+:)?(?:class|func|meth|mod|attr|exc|obj|data|const|code|param|any|py)"
@@ -28,15 +27,17 @@ _CODE = (
     (re.compile(r"(?<![`:\w])`([^`<]+)`(?![`\w])"), rf"{_BEGIN}\1{_END}"),
 )
 _WORD = re.compile(r"\w+(?:[.'\u2019-]\w+)*|[^\w\s]")
-# Formulas, addresses and code that nobody marked, outside of what is marked.
-_NOT_PROSE = re.compile(r"[\x02\x03{}|\\<>^~$#@`*\u2022\u2192=_]|\.\.\.|://|www\.|[A-Za-z]\(|\S/\S+/|[^\x00-\x7f]{3}")
+# Formulas, URLs and unmarked code, in the text outside of marked code.
+_NOT_ENGLISH = re.compile(
+    r"[\x02\x03{}|\\<>^~$#@`*\u2022\u2192=_]|\.\.\.|://|www\.|[A-Za-z]\(|\S/\S+/|[^\x00-\x7f]{3}"
+)
 
 
 def tagged_sentences(docstring: str) -> list[dict[str, list[str]]]:
     """Return the sentences of a docstring as ``tokens`` and ``tags``: B-CODE, I-CODE and O.
 
-    A sentence has 6 to 40 words, punctuation counted, of which at most half are code; of those without code every
-    third is kept, and none of a docstring that marks no code. Nothing is raised.
+    A sentence has 6 to 40 tokens, words and punctuation, of which at most half are code. Every third sentence without
+    code is kept too, but none of a docstring that has no code at all.
 
     >>> tagged_sentences("Return the number that ``np.size`` has for this axis.")[0]["tags"]
     ['O', 'O', 'O', 'O', 'B-CODE', 'O', 'O', 'O', 'O', 'O']
@@ -46,8 +47,8 @@ def tagged_sentences(docstring: str) -> list[dict[str, list[str]]]:
     ]
     if not any(_BEGIN in text for text in texts):
         return []
-    rows = [_tagged(text) for text in texts if _is_wanted(text)]
-    return [row for row in rows if _has_shares(row["tags"])]
+    rows = [_tagged(text) for text in texts if _is_usable_sentence(text)]
+    return [row for row in rows if _has_allowed_size(row["tags"])]
 
 
 CODE_WORDS = OfflineTask(
@@ -57,7 +58,7 @@ CODE_WORDS = OfflineTask(
     rows=lambda docstring: tagged_sentences(docstring.text),
     per_library=1500,
 )
-"""Sentences of documentation with the words in them that are code."""
+"""Sentences of documentation; the words in them that are code are tagged."""
 
 
 def _marked(text: str) -> str:
@@ -66,17 +67,17 @@ def _marked(text: str) -> str:
     return text
 
 
-def _is_wanted(text: str) -> bool:
+def _is_usable_sentence(text: str) -> bool:
     plain = re.sub(f"{_BEGIN}[^{_END}]*{_END}", "Code", text)
     if not plain or not plain[0].isupper() or plain[-1] not in ".!?" or plain.count("(") != plain.count(")"):
         return False
-    if "\\" in text or _NOT_PROSE.search(plain):
+    if "\\" in text or _NOT_ENGLISH.search(plain):
         return False
     return _BEGIN in text or int(stable_rank("plain", text), 16) % _PLAIN_SENTENCES == 0
 
 
 def _tagged(text: str) -> dict[str, list[str]]:
-    """Part the words of a sentence and tag them, the marks taken away.
+    """Split a sentence into tokens and tag them; the marks of code are removed.
 
     >>> _tagged("Use \x02f(x)\x03, or not.")["tags"]
     ['O', 'B-CODE', 'I-CODE', 'I-CODE', 'I-CODE', 'O', 'O', 'O', 'O']
@@ -100,6 +101,6 @@ def _tagged(text: str) -> dict[str, list[str]]:
     return {"tokens": [word[0] for word in words], "tags": tags}
 
 
-def _has_shares(tags: list[str]) -> bool:
+def _has_allowed_size(tags: list[str]) -> bool:
     code = sum(tag != "O" for tag in tags)
-    return MIN_WORDS <= len(tags) <= MAX_WORDS and code <= _MOST_CODE * len(tags)
+    return MIN_WORDS <= len(tags) <= MAX_WORDS and code <= _MAX_CODE_SHARE * len(tags)

@@ -1,7 +1,7 @@
 """From words to the model's inputs, and from its outputs back to one tag for each word.
 
-A sentence that is longer than the model takes goes through it in several windows, one after the other, so that each
-word is trained on, predicted and counted.
+A sentence that is longer than the model takes is cut into several windows without overlap, so that each word is
+trained on, predicted and counted.
 """
 
 from collections.abc import Sequence
@@ -32,18 +32,19 @@ def encode(
 ) -> DatasetDict:
     """Tokenize into windows of at most ``max_length`` tokens, one row each, without padding.
 
-    Beside the inputs a row has the places of the words' first tokens (``starts``), which sentence it is a part of
-    (``sentence``) and which part (``part``), and where tags are known ``labels``: the index in ``tags`` at each
-    start, else -100; with ``label_all_subwords`` the other tokens of a word have its label too, I- for B-.
+    Beside the inputs a row has ``starts`` (the places of the words' first tokens), ``sentence`` (the number of its
+    sentence), ``part`` (the number of the window in that sentence) and, if tags are known, ``labels``: the index in
+    ``tags`` at each start, else -100. With ``label_all_subwords`` the other tokens of a word have its label too, I-
+    in place of B-.
 
-    Raises `StrategyError` for a tokenizer that does not tell which word a token is of.
+    Raises `StrategyError` for a tokenizer that does not know which word a token belongs to.
     """
     if not tokenizer.is_fast:
         raise StrategyError(
             f"the tokenizer {type(tokenizer).__name__} does not tell which word a token is of: give"
             " model_name_or_path a model with a fast tokenizer (a tokenizer.json)"
         )
-    tokenizer.padding_side = "right"  # else the places of the words would depend on the batch
+    tokenizer.padding_side = "right"  # padding on the left would move the words, by batch
     ids = {tag: index for index, tag in enumerate(tags)}
     inner = [IGNORED_LABEL] * len(tags)
     if args.label_all_subwords:
@@ -59,12 +60,12 @@ def encode(
 
 
 def label_ids(rows: Dataset) -> np.ndarray:
-    """Return all labels of encoded rows in one array, the -100 too."""
+    """Return all labels of encoded rows in one array, including -100."""
     return flatten_lists(rows, "labels")[0]
 
 
 def likeliest(logits: Any, _labels: torch.Tensor) -> torch.Tensor:
-    """Reduce the logits of a batch to the id of the likeliest tag of each token."""
+    """Return the id of the likeliest tag of each token, given the logits of a batch."""
     scores: torch.Tensor = logits[0] if isinstance(logits, tuple) else logits
     return scores.argmax(dim=-1)
 
@@ -72,8 +73,8 @@ def likeliest(logits: Any, _labels: torch.Tensor) -> torch.Tensor:
 def tags_of_sentences(rows: Dataset, ids: np.ndarray, tags: Sequence[str]) -> list[list[str]]:
     """Return the tag of each word of each sentence.
 
-    ``ids`` are those of all tokens (rows x tokens) of the encoded ``rows``, whose order does not matter: the
-    windows of a sentence are put together, and sentences come as they were before they were encoded.
+    ``ids`` are the tag ids of all tokens (rows x tokens) of the encoded ``rows``, which may be in any order: the
+    windows of a sentence are joined, and the sentences are in the order they had before they were encoded.
     """
     places, counts = flatten_lists(rows, "starts")
     windows = np.repeat(np.arange(len(rows)), counts)
@@ -85,14 +86,14 @@ def tags_of_sentences(rows: Dataset, ids: np.ndarray, tags: Sequence[str]) -> li
 
 
 class SentenceMetrics:
-    """A ``compute_metrics`` over whole sentences, which `SentenceTrainer` tells the ``rows`` that it measures."""
+    """A ``compute_metrics`` over whole sentences; `SentenceTrainer` sets ``rows`` to those that it measures."""
 
     def __init__(self, tags: Sequence[str]) -> None:
         self._tags = tags
         self.rows: Dataset | None = None
 
     def __call__(self, prediction: EvalPrediction) -> dict[str, float]:
-        """Return the metrics of the tags that were predicted."""
+        """Return the metrics of the predicted tags."""
         rows = cast(Dataset, self.rows)
         predicted, true = (
             tags_of_sentences(rows, cast(np.ndarray, ids), self._tags)
@@ -104,7 +105,7 @@ class SentenceMetrics:
 class SentenceTrainer(RecipeTrainer):
     """Measures sentences, not windows: its ``compute_metrics`` is a `SentenceMetrics`.
 
-    The stock Trainer tells ``compute_metrics`` nothing of the rows but what the model is given.
+    The stock Trainer passes to ``compute_metrics`` only the predictions and the labels, not the rows.
     """
 
     def evaluate(self, eval_dataset: Any = None, *args: Any, **options: Any) -> dict[str, float]:
@@ -125,7 +126,7 @@ def _windows(
     inner: Sequence[int],
     max_length: int,
 ) -> Batch:
-    """Tokenize sentences; ``inner`` is the label of a word's later tokens by that of its first."""
+    """Tokenize sentences; ``inner`` has the label of a word's later tokens, indexed by that of its first token."""
     encoded = tokenizer(
         _with_tokens_for_all(tokenizer, sentences),
         is_split_into_words=True,
@@ -148,7 +149,7 @@ def _windows(
 
 
 def _with_tokens_for_all(tokenizer: PreTrainedTokenizerBase, sentences: list[list[str]]) -> list[list[str]]:
-    """Put the unknown word in the place of words for which the tokenizer has no token, such as a bare U+FE0F."""
+    """Replace words for which the tokenizer has no token, such as a bare U+FE0F, by the unknown token."""
     words = list(set(chain.from_iterable(sentences)))
     pieces = tokenizer(words, add_special_tokens=False)["input_ids"]
     without = {word for word, ids in zip(words, pieces, strict=True) if not ids}
@@ -180,10 +181,10 @@ def _labels(
     >>> _labels([None, 0, 0, 1, None], [1, 3], labels=[1, 0], inner=[0, 2, 2])
     [-100, 1, 2, 0, -100]
     """
-    found = [IGNORED_LABEL if word is None else inner[labels[word]] for word in words]
+    token_labels = [IGNORED_LABEL if word is None else inner[labels[word]] for word in words]
     for place in starts:
-        found[place] = labels[cast(int, words[place])]
-    return found
+        token_labels[place] = labels[cast(int, words[place])]
+    return token_labels
 
 
 def _with_sentences(rows: Dataset) -> Dataset:
