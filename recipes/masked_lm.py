@@ -30,9 +30,11 @@ from transformers import AutoModelForMaskedLM, Trainer
 
 from hf_strategies.finetune.command_line import run_command
 from hf_strategies.finetune.flags import read_flags
+from hf_strategies.finetune.masked_lm.baselines import unigram_baseline
 from hf_strategies.finetune.masked_lm.data import MaskedLMArguments, encode, load_lines
 from hf_strategies.finetune.masked_lm.masking import Masker, MaskingCollator
-from hf_strategies.finetune.masked_lm.metrics import LM_METRICS, masked_lm_metrics, row_sums, unigram_baseline
+from hf_strategies.finetune.masked_lm.metrics import LM_METRICS, decode_sums, row_sums
+from hf_strategies.finetune.metrics import compute_metrics, metric_names
 from hf_strategies.finetune.model import load_config, load_model, longest_input, make_tokenizer
 from hf_strategies.finetune.preflight import plan_training, prepare_run
 from hf_strategies.finetune.run import Results, predict_in_order, run_trainer
@@ -41,7 +43,7 @@ from hf_strategies.finetune.trainer import ExactLossTrainer, make_trainer, paddi
 
 def main(argv: Sequence[str] | None = None) -> Trainer:
     """Run the recipe with the flags in ``argv``; return its Trainer."""
-    flags = read_flags(MaskedLMArguments, argv, __doc__ or "", LM_METRICS)
+    flags = read_flags(MaskedLMArguments, argv, __doc__ or "", metric_names(LM_METRICS))
     flags.run.remove_unused_columns = False  # the collator reads columns that no model takes
     with flags.run.main_process_first():
         data = load_lines(flags.data)
@@ -61,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> Trainer:
         tokenizer,
         encoded,
         collator=collator,
-        metrics=masked_lm_metrics,
+        metrics=compute_metrics(LM_METRICS, decode_sums),
         reduce=row_sums,
         kind=ExactLossTrainer,
     )

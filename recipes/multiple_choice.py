@@ -25,12 +25,11 @@ from typing import Any
 import numpy as np
 import torch
 from datasets import Dataset, DatasetDict
-from torch.nn.functional import cross_entropy
-from transformers import AutoModelForMultipleChoice, EvalPrediction, Trainer
+from transformers import AutoModelForMultipleChoice, Trainer
 
 from hf_strategies.finetune.command_line import run_command
 from hf_strategies.finetune.flags import read_flags
-from hf_strategies.finetune.metrics import Accuracy
+from hf_strategies.finetune.metrics import compute_metrics, metric_names
 from hf_strategies.finetune.model import load_config, load_model, longest_input, make_tokenizer
 from hf_strategies.finetune.multiple_choice.baselines import choice_baselines
 from hf_strategies.finetune.multiple_choice.data import (
@@ -40,6 +39,7 @@ from hf_strategies.finetune.multiple_choice.data import (
     encode,
     load_choices,
 )
+from hf_strategies.finetune.multiple_choice.metrics import CHOICE_METRICS, decode_choices
 from hf_strategies.finetune.preflight import prepare_run
 from hf_strategies.finetune.run import Results, predict_in_order, run_trainer, write_predictions
 from hf_strategies.finetune.trainer import ExactLossTrainer, make_trainer, padding_multiple
@@ -47,7 +47,7 @@ from hf_strategies.finetune.trainer import ExactLossTrainer, make_trainer, paddi
 
 def main(argv: Sequence[str] | None = None) -> Trainer:
     """Run the recipe with the flags in ``argv``; return its Trainer."""
-    flags = read_flags(ChoiceArguments, argv, __doc__ or "", ["accuracy"])
+    flags = read_flags(ChoiceArguments, argv, __doc__ or "", metric_names(CHOICE_METRICS))
     with flags.run.main_process_first():
         data = load_choices(flags.data)
     config = load_config(flags.model)
@@ -61,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> Trainer:
         tokenizer,
         encoded,
         collator=ChoiceCollator(tokenizer, pad_to_multiple_of=padding_multiple(flags)),
-        metrics=choice_metrics,
+        metrics=compute_metrics(CHOICE_METRICS, decode_choices),
         kind=ExactLossTrainer,
     )
 
@@ -72,14 +72,6 @@ def main(argv: Sequence[str] | None = None) -> Trainer:
     return trainer
 
 
-def choice_metrics(prediction: EvalPrediction) -> dict[str, float]:
-    """Return the share of rows whose likeliest ending is the right one, and the mean negative log-likelihood."""
-    logits: Any = np.asarray(prediction.predictions, dtype=np.float64)
-    labels: Any = np.asarray(prediction.label_ids)
-    accuracy: dict[str, float] = Accuracy().compute(predictions=logits.argmax(axis=-1), references=labels)
-    return {**accuracy, "nll": float(cross_entropy(torch.from_numpy(logits), torch.from_numpy(labels)))}
-
-
 def predict_test_set(trainer: Trainer, data: ChoiceData, encoded: DatasetDict, *, baselines: bool) -> Results:
     """Predict the test set; return the metrics of this model and, if asked for, of the baselines."""
     rows = data.splits["test"]
@@ -87,7 +79,7 @@ def predict_test_set(trainer: Trainer, data: ChoiceData, encoded: DatasetDict, *
     write_predictions(trainer, chosen(rows, outputs))
     if "label" not in rows.column_names:
         return {}
-    results = {"this model": {"accuracy": metrics["test_accuracy"]}}
+    results = {"this model": {name: metrics[f"test_{name}"] for name in CHOICE_METRICS}}
     if baselines and trainer.is_world_process_zero():
         results |= choice_baselines(data.splits["train"], rows)
     return results

@@ -27,6 +27,7 @@ from transformers import AutoModelForQuestionAnswering, DataCollatorWithPadding,
 
 from hf_strategies.finetune.command_line import run_command
 from hf_strategies.finetune.flags import read_flags
+from hf_strategies.finetune.metrics import compute_metrics, metric_names
 from hf_strategies.finetune.model import load_config, load_model, longest_input, make_tokenizer
 from hf_strategies.finetune.preflight import plan_training, prepare_run
 from hf_strategies.finetune.question_answering.answers import AnswerFinder, Answers
@@ -47,7 +48,7 @@ from hf_strategies.finetune.trainer import make_trainer, padding_multiple
 
 def main(argv: Sequence[str] | None = None) -> Trainer:
     """Run the recipe with the flags in ``argv``; return its Trainer."""
-    flags = read_flags(QuestionArguments, argv, __doc__ or "", list(QUESTION_METRICS))
+    flags = read_flags(QuestionArguments, argv, __doc__ or "", metric_names(QUESTION_METRICS))
     with flags.run.main_process_first():
         data = load_questions(flags.data)
     config = load_config(flags.model)
@@ -68,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> Trainer:
         tokenizer,
         encoded,
         collator=DataCollatorWithPadding(tokenizer, pad_to_multiple_of=padding_multiple(flags)),
-        metrics=finder,
+        metrics=compute_metrics(QUESTION_METRICS, finder.decode),
         kind=QuestionTrainer.searching(longest=flags.data.max_answer_length, n_best=flags.data.n_best),
     )
 

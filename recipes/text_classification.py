@@ -33,6 +33,7 @@ from transformers import AutoModelForSequenceClassification, DataCollatorWithPad
 from hf_strategies.finetune.class_weights import balanced_loss, refuse_cross_entropy_flags
 from hf_strategies.finetune.command_line import run_command
 from hf_strategies.finetune.flags import check_metrics, read_flags
+from hf_strategies.finetune.metrics import metric_names
 from hf_strategies.finetune.model import (
     label_names,
     load_config,
@@ -50,19 +51,19 @@ from hf_strategies.finetune.text_classification.data import (
     encode,
     load_classification,
 )
-from hf_strategies.finetune.text_classification.labels import METRICS, kind_of_model
+from hf_strategies.finetune.text_classification.labels import METRIC_TABLES, kind_of_model
 from hf_strategies.finetune.text_classification.threshold import forget_threshold, threshold_of
 from hf_strategies.finetune.trainer import make_trainer, padding_multiple
 
 
 def main(argv: Sequence[str] | None = None) -> Trainer:
     """Run the recipe with the flags in ``argv``; return its Trainer."""
-    flags = read_flags(ClassificationArguments, argv, __doc__ or "", METRICS)
+    flags = read_flags(ClassificationArguments, argv, __doc__ or "", metric_names(*METRIC_TABLES))
     config, trains = load_config(flags.model), flags.run.do_train
     with flags.run.main_process_first():
         data = load_classification(flags.data, None if trains else kind_of_model(config))
     kind = data.kind
-    check_metrics(flags, list(kind.metrics))
+    check_metrics(flags, metric_names(kind.metrics))
     if not kind.is_one_of:
         refuse_cross_entropy_flags(flags.data, flags.run, kind.name)
     labels = choose_labels(data, trained_labels(config), fixed=not trains)

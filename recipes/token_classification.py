@@ -29,6 +29,7 @@ from transformers import AutoModelForTokenClassification, DataCollatorForTokenCl
 from hf_strategies.finetune.class_weights import balanced_weights, weighted_loss
 from hf_strategies.finetune.command_line import run_command
 from hf_strategies.finetune.flags import check_metrics, read_flags
+from hf_strategies.finetune.metrics import metric_names
 from hf_strategies.finetune.model import (
     label_names,
     load_config,
@@ -39,8 +40,9 @@ from hf_strategies.finetune.model import (
 )
 from hf_strategies.finetune.preflight import plan_training, prepare_run
 from hf_strategies.finetune.run import Results, predict_in_order, run_trainer, write_predictions
+from hf_strategies.finetune.token_classification.baselines import tag_baselines
 from hf_strategies.finetune.token_classification.data import TokenArguments, TokenData, choose_tags, load_tokens
-from hf_strategies.finetune.token_classification.metrics import TOKEN_METRICS, metric_names, tag_baselines
+from hf_strategies.finetune.token_classification.metrics import ENTITY_METRICS, TAG_METRICS, tag_metrics
 from hf_strategies.finetune.token_classification.windows import (
     SentenceMetrics,
     SentenceTrainer,
@@ -54,12 +56,12 @@ from hf_strategies.finetune.trainer import make_trainer, padding_multiple
 
 def main(argv: Sequence[str] | None = None) -> Trainer:
     """Run the recipe with the flags in ``argv``; return its Trainer."""
-    flags = read_flags(TokenArguments, argv, __doc__ or "", TOKEN_METRICS)
+    flags = read_flags(TokenArguments, argv, __doc__ or "", metric_names(ENTITY_METRICS, TAG_METRICS))
     with flags.run.main_process_first():
         data = load_tokens(flags.data)
     config = load_config(flags.model)
     tags = choose_tags(data, trained_labels(config), fixed=not flags.run.do_train)
-    check_metrics(flags, metric_names(tags))
+    check_metrics(flags, metric_names(tag_metrics(tags)))
     prepare_run(flags.run, data.splits, pretrained=config is not None, plan=False)
     # Tokenizers that tell words by the space before them, as RoBERTa's, are given one before the first word too.
     tokenizer = make_tokenizer(flags.model, data.texts, flags.run, add_prefix_space=True)
@@ -99,7 +101,7 @@ def predict_test_set(
     write_predictions(trainer, tagged(rows, encoded["test"], ids, tags))
     if "tags" not in rows.column_names:
         return {}
-    results = {"this model": {name: metrics[f"test_{name}"] for name in metric_names(tags)}}
+    results = {"this model": {name: metrics[f"test_{name}"] for name in tag_metrics(tags)}}
     if baselines and trainer.is_world_process_zero():
         results |= tag_baselines(data.splits["train"], rows, tags)
     return results

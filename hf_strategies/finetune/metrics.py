@@ -1,188 +1,125 @@
-"""Metrics as `evaluate.Metric` subclasses, because ``evaluate.load`` fetches its code from the Hub."""
+"""The metrics of a recipe: a table, which is a dict from the name of a metric to a plain function.
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, ClassVar
+A function takes predictions and references, one entry of each for every example, and returns one number::
+
+    def accuracy(predictions, references):
+        return float(accuracy_score(references, predictions))
+
+    CHOICE_METRICS = {"accuracy": accuracy}
+
+To add a metric, write such a function (with a line that says what it is, its range and a doctest) and give it a row
+in the table of its recipe, ``metrics.py`` in the folder of the task. The rest follows from the table:
+
+* `compute_metrics` makes of it what the Trainer calls at each evaluation, and so each metric is logged and written
+  to ``all_results.json``;
+* `metric_names` are the names that flags such as ``--early_stopping_monitor`` may watch;
+* the recipe reports the names of the table for the test set, on the console and on the model card;
+* `measure` gives the same metrics of the baselines.
+
+The outputs of a model are not what such functions take: each task has a *decode step*, a function that makes of the
+Trainer's `EvalPrediction` a `Decoded`, such as the likeliest labels, texts of answers or names of tags. Where labels
+are of several kinds (numbers or names, entities or parts of speech) each kind has a table.
+
+`TableMetric` makes a row usable with the library ``evaluate``, without the Hub.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import datasets
 import evaluate
-import numpy as np
-from sklearn.metrics import accuracy_score, f1_score
+from numpy.typing import ArrayLike
+from sklearn.metrics import accuracy_score
 from transformers import EvalPrediction
 
-__all__ = [
-    "CLASSIFICATION_METRICS",
-    "MULTI_LABEL_METRICS",
-    "REGRESSION_METRICS",
-    "Accuracy",
-    "MacroF1",
-    "MultiLabelMacroF1",
-    "MultiLabelMicroF1",
-    "Pearson",
-    "Rmse",
-    "Spearman",
-    "compute_metrics",
-    "measure",
-]
+__all__ = ["Decoded", "Metric", "TableMetric", "accuracy", "compute_metrics", "measure", "metric_names"]
+
+Metric = Callable[[Any, Any], float]
+"""A function of predictions and references."""
 
 
-class _InMemory(evaluate.Metric):
-    """A metric of predictions against references of one type, computed in memory."""
+class Decoded(NamedTuple):
+    """What the decode step of a task returns.
 
-    value: ClassVar[Any]
-    citation: ClassVar[str] = "scikit-learn, Pedregosa et al. 2011"
+    ``predictions`` and ``references`` are the arguments of the metrics. ``others`` are numbers that are reported
+    beside the metrics and are no functions of these two, such as a loss.
+    """
 
-    def __init__(self) -> None:
-        super().__init__(keep_in_memory=True)
-
-    def _info(self) -> evaluate.MetricInfo:
-        return evaluate.MetricInfo(
-            description=type(self).__doc__ or "",
-            citation=type(self).citation,
-            features=datasets.Features({"predictions": type(self).value, "references": type(self).value}),
-        )
+    predictions: Any
+    references: Any
+    others: Mapping[str, float] = {}
 
 
-class _LabelMetric(_InMemory):
-    """Predictions and references are label ids."""
+def measure(table: Mapping[str, Metric], predictions: Any, references: Any) -> dict[str, float]:
+    """Return the values of all metrics of ``table``, by name.
 
-    value = datasets.Value("int64")
-
-
-class _MultiLabelMetric(_InMemory):
-    """Predictions and references are rows of zeros and ones, one for each label."""
-
-    value = datasets.Sequence(datasets.Value("int64"))
-
-
-class _NumberMetric(_InMemory):
-    """Predictions and references are numbers."""
-
-    value = datasets.Value("float64")
-    citation = "Pearson 1895; Spearman 1904"
-
-
-class Accuracy(_LabelMetric):
-    """The share of predictions that are right, in [0, 1].
-
-    >>> Accuracy().compute(predictions=[0, 1, 1, 0], references=[0, 1, 0, 0])
+    >>> measure({"accuracy": accuracy}, [0, 1, 1, 0], [0, 1, 0, 0])
     {'accuracy': 0.75}
     """
-
-    def _compute(self, predictions: list[int], references: list[int]) -> dict[str, float]:
-        return {"accuracy": float(accuracy_score(references, predictions))}
-
-
-class MacroF1(_LabelMetric):
-    """The mean over the labels of F1, each label weighing the same, in [0, 1].
-
-    A label counts that is predicted or true at least once; one that is never predicted right counts 0.
-
-    >>> MacroF1().compute(predictions=[0, 1, 1, 0], references=[0, 1, 0, 0])
-    {'macro_f1': 0.7333333333333334}
-    """
-
-    def _compute(self, predictions: list[int], references: list[int]) -> dict[str, float]:
-        return {"macro_f1": float(f1_score(references, predictions, average="macro", zero_division=0.0))}
-
-
-class MultiLabelMicroF1(_MultiLabelMetric):
-    """F1 over all pairs of an example and a label, in [0, 1]; 0 where nothing is predicted right.
-
-    >>> MultiLabelMicroF1().compute(predictions=[[1, 1], [0, 0]], references=[[1, 0], [0, 1]])
-    {'micro_f1': 0.5}
-    """
-
-    def _compute(self, predictions: list[list[int]], references: list[list[int]]) -> dict[str, float]:
-        return {"micro_f1": _f1(predictions, references, "micro")}
-
-
-class MultiLabelMacroF1(_MultiLabelMetric):
-    """The mean over all labels of F1, in [0, 1]; a label that is never predicted right counts 0.
-
-    >>> MultiLabelMacroF1().compute(predictions=[[1, 1], [0, 0]], references=[[1, 0], [0, 1]])
-    {'macro_f1': 0.5}
-    """
-
-    def _compute(self, predictions: list[list[int]], references: list[list[int]]) -> dict[str, float]:
-        return {"macro_f1": _f1(predictions, references, "macro")}
-
-
-class Pearson(_NumberMetric):
-    """Pearson's correlation coefficient, in [-1, 1]; 0 where predictions or references are all equal.
-
-    >>> Pearson().compute(predictions=[1.0, 2.0, 3.0], references=[2.0, 4.0, 6.0])
-    {'pearson': 1.0}
-    """
-
-    def _compute(self, predictions: list[float], references: list[float]) -> dict[str, float]:
-        return {"pearson": _correlation(np.asarray(predictions), np.asarray(references))}
-
-
-class Spearman(_NumberMetric):
-    """Pearson's correlation of the ranks, in [-1, 1]; equal values share the mean of their ranks.
-
-    >>> Spearman().compute(predictions=[1.0, 2.0, 9.0], references=[2.0, 4.0, 6.0])
-    {'spearman': 1.0}
-    """
-
-    def _compute(self, predictions: list[float], references: list[float]) -> dict[str, float]:
-        return {"spearman": _correlation(_ranks(predictions), _ranks(references))}
-
-
-class Rmse(_NumberMetric):
-    """The square root of the mean squared error, 0 or more, in the unit of the labels.
-
-    >>> Rmse().compute(predictions=[1.0, 2.0], references=[1.0, 4.0])
-    {'rmse': 1.4142135623730951}
-    """
-
-    def _compute(self, predictions: list[float], references: list[float]) -> dict[str, float]:
-        with np.errstate(all="ignore"):  # of a model that has diverged
-            squares = np.square(np.asarray(predictions) - np.asarray(references))
-            return {"rmse": float(np.sqrt(squares.mean()))}
-
-
-CLASSIFICATION_METRICS: dict[str, type[evaluate.Metric]] = {"accuracy": Accuracy, "macro_f1": MacroF1}
-MULTI_LABEL_METRICS: dict[str, type[evaluate.Metric]] = {
-    "micro_f1": MultiLabelMicroF1,
-    "macro_f1": MultiLabelMacroF1,
-}
-REGRESSION_METRICS: dict[str, type[evaluate.Metric]] = {"pearson": Pearson, "spearman": Spearman, "rmse": Rmse}
-
-
-def measure(metrics: Iterable[evaluate.Metric], predictions: Any, references: Any) -> dict[str, float]:
-    """Return the values of all ``metrics``, by name."""
-    values: dict[str, float] = {}
-    for metric in metrics:
-        values |= metric.compute(predictions=predictions, references=references)
-    return values
+    return {name: float(metric(predictions, references)) for name, metric in table.items()}
 
 
 def compute_metrics(
-    metrics: Mapping[str, type[evaluate.Metric]], decode: Callable[[Any], np.ndarray]
+    table: Mapping[str, Metric], decode: Callable[[EvalPrediction], Decoded | None]
 ) -> Callable[[EvalPrediction], dict[str, float]]:
-    """Return a ``compute_metrics`` for the Trainer; ``decode`` makes predictions of the model's outputs."""
-    ready = [metric() for metric in metrics.values()]
+    """Return a ``compute_metrics`` for the Trainer: ``decode`` its outputs, then `measure` them.
+
+    Where ``decode`` returns None, because the references are not known, there are no metrics.
+    """
 
     def compute(prediction: EvalPrediction) -> dict[str, float]:
-        return measure(ready, decode(prediction.predictions), prediction.label_ids)
+        decoded = decode(prediction)
+        if decoded is None:
+            return {}
+        return {**decoded.others, **measure(table, decoded.predictions, decoded.references)}
 
     return compute
 
 
-def _f1(predictions: list[list[int]], references: list[list[int]], average: str) -> float:
-    return float(f1_score(np.asarray(references), np.asarray(predictions), average=average, zero_division=0.0))
+def metric_names(*tables: Mapping[str, Metric]) -> list[str]:
+    """Return the names of the metrics of all ``tables``, each once: those that can be watched beside the loss.
+
+    >>> metric_names({"accuracy": accuracy, "f1": max}, {"accuracy": accuracy})
+    ['accuracy', 'f1']
+    """
+    return list(dict.fromkeys(name for table in tables for name in table))
 
 
-def _correlation(one: np.ndarray, other: np.ndarray) -> float:
-    if np.ptp(one) == 0 or np.ptp(other) == 0:
-        return 0.0
-    with np.errstate(all="ignore"):  # of a model that has diverged: NaN, and no warning
-        one, other = one - one.mean(), other - other.mean()
-        return float(one @ other / np.sqrt((one @ one) * (other @ other)))
+def accuracy(predictions: ArrayLike, references: ArrayLike) -> float:
+    """The share of predictions that are right, in [0, 1].
+
+    >>> accuracy([0, 1, 1, 0], [0, 1, 0, 0])
+    0.75
+    """
+    return float(accuracy_score(references, predictions))
 
 
-def _ranks(values: list[float]) -> np.ndarray:
-    _, place, times = np.unique(np.asarray(values), return_inverse=True, return_counts=True)
-    means: np.ndarray = (np.cumsum(times) - (times - 1) / 2)[place]
-    return means
+# One of these is what a metric takes: text before numbers, because "10" could be read as a number.
+_TEXT, _NUMBER = datasets.Value("string"), datasets.Value("float64")
+_TEXTS, _NUMBERS = datasets.Sequence(_TEXT), datasets.Sequence(_NUMBER)
+_FORMS = [(_TEXT, _TEXTS), (_TEXTS, _TEXTS), (_NUMBER, _NUMBER), (_NUMBERS, _NUMBERS), (_NUMBERS, _NUMBER)]
+
+
+class TableMetric(evaluate.Metric):
+    """A row of a table as a metric of ``evaluate``, whose own ``evaluate.load`` fetches code from the Hub.
+
+    >>> metric = TableMetric("accuracy", accuracy)
+    >>> metric.compute(predictions=[0, 1, 1, 0], references=[0, 1, 0, 0])
+    {'accuracy': 0.75}
+
+    A whole table is ``evaluate.combine([TableMetric(*row) for row in table.items()])``.
+    """
+
+    def __init__(self, name: str, metric: Metric) -> None:
+        self._name, self._metric = name, metric
+        super().__init__(keep_in_memory=True)
+
+    def _info(self) -> evaluate.MetricInfo:
+        return evaluate.MetricInfo(
+            description=self._metric.__doc__ or self._name,
+            citation="",
+            features=[datasets.Features({"predictions": one, "references": other}) for one, other in _FORMS],
+        )
+
+    def _compute(self, predictions: Any, references: Any) -> dict[str, float]:
+        return measure({self._name: self._metric}, predictions, references)

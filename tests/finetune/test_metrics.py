@@ -1,264 +1,139 @@
-"""The metrics against values worked out by hand, without a network; the baselines measured with them."""
+"""What follows from a table of metrics: a new row is measured, watched and reported; `evaluate` takes each row."""
 
-from types import SimpleNamespace
+import json
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import evaluate
 import numpy as np
 import pytest
-from datasets import Dataset
-from scipy.stats import pearsonr, spearmanr
-from sklearn.metrics import f1_score
 from transformers import EvalPrediction
 
-from hf_strategies.finetune.metrics import (
+from hf_strategies.finetune.masked_lm.metrics import LM_METRICS
+from hf_strategies.finetune.metrics import Decoded, Metric, TableMetric, accuracy, compute_metrics, metric_names
+from hf_strategies.finetune.multiple_choice.metrics import CHOICE_METRICS
+from hf_strategies.finetune.question_answering.metrics import QUESTION_METRICS
+from hf_strategies.finetune.text_classification.metrics import (
     CLASSIFICATION_METRICS,
     MULTI_LABEL_METRICS,
     REGRESSION_METRICS,
-    Accuracy,
-    MacroF1,
-    MultiLabelMacroF1,
-    MultiLabelMicroF1,
-    Pearson,
-    Rmse,
-    Spearman,
-    measure,
+    macro_f1,
 )
-from hf_strategies.finetune.text_classification.labels import LABEL_KINDS
-from hf_strategies.finetune.text_classification.threshold import best_threshold, sigmoid
+from hf_strategies.finetune.token_classification.metrics import ENTITY_METRICS, TAG_METRICS
 
-SINGLE, MULTI, NUMBER = (
-    LABEL_KINDS[name] for name in ("single_label_classification", "multi_label_classification", "regression")
-)
+PREDICTED, TRUE = [0, 0, 1, 1, 0], [0, 0, 0, 1, 2]  # accuracy 3/5, macro-F1 (2/3 + 2/3 + 0) / 3
 
-# Of three labels, true against predicted:   0: 2 of 3 right, predicted 3 times -> P = R = F1 = 2/3
-#                                            1: 1 of 1 right, predicted 2 times -> P = 1/2, R = 1, F1 = 2/3
-#                                            2: 0 of 1 right, never predicted   -> F1 = 0
-TRUE = [0, 0, 0, 1, 2]
-PREDICTED = [0, 0, 1, 1, 0]
+
+def number_of_examples(predictions: Sequence[Any], references: Sequence[Any]) -> float:
+    assert len(predictions) == len(references)
+    return float(len(references))
+
+
+WORDS = ["red", "green", "blue", "white", "black", "brown"]
+ANSWER = {"text": ["Ann"], "answer_start": [0]}
+# Recipe and table, with six rows of data.
+RECIPES: list[tuple[str, dict[str, Metric], list[dict[str, Any]]]] = [
+    ("text_classification", CLASSIFICATION_METRICS, [{"text": word, "label": "ab"[len(word) % 2]} for word in WORDS]),
+    ("text_classification", MULTI_LABEL_METRICS, [{"text": word, "label": ["a", word[0]]} for word in WORDS]),
+    ("text_classification", REGRESSION_METRICS, [{"text": word, "label": len(word) / 8} for word in WORDS]),
+    ("token_classification", ENTITY_METRICS, [{"tokens": [word, "x"], "tags": ["B-A", "O"]} for word in WORDS]),
+    ("token_classification", TAG_METRICS, [{"tokens": [word, "x"], "tags": ["NOUN", "VERB"]} for word in WORDS]),
+    (
+        "question_answering",
+        QUESTION_METRICS,
+        [{"question": f"who is {word}", "context": f"Ann is {word}", "answers": ANSWER} for word in WORDS],
+    ),
+    (
+        "multiple_choice",
+        CHOICE_METRICS,
+        [{"sent1": word, "sent2": "it", "ending0": "a", "ending1": "b", "label": len(word) % 2} for word in WORDS],
+    ),
+    ("masked_lm", LM_METRICS, [{"text": f"the {word} cat sat on the {word} mat"} for word in WORDS]),
+]
 
 
 @pytest.mark.parametrize(
-    ("predicted", "true", "accuracy", "macro_f1"),
-    [
-        (PREDICTED, TRUE, 3 / 5, (2 / 3 + 2 / 3 + 0) / 3),
-        ([0, 1, 1], [0, 1, 1], 1.0, 1.0),
-        ([1, 0], [0, 1], 0.0, 0.0),
-        ([0, 0, 0, 0], [0, 0, 0, 1], 3 / 4, (6 / 7 + 0) / 2),
-        ([7], [7], 1.0, 1.0),
-    ],
+    ("recipe", "table", "rows"), RECIPES, ids=[f"{name}-{next(iter(table))}" for name, table, _ in RECIPES]
 )
-def test_metrics_have_the_values_worked_out_by_hand(
-    predicted: list[int], true: list[int], accuracy: float, macro_f1: float
+def test_a_metric_that_is_one_row_more_is_watched_reported_and_in_the_results(
+    recipe: str,
+    table: dict[str, Metric],
+    rows: list[dict[str, Any]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert Accuracy().compute(predictions=predicted, references=true) == {"accuracy": pytest.approx(accuracy)}
-    assert MacroF1().compute(predictions=predicted, references=true) == {"macro_f1": pytest.approx(macro_f1)}
+    monkeypatch.setitem(table, "size", number_of_examples)
+    file, out = tmp_path / "rows.jsonl", tmp_path / "out"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    files = [f"--{split}_file={file}" for split in ("train", "validation", "test")]
+    quiet = ["--use_cpu", "--report_to", "none", "--disable_tqdm", "true", "--save_strategy", "no"]
+    steps = ["--max_steps", "2", "--eval_strategy", "steps", "--eval_steps", "1", "--logging_steps", "1"]
+    watched = ["--early_stopping_patience", "1", "--early_stopping_monitor", "size", "--early_stopping_mode", "max"]
+    pack = ["--pack", "false"] if recipe == "masked_lm" else []
+    main = import_module(f"hf_strategies.recipes.{recipe}").main
+    main([*quiet, *files, *steps, *watched, *pack, "--baselines", "--output_dir", str(out)])
+
+    state = json.loads((out / "trainer_state.json").read_text(encoding="utf-8"))
+    assert [entry["eval_size"] for entry in state["log_history"] if "eval_size" in entry] == [6.0, 6.0]
+    results = json.loads((out / "all_results.json").read_text(encoding="utf-8"))
+    assert results["eval_size"] == results["test_size"] == 6.0
+    printed = capsys.readouterr().out
+    assert "eval_size = 6.0000 at step 1" in printed.replace("\n", " ")
+    card = [line for line in (out / "README.md").read_text(encoding="utf-8").splitlines() if "test set, " in line]
+    assert len(card) > 1  # this model and at least one baseline
+    assert "size 6.0000" in card[0]
+    assert all(", size " in line for line in card)
+
+
+def test_all_tables_give_their_names_once() -> None:
+    assert metric_names(ENTITY_METRICS, TAG_METRICS).count("accuracy") == 1
+    assert set(metric_names(ENTITY_METRICS, TAG_METRICS)) == {*ENTITY_METRICS, *TAG_METRICS}
+
+
+def test_other_numbers_than_metrics_are_reported_as_the_decode_step_returns_them() -> None:
+    compute = compute_metrics({"accuracy": accuracy}, lambda _: Decoded([1, 0], [1, 1], {"nll": 0.25}))
+    assert compute(EvalPrediction(np.zeros(2), np.zeros(2))) == {"accuracy": 0.5, "nll": 0.25}
+
+
+def test_without_references_there_are_no_metrics() -> None:
+    assert compute_metrics({"accuracy": accuracy}, lambda _: None)(EvalPrediction(np.zeros(2), np.zeros(2))) == {}
+
+
+def test_numbers_of_numpy_become_plain_floats() -> None:
+    compute = compute_metrics({"mean": lambda predictions, _: np.float32(0.5)}, lambda _: Decoded([1], [1]))
+    assert type(compute(EvalPrediction(np.zeros(1), np.zeros(1)))["mean"]) is float
 
 
 def test_metrics_combine_offline() -> None:
-    both = evaluate.combine([Accuracy(), MacroF1()])
-    assert both.compute(predictions=PREDICTED, references=TRUE) == {
-        "accuracy": pytest.approx(0.6),
-        "macro_f1": pytest.approx(4 / 9),
-    }
+    both = evaluate.combine([TableMetric("accuracy", accuracy), TableMetric("macro_f1", macro_f1)])
+    values = both.compute(predictions=PREDICTED, references=TRUE)
+    assert values == {"accuracy": pytest.approx(0.6), "macro_f1": pytest.approx(4 / 9)}
 
 
 def test_batches_added_one_by_one_count_as_one() -> None:
-    metric = MacroF1()
+    metric = TableMetric("macro_f1", macro_f1)
     metric.add_batch(predictions=PREDICTED[:2], references=TRUE[:2])
     metric.add_batch(predictions=PREDICTED[2:], references=TRUE[2:])
     assert metric.compute() == {"macro_f1": pytest.approx(4 / 9)}
 
 
 @pytest.mark.parametrize(
-    ("metrics", "predicted", "true"),
+    ("table", "predicted", "true"),
     [
         (CLASSIFICATION_METRICS, PREDICTED, TRUE),
-        (MULTI_LABEL_METRICS, [[1, 0]], [[1, 1]]),
-        (REGRESSION_METRICS, PREDICTED, TRUE),
-        (REGRESSION_METRICS, [1.0, 1.0], [1.0, 2.0]),
+        (MULTI_LABEL_METRICS, np.array([[1, 0], [0, 1]]), np.array([[1.0, 1.0], [0.0, 1.0]], dtype=np.float32)),
+        (REGRESSION_METRICS, np.array([0.5, 1.5, 0.0], dtype=np.float32), [1.0, 2.0, 3.0]),
+        (ENTITY_METRICS, [["B-A", "O"], ["O"]], [["B-A", "I-A"], ["O"]]),
+        (TAG_METRICS, [["NOUN", "VERB"], ["NOUN"]], [["NOUN", "NOUN"], ["NOUN"]]),
+        (QUESTION_METRICS, ["10", "a town"], [[], ["town", "York"]]),
+        (CHOICE_METRICS, np.array([0, 1]), np.array([1, 1])),
+        (LM_METRICS, np.array([[0.5, 1.0], [2.0, 0.0]]), np.array([2.0, 3.0])),
     ],
 )
-def test_values_are_plain_floats_that_the_trainers_log_can_hold(metrics: Any, predicted: Any, true: Any) -> None:
-    for name, metric in metrics.items():
-        [(reported, value)] = metric().compute(predictions=predicted, references=true).items()
-        assert reported == name
-        assert type(value) is float
-
-
-def model(**config: float) -> Any:
-    return SimpleNamespace(config=SimpleNamespace(**config))
-
-
-def test_compute_metrics_measures_the_likeliest_label_of_each_row_again_and_again() -> None:
-    compute = SINGLE.compute_metrics(model())
-    logits = np.full((5, 3), -1.0)
-    logits[range(5), PREDICTED] = 0.5
-    wanted = {"accuracy": pytest.approx(0.6), "macro_f1": pytest.approx(4 / 9)}
-    assert compute(EvalPrediction(predictions=logits, label_ids=np.array(TRUE))) == wanted
-    assert compute(EvalPrediction(predictions=logits - 100, label_ids=np.array(TRUE))) == wanted
-    assert compute(EvalPrediction(predictions=logits, label_ids=np.array(PREDICTED)))["accuracy"] == 1.0
-
-
-class TestRegression:
-    """Correlations and errors of numbers."""
-
-    @pytest.mark.parametrize(
-        ("predicted", "true", "pearson", "spearman", "rmse"),
-        [
-            ([1.0, 2.0, 3.0], [10.0, 20.0, 30.0], 1.0, 1.0, np.sqrt((81 + 324 + 729) / 3)),
-            ([3.0, 2.0, 1.0], [1.0, 2.0, 3.0], -1.0, -1.0, np.sqrt(8 / 3)),
-            ([1.0, 2.0, 3.0], [1.0, 2.0, 30.0], 29 / np.sqrt(2 * 542), 1.0, np.sqrt(729 / 3)),
-            ([0.0, 0.0], [0.0, 0.0], 0.0, 0.0, 0.0),
-            ([5.0], [3.0], 0.0, 0.0, 2.0),
-        ],
-    )
-    def test_they_have_the_values_worked_out_by_hand(
-        self, predicted: list[float], true: list[float], pearson: float, spearman: float, rmse: float
-    ) -> None:
-        values = measure([Pearson(), Spearman(), Rmse()], predicted, true)
-        assert values == {
-            "pearson": pytest.approx(pearson),
-            "spearman": pytest.approx(spearman),
-            "rmse": pytest.approx(rmse),
-        }
-
-    def test_they_are_those_of_scipy_with_ties_and_without(self) -> None:
-        chance = np.random.default_rng(0)
-        for digits in (0, 1, 8):
-            one, other = (np.round(chance.normal(size=200), digits) for _ in range(2))
-            values = measure([Pearson(), Spearman()], one, one + other)
-            assert values["pearson"] == pytest.approx(pearsonr(one, one + other).statistic)
-            assert values["spearman"] == pytest.approx(spearmanr(one, one + other).statistic)
-
-    @pytest.mark.parametrize("predicted", [[2.0, 2.0, 2.0], [1e9, 1e9, 1e9]])
-    def test_constant_predictions_have_no_correlation_and_no_warning(self, predicted: list[float]) -> None:
-        assert measure([Pearson(), Spearman()], predicted, [1.0, 2.0, 3.0]) == {"pearson": 0.0, "spearman": 0.0}
-
-    @pytest.mark.parametrize("wrong", [np.nan, np.inf])
-    def test_a_model_that_has_diverged_has_no_value_and_no_warning(self, wrong: float) -> None:
-        values = measure([Pearson(), Rmse()], [wrong, 1.0, 2.0], [1.0, 2.0, 3.0])
-        assert not np.isfinite(list(values.values())).any()
-
-    def test_the_trainers_column_of_outputs_is_what_is_measured(self) -> None:
-        outputs, labels = np.array([[1.0], [2.0]], dtype=np.float32), np.array([1.0, 4.0], dtype=np.float32)
-        values = NUMBER.compute_metrics(model())(EvalPrediction(predictions=outputs, label_ids=labels))
-        assert values == {"pearson": 1.0, "spearman": 1.0, "rmse": pytest.approx(np.sqrt(2))}
-
-
-# Of three labels in four examples: 0 is right twice and missed once, 1 is right once and wrong once, 2 never occurs.
-ALL_TRUE = [[1, 1, 0], [1, 0, 0], [1, 0, 0], [0, 0, 0]]
-ALL_PREDICTED = [[1, 1, 0], [1, 1, 0], [0, 0, 0], [0, 0, 0]]
-
-
-class TestMultiLabel:
-    """F1 over several labels of an example."""
-
-    def test_they_have_the_values_worked_out_by_hand(self) -> None:
-        values = measure([MultiLabelMicroF1(), MultiLabelMacroF1()], ALL_PREDICTED, ALL_TRUE)
-        # 3 right, 1 wrong, 1 missed; 0: P = 1, R = 2/3; 1: P = 1/2, R = 1; 2: nothing, which counts 0.
-        assert values == {"micro_f1": pytest.approx(6 / 8), "macro_f1": pytest.approx((0.8 + 2 / 3 + 0) / 3)}
-
-    def test_nothing_predicted_is_zero_without_a_warning(self) -> None:
-        values = measure([MultiLabelMicroF1(), MultiLabelMacroF1()], np.zeros((4, 3), int), ALL_TRUE)
-        assert values == {"micro_f1": 0.0, "macro_f1": 0.0}
-
-    @pytest.mark.parametrize("threshold", [None, 0.2])
-    def test_the_threshold_is_the_models_and_else_a_half(self, threshold: float | None) -> None:
-        # sigmoid(-1) = 0.27
-        outputs, labels = np.where(np.array(ALL_PREDICTED) == 1, -1.0, -2.0), np.array(ALL_TRUE, dtype=float)
-        tuned = model() if threshold is None else model(threshold=threshold)
-        values = MULTI.compute_metrics(tuned)(EvalPrediction(predictions=outputs, label_ids=labels))
-        assert values["micro_f1"] == (0.0 if threshold is None else 0.75)
-
-
-class TestBestThreshold:
-    """The one at which micro F1 is highest."""
-
-    def test_no_threshold_is_better(self) -> None:
-        chance = np.random.default_rng(3)
-        for digits in (1, 2, 8):
-            truth = (chance.random((40, 5)) < 0.2).astype(int)
-            scores = np.round(np.clip(0.3 * truth + chance.normal(0.3, 0.2, size=truth.shape), 0, 1), digits)
-            tried = [f1_score(truth, scores >= limit, average="micro") for limit in np.unique(scores)]
-            found = f1_score(truth, scores >= best_threshold(scores, truth), average="micro")
-            assert found == pytest.approx(max(tried))
-
-    @pytest.mark.parametrize(
-        ("scores", "truth", "threshold"),
-        [
-            ([[0.9, 0.4], [0.2, 0.1]], [[1, 1], [0, 0]], 0.3),  # halfway between what is given and what is not
-            ([[0.9, 0.9], [0.9, 0.1]], [[1, 0], [0, 0]], 0.5),  # equal ones are given together
-            ([[0.8, 0.6]], [[1, 1]], 0.3),
-            ([[0.8, 0.6]], [[0, 0]], 0.5),
-            ([[0.0, 0.0]], [[1, 1]], 0.0),
-        ],
-    )
-    def test_it_is_the_one_worked_out_by_hand(self, scores: Any, truth: Any, threshold: float) -> None:
-        assert best_threshold(np.array(scores), np.array(truth)) == pytest.approx(threshold)
-
-    def test_it_lies_between_neighbours_that_no_number_lies_between(self) -> None:
-        low = 0.3
-        high = float(np.nextafter(low, 1))
-        found = best_threshold(np.array([[high, low]]), np.array([[1, 0]]))
-        assert found == high
-
-    def test_probabilities_are_right_at_both_ends(self) -> None:
-        assert sigmoid(np.array([-800.0, 0.0, 800.0], dtype=np.float32)).tolist() == [0.0, 0.5, 1.0]
-        assert sigmoid(np.array([-1.0])) == pytest.approx(1 / (1 + np.e))
-
-
-def rows(texts: str, labels: Any, **columns: list[str]) -> Dataset:
-    names = labels.split() if isinstance(labels, str) else labels
-    return Dataset.from_dict({"text": texts.split(), "label": names, **columns})
-
-
-class TestBaselines:
-    """What a model is compared with."""
-
-    def test_the_majority_has_the_share_of_the_training_sets_commonest_label(self) -> None:
-        train, test = rows("one two three", "b b a"), rows("one two three four", "a b b b")
-        results = SINGLE.baseline_metrics(train, test, ("a", "b"))
-        assert results["majority class"] == {"accuracy": 0.75, "macro_f1": pytest.approx(3 / 7)}
-
-    def test_tf_idf_separates_what_words_separate_and_the_majority_does_not(self) -> None:
-        train, test = rows("good fine bad grim", "y y n n"), rows("grim good", "n y")
-        results = SINGLE.baseline_metrics(train, test, ("n", "y"))
-        assert results["TF-IDF + logistic regression"] == {"accuracy": 1.0, "macro_f1": 1.0}
-        assert results["majority class"]["accuracy"] == 0.5
-        assert set(results) == {"majority class", "TF-IDF + logistic regression"}
-
-    def test_the_second_text_of_a_pair_is_read(self) -> None:
-        train = rows("same same same same", "y y n n", text_pair=["good", "fine", "bad", "grim"])
-        test = rows("same same", "n y", text_pair=["grim", "good"])
-        results = SINGLE.baseline_metrics(train, test, ("n", "y"))
-        assert results["TF-IDF + logistic regression"]["accuracy"] == 1.0
-
-    def test_cosine_similarity_tells_pairs_that_share_words_from_those_that_do_not(self) -> None:
-        pairs = ["get the red_apple", "other words here", "a blue_pear", "nothing of that"]
-        train = rows("get_red_apple get_red_plum blue_pear blue_plum", "y n y n", text_pair=pairs)
-        test = rows("red_apple red_apple", "y n", text_pair=["the Red apple", "nothing here"])
-        results = SINGLE.baseline_metrics(train, test, ("n", "y"))
-        assert results["TF-IDF cosine similarity"]["accuracy"] == 1.0
-
-    def test_the_mean_has_the_error_worked_out_by_hand_and_no_correlation(self) -> None:
-        results = NUMBER.baseline_metrics(rows("a b", [1.0, 3.0]), rows("a b", [2.0, 4.0]), ("score",))
-        assert results["mean of the labels"] == {"pearson": 0.0, "spearman": 0.0, "rmse": pytest.approx(np.sqrt(2))}
-
-    def test_ridge_and_similarity_order_what_words_order(self) -> None:
-        train = rows("good good bad bad", [5.0, 5.0, 0.0, 0.0], text_pair=["good", "good", "dog", "dog"])
-        test = rows("good bad", [4.0, 1.0], text_pair=["good", "dog"])
-        results = NUMBER.baseline_metrics(train, test, ("score",))
-        for name in ("TF-IDF + ridge regression", "TF-IDF cosine similarity"):
-            assert results[name]["pearson"] == pytest.approx(1.0)
-
-    def test_the_most_frequent_labels_are_as_many_as_an_example_has(self) -> None:
-        train = rows("a b c", [["x", "y"], ["x"], ["x", "y", "z"]])  # x 3 times, y 2, z 1: two on average
-        results = MULTI.baseline_metrics(train, rows("a b", [["x", "y"], ["z"]]), ("x", "y", "z"))
-        assert results["most frequent labels"]["micro_f1"] == pytest.approx(2 * 2 / (4 + 3))
-
-    def test_one_against_the_rest_finds_several_labels_and_says_nothing_of_one_that_training_lacks(self) -> None:
-        train = rows("cat dog fish", [["c"], ["d"], []])
-        joined = Dataset.from_dict({"text": ["cat", "dog", "fish"], "label": [["c"], ["d"], []]})
-        results = MULTI.baseline_metrics(train, joined, ("c", "d", "unused"))
-        assert results["TF-IDF + one-vs-rest logistic regression"]["micro_f1"] == 1.0
+def test_each_row_of_each_table_is_a_metric_of_evaluate(table: dict[str, Metric], predicted: Any, true: Any) -> None:
+    both = evaluate.combine([TableMetric(*row) for row in table.items()])
+    values = both.compute(predictions=predicted, references=true)
+    assert values == {name: metric(predicted, true) for name, metric in table.items()}

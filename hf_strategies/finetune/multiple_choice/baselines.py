@@ -1,4 +1,4 @@
-"""What a model that chooses endings must beat."""
+"""The baselines of multiple choice: a place, a length, and the words in common with the context."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -8,7 +8,8 @@ import numpy as np
 from datasets import Dataset
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from hf_strategies.finetune.metrics import Accuracy
+from hf_strategies.finetune.metrics import accuracy, measure
+from hf_strategies.finetune.multiple_choice.metrics import CHOICE_METRICS
 
 __all__ = ["choice_baselines"]
 
@@ -23,18 +24,13 @@ def choice_baselines(train: Dataset, test: Dataset) -> dict[str, dict[str, float
     """
     place = Counter(train["label"]).most_common(1)[0][0]
     by_length = {"longest ending": np.argmax, "shortest ending": np.argmin}
-    length = max(by_length, key=lambda name: _accuracy(_by_length(train, by_length[name]), train)["accuracy"])
+    length = max(by_length, key=lambda name: accuracy(_by_length(train, by_length[name]), train["label"]))
     chosen = {
         "most frequent place": [place] * len(test),
         length: _by_length(test, by_length[length]),
         "TF-IDF, ending like context": _most_alike(train, test),
     }
-    return {name: _accuracy(predictions, test) for name, predictions in chosen.items()}
-
-
-def _accuracy(predictions: list[int], rows: Dataset) -> dict[str, float]:
-    accuracy: dict[str, float] = Accuracy().compute(predictions=predictions, references=rows["label"])
-    return accuracy
+    return {name: measure(CHOICE_METRICS, predictions, test["label"]) for name, predictions in chosen.items()}
 
 
 def _by_length(rows: Dataset, choose: Callable[[list[int]], Any]) -> list[int]:

@@ -8,8 +8,9 @@ import numpy as np
 from datasets import DatasetDict
 from transformers import EvalPrediction
 
+from hf_strategies.finetune.metrics import Decoded
 from hf_strategies.finetune.question_answering.data import QuestionData
-from hf_strategies.finetune.question_answering.metrics import QUESTION_METRICS, token_f1s
+from hf_strategies.finetune.question_answering.metrics import squad_2_answers, token_f1s
 from hf_strategies.finetune.question_answering.trainer import FoundSpans
 from hf_strategies.finetune.question_answering.windows import WindowTable
 
@@ -90,10 +91,10 @@ def tune_null_threshold(margin: np.ndarray, answered: np.ndarray, unanswered: np
 
 
 class AnswerFinder:
-    """A ``compute_metrics`` for `QuestionTrainer`: combines the spans of windows into answers, and measures these.
+    """Combines the spans of windows into answers; `decode` is the decode step of the metrics, for `QuestionTrainer`.
 
-    With ``unanswerable``, ``threshold`` decides which questions get "no answer". If ``keep`` is given, each
-    evaluation of the validation set tunes the threshold to the highest F1, and calls ``keep`` with it.
+    With ``unanswerable`` (SQuAD 2.0), ``threshold`` decides which questions get "no answer". If ``keep`` is given,
+    each evaluation of the validation set tunes the threshold to the highest F1, and calls ``keep`` with it.
     """
 
     def __init__(
@@ -108,27 +109,26 @@ class AnswerFinder:
     ) -> None:
         self._splits = {split: rows for split, rows in data.splits.items() if split != "train"}
         self._tables = {split: WindowTable(encoded[split]) for split in self._splits}
-        self._metrics = [metric(unanswerable=unanswerable) for metric in QUESTION_METRICS.values()]
         self.unanswerable, self.n_best, self._keep = unanswerable, n_best, keep
         self.threshold = threshold if unanswerable else None
 
-    def __call__(self, prediction: EvalPrediction) -> dict[str, float]:
-        """Return exact match, F1, the loss and the tuned threshold; nothing if the right answers are unknown."""
+    def decode(self, prediction: EvalPrediction) -> Decoded | None:
+        """Return answers, right answers, the loss and the tuned threshold; None if the right answers are unknown."""
         windows: Any = prediction.label_ids
         split = next(name for name, table in self._tables.items() if 0 <= windows[0] - table.first < len(table))
         table, spans = self._tables[split], FoundSpans(*prediction.predictions)
         if not table.has_answers:
-            return {}
+            return None
         answers = self._combine(split, spans, windows - table.first)
-        values = {"loss": float(spans.loss.mean())}
-        right = list(self._splits[split]["answer_texts"])
+        others = {"loss": float(spans.loss.mean())}
+        references = list(self._splits[split]["answer_texts"])
+        if self.unanswerable:
+            references = squad_2_answers(references)
         if self._keep is not None and split == "validation":
-            self.threshold = self._tuned(answers, right)
+            self.threshold = self._tuned(answers, references)
             self._keep(self.threshold)
-            values["null_threshold"] = self.threshold
-        for metric in self._metrics:
-            values |= metric.compute(predictions=answers.chosen(self.threshold), references=right)
-        return values
+            others["null_threshold"] = self.threshold
+        return Decoded(answers.chosen(self.threshold), references, others)
 
     def answers(self, split: str, predictions: tuple[np.ndarray, ...]) -> Answers:
         """Return the answers to the questions of a split from the predictions for all its windows in their order."""
@@ -138,9 +138,9 @@ class AnswerFinder:
         contexts = list(self._splits[split]["context"])
         return best_answers(spans, windows, self._tables[split], contexts, self.n_best)
 
-    def _tuned(self, answers: Answers, right: list[list[str]]) -> float:
-        answered = token_f1s(answers.texts, right, unanswerable=True)
-        unanswered = token_f1s([""] * len(right), right, unanswerable=True)
+    def _tuned(self, answers: Answers, references: list[list[str]]) -> float:
+        answered = token_f1s(answers.texts, references)
+        unanswered = token_f1s([""] * len(references), references)
         return tune_null_threshold(answers.null_margin, answered, unanswered)
 
 

@@ -1,12 +1,13 @@
-"""What a reader must beat: the sentence, or the run of words, that has most in common with the question."""
+"""The baselines of question answering: the sentence, or the words, that have most in common with the question."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 from datasets import Dataset
 
-from hf_strategies.finetune.question_answering.metrics import QUESTION_METRICS, normalize_answer
+from hf_strategies.finetune.metrics import measure
+from hf_strategies.finetune.question_answering.metrics import QUESTION_METRICS, normalize_answer, squad_2_answers
 
 __all__ = ["likeliest_sentence", "likeliest_window", "question_baselines"]
 
@@ -17,7 +18,7 @@ _WORD = re.compile(r"\S+")
 def question_baselines(train: Dataset, test: Dataset, *, unanswerable: bool) -> dict[str, dict[str, float]]:
     """Measure the baselines on ``test`` with the recipe's own metrics; the length of windows is from ``train``.
 
-    Both have the columns of `QuestionData`, the answers included.
+    Both have the columns of `QuestionData`, the answers included. ``unanswerable`` is whether SQuAD 2.0's rules hold.
     """
     words = [len(texts[0].split()) for texts in train["answer_texts"] if texts]
     length = max(1, int(np.median(words))) if words else 1
@@ -27,7 +28,14 @@ def question_baselines(train: Dataset, test: Dataset, *, unanswerable: bool) -> 
     }
     if unanswerable:
         guesses["no answer"] = lambda question, context: ""
-    return {name: _measure(guess, test, unanswerable) for name, guess in guesses.items()}
+    references = list(test["answer_texts"])
+    if unanswerable:
+        references = squad_2_answers(references)
+    questions = list(zip(test["question"], test["context"], strict=True))
+    return {
+        name: measure(QUESTION_METRICS, [guess(*question) for question in questions], references)
+        for name, guess in guesses.items()
+    }
 
 
 def likeliest_sentence(question: str, context: str) -> str:
@@ -61,12 +69,3 @@ def likeliest_window(question: str, context: str, length: int) -> str:
     after = before[np.minimum(starts + 2 * length, len(words))] - before[starts + length]
     best = int(np.argmax((ahead + after - inside) * (length + 1) + ahead))
     return context[words[best].start() : words[best + length - 1].end()]
-
-
-def _measure(guess: Callable[[str, str], str], test: Dataset, unanswerable: bool) -> dict[str, float]:
-    said = [guess(question, context) for question, context in zip(test["question"], test["context"], strict=True)]
-    right: Sequence[Sequence[str]] = list(test["answer_texts"])
-    values: dict[str, float] = {}
-    for metric in QUESTION_METRICS.values():
-        values |= metric(unanswerable=unanswerable).compute(predictions=said, references=right)
-    return values

@@ -1,22 +1,36 @@
-"""Exact match and F1 of answers, as SQuAD's evaluation counts them, in [0, 1] like the other metrics here."""
+"""Exact match and F1 of answers, as SQuAD's evaluation computes them, but in [0, 1] and not in percent.
+
+Predictions are texts; references are lists with the right answers of each question. The list is empty for a question
+without an answer, for which ``""`` is right. For SQuAD 2.0, references are what `squad_2_answers` returns.
+"""
 
 import re
 import string
 from collections import Counter
 from collections.abc import Sequence
 
-import datasets
-import evaluate
 import numpy as np
 
-__all__ = ["QUESTION_METRICS", "ExactMatch", "TokenF1", "exact_matches", "normalize_answer", "token_f1s"]
+from hf_strategies.finetune.metrics import Metric
+
+__all__ = [
+    "QUESTION_METRICS",
+    "exact_match",
+    "exact_matches",
+    "normalize_answer",
+    "squad_2_answers",
+    "token_f1",
+    "token_f1s",
+]
+
+Texts = Sequence[str]
 
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
 def normalize_answer(text: str) -> str:
-    """Lower-case an answer and take punctuation, articles and superfluous white space from it, as SQuAD does.
+    """Lower-case an answer and remove punctuation, articles and superfluous white space from it, as SQuAD does.
 
     >>> normalize_answer("The  U.S. Army!")
     'us army'
@@ -24,93 +38,71 @@ def normalize_answer(text: str) -> str:
     return " ".join(_ARTICLES.sub(" ", text.lower().translate(_PUNCTUATION)).split())
 
 
-def exact_matches(
-    predictions: Sequence[str], references: Sequence[Sequence[str]], *, unanswerable: bool = False
-) -> np.ndarray:
-    """Return for each prediction 1 if it is one of its right answers after normalisation, else 0.
+def squad_2_answers(references: Sequence[Texts]) -> list[list[str]]:
+    """Return the answers that count in SQuAD 2.0: those that are not empty after normalisation.
 
-    ``references`` are the right answers of each question, none for a question without answer, which ``""`` is right
-    for. With ``unanswerable`` (SQuAD 2.0) a right answer does not count of which normalisation leaves nothing.
+    >>> squad_2_answers([["the town", "the"], ["The!"]])
+    [['the town'], []]
     """
-    pairs = zip(map(normalize_answer, predictions), references, strict=True)
-    return np.array([float(said in _right(answers, unanswerable)) for said, answers in pairs])
+    return [[answer for answer in answers if normalize_answer(answer)] for answers in references]
 
 
-def token_f1s(
-    predictions: Sequence[str], references: Sequence[Sequence[str]], *, unanswerable: bool = False
-) -> np.ndarray:
-    """Return for each prediction the F1 of its words, the best over its right answers, after normalisation.
-
-    Arguments as in `exact_matches`. Where nothing is left of prediction or answer, F1 is 0 in SQuAD 1.1; in
-    SQuAD 2.0 (``unanswerable``) it is 1 if nothing is left of both. A question without answers follows the latter.
-
-    >>> token_f1s(["in the old town", "yes"], [["the town"], []]).tolist()
-    [0.5, 0.0]
-    """
-    words = [normalize_answer(prediction).split() for prediction in predictions]
+def exact_matches(predictions: Texts, references: Sequence[Texts]) -> np.ndarray:
+    """Return 1 for each prediction that equals one of its right answers after normalisation, else 0."""
     return np.array(
         [
-            max(
-                _f1(said, right.split(), empty_is_right=unanswerable or not answers)
-                for right in _right(answers, unanswerable)
-            )
-            for said, answers in zip(words, references, strict=True)
+            float(normalize_answer(prediction) in (list(map(normalize_answer, answers)) or [""]))
+            for prediction, answers in zip(predictions, references, strict=True)
         ]
     )
 
 
-class _AnswerMetric(evaluate.Metric):
-    """A metric of predicted texts against the lists of right answers, computed in memory.
+def token_f1s(predictions: Texts, references: Sequence[Texts]) -> np.ndarray:
+    """Return for each prediction the F1 of its words, the best over its right answers, after normalisation.
 
-    ``unanswerable`` tells whether SQuAD 2.0's rules hold, or those of SQuAD 1.1.
+    F1 is 0 where the prediction or the answer is empty after normalisation. For a question without an answer it is 1
+    if the prediction is empty, else 0.
+
+    >>> token_f1s(["in the old town", "yes"], [["the town"], []]).tolist()
+    [0.5, 0.0]
     """
-
-    def __init__(self, *, unanswerable: bool = False) -> None:
-        super().__init__(keep_in_memory=True)
-        self._unanswerable = unanswerable
-
-    def _info(self) -> evaluate.MetricInfo:
-        text = datasets.Value("string")
-        return evaluate.MetricInfo(
-            description=type(self).__doc__ or "",
-            citation="Rajpurkar et al. 2016, arXiv:1606.05250; Rajpurkar et al. 2018, arXiv:1806.03822",
-            features=datasets.Features({"predictions": text, "references": datasets.Sequence(text)}),
-        )
+    return np.array(
+        [
+            _best_f1(normalize_answer(prediction).split(), [normalize_answer(answer).split() for answer in answers])
+            for prediction, answers in zip(predictions, references, strict=True)
+        ]
+    )
 
 
-class ExactMatch(_AnswerMetric):
-    """The share of predictions that are a right answer, in [0, 1] (SQuAD's own evaluation says percent).
+def exact_match(predictions: Texts, references: Sequence[Texts]) -> float:
+    """The share of predictions that equal a right answer after normalisation, in [0, 1].
 
-    >>> ExactMatch().compute(predictions=["the Town.", "hall"], references=[["town"], ["town hall"]])
-    {'exact_match': 0.5}
+    >>> exact_match(["the Town.", "hall"], [["town"], ["town hall"]])
+    0.5
     """
-
-    def _compute(self, predictions: list[str], references: list[list[str]]) -> dict[str, float]:
-        scores = exact_matches(predictions, references, unanswerable=self._unanswerable)
-        return {"exact_match": float(scores.mean())}
+    return float(exact_matches(predictions, references).mean())
 
 
-class TokenF1(_AnswerMetric):
-    """The mean F1 of the words of predictions and right answers, in [0, 1] (SQuAD's own evaluation says percent).
+def token_f1(predictions: Texts, references: Sequence[Texts]) -> float:
+    """The mean F1 of the words of predictions and right answers (see `token_f1s`), in [0, 1].
 
-    >>> TokenF1().compute(predictions=["the Town.", "hall"], references=[["town"], ["town hall"]])
-    {'f1': 0.8333333333333333}
+    >>> token_f1(["the Town.", "hall"], [["town"], ["town hall"]])
+    0.8333333333333333
     """
-
-    def _compute(self, predictions: list[str], references: list[list[str]]) -> dict[str, float]:
-        return {"f1": float(token_f1s(predictions, references, unanswerable=self._unanswerable).mean())}
+    return float(token_f1s(predictions, references).mean())
 
 
-QUESTION_METRICS: dict[str, type[_AnswerMetric]] = {"exact_match": ExactMatch, "f1": TokenF1}
+QUESTION_METRICS: dict[str, Metric] = {"exact_match": exact_match, "f1": token_f1}
 
 
-def _right(answers: Sequence[str], unanswerable: bool) -> list[str]:
-    right = [text for text in map(normalize_answer, answers) if text or not unanswerable]
-    return right or [""]
+def _best_f1(predicted: list[str], answers: list[list[str]]) -> float:
+    if not answers:
+        return float(not predicted)
+    return max(_f1(predicted, answer) for answer in answers)
 
 
-def _f1(said: list[str], right: list[str], *, empty_is_right: bool) -> float:
-    if not said or not right:
-        return float(empty_is_right and said == right)
-    common = sum((Counter(said) & Counter(right)).values())
-    return 2 * common / (len(said) + len(right))
+def _f1(predicted: list[str], answer: list[str]) -> float:
+    if not predicted or not answer:
+        return 0.0
+    common = sum((Counter(predicted) & Counter(answer)).values())
+    return 2 * common / (len(predicted) + len(answer))

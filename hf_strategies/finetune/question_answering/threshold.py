@@ -1,4 +1,4 @@
-"""Where "no answer" begins: the threshold that is given, tuned, or that the model was saved with."""
+"""The threshold of "no answer": the given one, one that is tuned, or the one that the model was saved with."""
 
 import logging
 from typing import Any, cast
@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 
 def check_question_flags(flags: Flags, *, unanswerable: bool) -> None:
-    """Raise `StrategyError` for flags that extractive question answering cannot follow."""
+    """Raise `StrategyError` for flags that have no effect in extractive question answering, or lack another flag."""
     if smoothing := flags.run.label_smoothing_factor:
         raise StrategyError(f"label_smoothing_factor={smoothing} has no effect on the loss of spans: leave it out")
     if unanswerable and flags.data.null_threshold is None and flags.run.do_train and not flags.run.do_eval:
@@ -30,10 +30,11 @@ def check_question_flags(flags: Flags, *, unanswerable: bool) -> None:
 def make_finder(
     flags: Flags, data: QuestionData, encoded: DatasetDict, model: PreTrainedModel, *, unanswerable: bool
 ) -> AnswerFinder:
-    """Return what puts answers together and measures them, with the threshold of "no answer" that there is.
+    """Return the `AnswerFinder`, with the threshold of "no answer".
 
-    That is the one given; in training, one that each evaluation tunes and writes into the model's configuration;
-    else the one that is there, and only where there is none, one that is tuned on the validation set that is given.
+    A threshold that the flags give is taken. Without it, each evaluation in training tunes a threshold and writes it
+    into the model's configuration. Without training, the threshold of the configuration is taken; only where it has
+    none, one is tuned on the validation set.
     """
     config: Any = model.config
     trained = None if flags.run.do_train else getattr(config, "null_threshold", None)
@@ -62,9 +63,9 @@ def make_finder(
 
 
 def keep_threshold(trainer: Trainer, finder: AnswerFinder) -> None:
-    """Write the threshold of the last evaluation, that of the weights which were kept, into the saved model's config.
+    """Write the threshold of the last evaluation, that of the kept weights, into the config.json of the saved model.
 
-    The model was saved before it. Nothing is written where nothing was trained.
+    The model was saved before that evaluation. Nothing is written where nothing was trained.
     """
     args = cast(RecipeArguments, trainer.args)
     if finder.unanswerable and args.do_train and not args.find_lr and trainer.is_world_process_zero():

@@ -1,11 +1,10 @@
-"""What a model must beat: constant answers, and bags of words."""
+"""The baselines of text classification: constant predictions, and linear models of bags of words."""
 
 import logging
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-import evaluate
 import numpy as np
 from datasets import Dataset
 from sklearn.base import BaseEstimator, TransformerMixin
@@ -16,7 +15,7 @@ from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from hf_strategies.finetune.metrics import measure
+from hf_strategies.finetune.metrics import Metric, measure
 
 __all__ = [
     "Examples",
@@ -31,35 +30,34 @@ __all__ = [
 logger = logging.getLogger(__name__)
 
 Models = Callable[[bool], dict[str, Any]]
-"""Makes unfitted models by name; they take a list of inputs, which are pairs if the argument says so."""
+"""Returns unfitted models by name. They take a list of inputs: pairs of texts if the argument is true, else texts."""
 
 
 class Examples(NamedTuple):
-    """Inputs, each a text or a pair of texts, and what a model has to say of them."""
+    """Inputs, each a text or a pair of texts, and the right output for each."""
 
     inputs: list[Any]
     targets: Any
 
 
 def baseline_metrics(
-    models: Mapping[str, Any], metrics: Mapping[str, type[evaluate.Metric]], train: Examples, test: Examples
+    models: Mapping[str, Any], metrics: Mapping[str, Metric], train: Examples, test: Examples
 ) -> dict[str, dict[str, float]]:
     """Fit each of ``models`` to ``train`` and measure it on ``test``; return its metrics under its name.
 
-    One that cannot be fitted, such as to one label alone, is left out with a warning.
+    A model that cannot be fitted, such as to one label alone, is left out with a warning.
     """
-    ready = [metric() for metric in metrics.values()]
     results = {}
     for name, model in models.items():
         try:
             with warnings.catch_warnings():
-                # Said of a label that is rare, and that a part of the training set may well lack.
+                # A warning about a rare label, which a part of the training set may well lack.
                 warnings.filterwarnings("ignore", "Label .* is present in all training examples")
                 predictions = model.fit(train.inputs, train.targets).predict(test.inputs)
         except ValueError as mistake:  # the report of a long training must not be lost to it
             logger.warning(f"no baseline {name!r}: {' '.join(str(mistake).split())}")
             continue
-        results[name] = measure(ready, predictions, test.targets)
+        results[name] = measure(metrics, predictions, test.targets)
     return results
 
 
@@ -94,10 +92,10 @@ def regressors(pairs: bool) -> dict[str, Any]:
 
 def multi_label_classifiers(pairs: bool) -> dict[str, Any]:
     """Return the most frequent labels, and TF-IDF + a logistic regression for each label."""
-    one = LogisticRegression(C=10.0, max_iter=1000)
+    of_one_label = LogisticRegression(C=10.0, max_iter=1000)
     return {
         "most frequent labels": _MostFrequentLabels(),
-        "TF-IDF + one-vs-rest logistic regression": _bag_of_words(OneVsRestClassifier(one)),
+        "TF-IDF + one-vs-rest logistic regression": _bag_of_words(OneVsRestClassifier(of_one_label)),
     }
 
 
@@ -117,7 +115,7 @@ class _CosineSimilarity(BaseEstimator, TransformerMixin):
 
 
 class _MostFrequentLabels(BaseEstimator):
-    """Gives every example the same labels: the most frequent ones, as many as an example has on average."""
+    """Predicts the same labels for every example: the most frequent ones, as many as an example has on average."""
 
     def fit(self, inputs: Sequence[object], targets: np.ndarray) -> "_MostFrequentLabels":
         counts = np.asarray(targets).sum(axis=0)

@@ -1,24 +1,19 @@
-"""The kinds of labels, and all in which they differ: one row of a table for each.
+"""The kinds of labels, and everything in which they differ: a table with one row for each kind.
 
-A new kind is one `LabelKind` with the functions that it names.
+To add a kind, write one `LabelKind` with the functions that it names.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
-import evaluate
 import numpy as np
 from datasets import Dataset
+from scipy.special import softmax
 from transformers import EvalPrediction, PreTrainedConfig, PreTrainedModel, Trainer
 
 from hf_strategies.errors import StrategyError
-from hf_strategies.finetune.metrics import (
-    CLASSIFICATION_METRICS,
-    MULTI_LABEL_METRICS,
-    REGRESSION_METRICS,
-    compute_metrics,
-)
+from hf_strategies.finetune.metrics import Decoded, Metric, compute_metrics
 from hf_strategies.finetune.text_classification.baselines import (
     Examples,
     Models,
@@ -35,9 +30,18 @@ from hf_strategies.finetune.text_classification.columns import (
     read_names,
     read_numbers,
 )
-from hf_strategies.finetune.text_classification.threshold import sigmoid, threshold_of, tune_threshold
+from hf_strategies.finetune.text_classification.metrics import (
+    CLASSIFICATION_METRICS,
+    MULTI_LABEL_METRICS,
+    REGRESSION_METRICS,
+)
+from hf_strategies.finetune.text_classification.threshold import (
+    label_probabilities,
+    threshold_of,
+    tune_label_threshold,
+)
 
-__all__ = ["LABEL_KINDS", "METRICS", "LabelKind", "kind_of_column", "kind_of_model"]
+__all__ = ["LABEL_KINDS", "METRIC_TABLES", "LabelKind", "kind_of_column", "kind_of_model"]
 
 Names = Sequence[str]
 
@@ -46,21 +50,22 @@ Names = Sequence[str]
 class LabelKind:
     """One kind of labels.
 
-    ``name`` is transformers' name of it (``problem_type``); ``metrics`` are measured in the order in which they are
-    reported. The functions:
+    ``name`` is transformers' name of it (``problem_type``). ``metrics`` is its table of metrics, in the order in
+    which they are reported. The functions:
 
-    ``read`` makes labels of a column: a name, a number or a list of names each. ``outputs`` names the outputs of a
-    model for such labels. ``used`` are the names that a label makes use of. ``encode`` makes of labels what the model
-    learns. ``decode`` makes of a model's outputs what the metrics take, and ``describe`` what is written for each
-    row; the last argument of both is the threshold. ``baselines`` makes what the model is compared with.
-    ``after_training`` is called when training has ended, and returns what there is to report of it.
+    ``read`` returns the labels of a column: each is a name, a number or a list of names. ``outputs`` returns the
+    names of a model's outputs for such labels. ``used`` returns the names in one label. ``encode`` turns labels into
+    the numbers that the model learns. ``decode`` turns a model's outputs into predictions as the metrics take them,
+    and ``describe`` into the entries of ``predictions.jsonl``; the last argument of both is the threshold.
+    ``baselines`` returns the models that the model is compared with. ``after_training`` is called when training has
+    ended, and returns values to report.
 
-    ``fewest`` and ``most`` is how many outputs a model can have; ``may_be_empty`` tells whether a label may be an
-    empty text, ``is_one_of`` whether it is exactly one of several, so that its loss is the cross-entropy.
+    A model has at least ``fewest`` and at most ``most`` outputs. ``may_be_empty`` is whether a label may be an empty
+    text, ``is_one_of`` whether it is exactly one of several, so that its loss is the cross-entropy.
     """
 
     name: str
-    metrics: Mapping[str, type[evaluate.Metric]]
+    metrics: Mapping[str, Metric]
     read: Callable[[LabelColumn], list[Any]]
     outputs: Callable[[LabelColumn, list[Any]], Names]
     used: Callable[[Any], Names]
@@ -76,7 +81,12 @@ class LabelKind:
 
     def compute_metrics(self, model: PreTrainedModel) -> Callable[[EvalPrediction], dict[str, float]]:
         """Return a ``compute_metrics`` for the Trainer, at the threshold that ``model`` has at the time."""
-        return compute_metrics(self.metrics, lambda outputs: self.decode(outputs, threshold_of(model)))
+
+        def decode(prediction: EvalPrediction) -> Decoded:
+            outputs = cast(np.ndarray, prediction.predictions)
+            return Decoded(self.decode(outputs, threshold_of(model)), prediction.label_ids)
+
+        return compute_metrics(self.metrics, decode)
 
     def baseline_metrics(self, train: Dataset, test: Dataset, labels: Names) -> dict[str, dict[str, float]]:
         """Fit the baselines on ``train`` and measure them on ``test`` with the same metrics as the model."""
@@ -98,18 +108,18 @@ class LabelKind:
 
 
 def kind_of_column(column: LabelColumn) -> LabelKind:
-    """Tell the kind of labels from a column of them: lists, numbers that need not be whole, or else names."""
+    """Return the kind of the labels in a column: lists, numbers of which some are not whole, or else names."""
     if column.holds_lists:
         return LABEL_KINDS["multi_label_classification"]
     return LABEL_KINDS["regression" if column.holds_fractions else "single_label_classification"]
 
 
 def kind_of_model(config: PreTrainedConfig | None) -> LabelKind | None:
-    """Tell for which kind of labels a model was trained; None without a model."""
+    """Return the kind of labels for which a model was trained; None without a model."""
     if config is None:
         return None
-    usual = "regression" if config.num_labels == 1 else "single_label_classification"
-    return LABEL_KINDS[config.problem_type or usual]
+    default = "regression" if config.num_labels == 1 else "single_label_classification"
+    return LABEL_KINDS[config.problem_type or default]
 
 
 def _sorted_names(column: LabelColumn, labels: list[Any]) -> Names:
@@ -137,8 +147,7 @@ def _multi_hot(labels: list[list[str]], names: Names) -> list[list[float]]:
 
 
 def _likeliest(logits: np.ndarray, names: Names, _: float) -> Iterator[dict[str, Any]]:
-    shifted = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    for probabilities in shifted / shifted.sum(axis=-1, keepdims=True):
+    for probabilities in softmax(logits, axis=-1):
         best = int(probabilities.argmax())
         yield {"prediction": names[best], "probability": float(probabilities[best])}
 
@@ -148,7 +157,7 @@ def _number(outputs: np.ndarray, _names: Names, _: float) -> Iterator[dict[str, 
 
 
 def _all_above(outputs: np.ndarray, names: Names, threshold: float) -> Iterator[dict[str, Any]]:
-    for probabilities in sigmoid(outputs):
+    for probabilities in label_probabilities(outputs):
         order = np.argsort(-probabilities, kind="stable").tolist()
         given = order[: int((probabilities >= threshold).sum())]
         yield {
@@ -180,10 +189,10 @@ LABEL_KINDS: dict[str, LabelKind] = {
             outputs=_sorted_names,
             used=lambda label: label,
             encode=_multi_hot,
-            decode=lambda outputs, threshold: (sigmoid(outputs) >= threshold).astype(int),
+            decode=lambda outputs, threshold: (label_probabilities(outputs) >= threshold).astype(int),
             describe=_all_above,
             baselines=multi_label_classifiers,
-            after_training=tune_threshold,
+            after_training=tune_label_threshold,
             may_be_empty=True,
         ),
         LabelKind(
@@ -202,5 +211,5 @@ LABEL_KINDS: dict[str, LabelKind] = {
 }
 """All kinds of labels, under transformers' names of them."""
 
-METRICS: list[str] = list(dict.fromkeys(name for kind in LABEL_KINDS.values() for name in kind.metrics))
-"""The names of all metrics of all kinds."""
+METRIC_TABLES: list[Mapping[str, Metric]] = [kind.metrics for kind in LABEL_KINDS.values()]
+"""The metrics of all kinds."""

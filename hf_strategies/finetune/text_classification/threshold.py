@@ -1,30 +1,39 @@
-"""From how likely an example has a label to whether it has."""
+"""The threshold of multi-label classification: a label is given where its probability is at least the threshold."""
 
 from typing import Any, cast
 
 import numpy as np
+from scipy.special import expit
 from transformers import PreTrainedModel, Trainer
 
-__all__ = ["USUAL", "best_threshold", "forget_threshold", "sigmoid", "threshold_of", "tune_threshold"]
+__all__ = [
+    "DEFAULT",
+    "best_threshold",
+    "forget_threshold",
+    "label_probabilities",
+    "threshold_of",
+    "tune_label_threshold",
+]
 
-USUAL = 0.5
+DEFAULT = 0.5
 
 
-def sigmoid(outputs: np.ndarray) -> np.ndarray:
-    """Return the probabilities that a model's outputs stand for, in double precision.
+def label_probabilities(outputs: np.ndarray) -> np.ndarray:
+    """Return the sigmoid of a model's outputs, in double precision: the probability of each label.
 
-    >>> sigmoid(np.array([0.0, -1000.0])).tolist()
+    >>> label_probabilities(np.array([0.0, -1000.0], dtype=np.float32)).tolist()
     [0.5, 0.0]
     """
-    return 0.5 * (1.0 + np.tanh(0.5 * np.asarray(outputs, dtype=np.float64)))
+    probabilities: np.ndarray = expit(np.asarray(outputs, dtype=np.float64))
+    return probabilities
 
 
 def best_threshold(probabilities: np.ndarray, truth: np.ndarray) -> float:
     """Return the threshold at which F1 over all pairs of an example and a label (micro F1) is the highest.
 
-    A label is given where its probability is at least the threshold. All thresholds that differ in what they give are
-    compared; the one returned lies halfway from the least probability that is given to the next below it. Of several
-    that are equally good it is the highest, and 0.5 where no example has a label.
+    All thresholds are compared that differ in the labels which they give. The returned threshold lies halfway between
+    the smallest probability of a label that is given and the next smaller probability. Of several thresholds that are
+    equally good it is the highest. It is 0.5 where no example has a label.
 
     ``probabilities`` and ``truth`` (zeros and ones) have a row for each example and a column for each label.
 
@@ -34,7 +43,7 @@ def best_threshold(probabilities: np.ndarray, truth: np.ndarray) -> float:
     scores, right = np.ravel(probabilities), np.ravel(truth)
     positives = right.sum()
     if not positives:
-        return USUAL
+        return DEFAULT
     order = np.argsort(-scores, kind="stable")
     scores = scores[order]
     f1 = 2 * np.cumsum(right[order]) / (np.arange(1, len(scores) + 1) + positives)
@@ -46,22 +55,24 @@ def best_threshold(probabilities: np.ndarray, truth: np.ndarray) -> float:
 
 
 def threshold_of(model: Any) -> float:
-    """Return the threshold that the configuration of a model names, else 0.5."""
-    return float(getattr(model.config, "threshold", USUAL))
+    """Return the threshold in the configuration of a model, else 0.5."""
+    return float(getattr(model.config, "threshold", DEFAULT))
 
 
 def forget_threshold(config: Any) -> None:
-    """Take a threshold that was tuned for an earlier training out of a model's configuration."""
+    """Remove the threshold that an earlier training tuned from a model's configuration."""
     if hasattr(config, "threshold"):
         del config.threshold
 
 
-def tune_threshold(trainer: Trainer) -> dict[str, float]:
-    """Find the `best_threshold` on the validation set and put it into the model's configuration; return it by name.
+def tune_label_threshold(trainer: Trainer) -> dict[str, float]:
+    """Write the `best_threshold` on the validation set into the model's configuration; return it by its name.
 
-    To be called on every process: each has the outputs for the whole set, and finds the same threshold.
+    Call this on every process: each has the outputs for the whole set, and so the same threshold.
     """
     output = trainer.predict(cast(Any, trainer.eval_dataset))
-    threshold = best_threshold(sigmoid(cast(np.ndarray, output.predictions)), cast(np.ndarray, output.label_ids))
+    threshold = best_threshold(
+        label_probabilities(cast(np.ndarray, output.predictions)), cast(np.ndarray, output.label_ids)
+    )
     cast(PreTrainedModel, trainer.model).config.threshold = threshold
     return {"threshold": threshold}

@@ -16,8 +16,9 @@ from transformers.trainer_utils import PredictionOutput
 
 from hf_strategies.errors import StrategyError
 from hf_strategies.finetune.encoding import IGNORED_LABEL, Batch, encode_splits, flatten_lists, tokenizer_state
+from hf_strategies.finetune.metrics import Decoded, compute_metrics
 from hf_strategies.finetune.token_classification.data import TokenArguments, TokenData
-from hf_strategies.finetune.token_classification.metrics import tag_scores
+from hf_strategies.finetune.token_classification.metrics import tag_metrics
 from hf_strategies.finetune.trainer import RecipeTrainer
 
 __all__ = ["SentenceMetrics", "SentenceTrainer", "encode", "label_ids", "likeliest", "tags_of_sentences"]
@@ -90,16 +91,21 @@ class SentenceMetrics:
 
     def __init__(self, tags: Sequence[str]) -> None:
         self._tags = tags
+        self._compute = compute_metrics(tag_metrics(tags), self.decode)
         self.rows: Dataset | None = None
 
     def __call__(self, prediction: EvalPrediction) -> dict[str, float]:
         """Return the metrics of the predicted tags."""
+        return self._compute(prediction)
+
+    def decode(self, prediction: EvalPrediction) -> Decoded:
+        """Return the predicted and the true tags of the sentences."""
         rows = cast(Dataset, self.rows)
         predicted, true = (
             tags_of_sentences(rows, cast(np.ndarray, ids), self._tags)
             for ids in (prediction.predictions, prediction.label_ids)
         )
-        return tag_scores(predicted, true, self._tags)
+        return Decoded(predicted, true)
 
 
 class SentenceTrainer(RecipeTrainer):

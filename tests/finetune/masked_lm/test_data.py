@@ -1,7 +1,6 @@
-"""Packing, masking and measuring for masked language modelling, by hand-worked values."""
+"""Packing and masking for masked language modelling, by values worked out by hand."""
 
 import json
-import math
 import re
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,12 +11,11 @@ import pytest
 import torch
 from datasets import Dataset
 from torch.utils.data import DataLoader
-from transformers import EvalPrediction, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
 from hf_strategies import StrategyError
 from hf_strategies.finetune.masked_lm.data import MaskedLMArguments, encode, load_lines
 from hf_strategies.finetune.masked_lm.masking import Masker, MaskingCollator
-from hf_strategies.finetune.masked_lm.metrics import Perplexity, masked_lm_metrics, row_sums, unigram_baseline
 from hf_strategies.finetune.small_bert import train_wordpiece
 
 PLACES = ("mat", "hat", "roof")
@@ -181,40 +179,6 @@ class TestCollator:
         assert batch["attention_mask"].sum(dim=1).tolist() == [len(rows[0]["input_ids"]), 3]
         assert batch["labels"][1, 3:].unique().tolist() == [-100]
         assert batch["input_ids"][1, 3:].unique().tolist() == [tokenizer.pad_token_id]
-
-
-class TestMetrics:
-    """Logits become numbers."""
-
-    def test_perplexity_weighs_tokens_and_not_rows(self) -> None:
-        # One token with probability 1/2 and three with 1/4: exp((ln 2 + 3 ln 4) / 4) = 2 ** (7 / 4).
-        logits = torch.log(torch.tensor([[[0.5, 0.5, 0, 0]] * 3, [[0.25] * 4] * 3]).clamp_min(1e-30))
-        labels = torch.tensor([[-100, 1, -100], [3, 2, 0]])
-        sums = row_sums((logits, None), labels)
-        assert sums.tolist() == [
-            [pytest.approx(math.log(2)), 0, 1],
-            [pytest.approx(3 * math.log(4)), 1, 3],
-        ]
-        metrics = masked_lm_metrics(EvalPrediction(predictions=sums.numpy(), label_ids=labels.numpy()))
-        assert metrics["perplexity"] == pytest.approx(2 ** (7 / 4))
-        assert metrics["accuracy"] == pytest.approx(1 / 4)
-        assert metrics["nll"] == pytest.approx(7 / 4 * math.log(2))
-
-    def test_a_perplexity_beyond_all_numbers_is_infinite(self) -> None:
-        assert Perplexity().compute(predictions=[7100.0], references=[10]) == {"perplexity": math.inf}
-        assert math.isfinite(Perplexity().compute(predictions=[7090.0], references=[10])["perplexity"])
-
-    def test_a_model_that_has_diverged_has_no_perplexity(self) -> None:
-        assert math.isnan(Perplexity().compute(predictions=[math.nan], references=[1])["perplexity"])
-
-    def test_the_unigram_baseline_is_the_smoothed_share_of_a_token(self) -> None:
-        # Vocabulary 5, 6, 7; seen 3, 1 and 0 times: shares 4/7, 2/7 and 1/7.
-        masker = Masker(mask_id=4, special=np.arange(5), ordinary=np.array([5, 6, 7]), probability=0.15)
-        train = Dataset.from_dict({"input_ids": [[2, 5, 5, 3], [2, 6, 5, 3]]})
-        test = Dataset.from_dict({"labels": [[-100, 5, -100], [-100, 7, -100]]})
-        result = unigram_baseline(train, test, masker)
-        assert result["perplexity"] == pytest.approx(math.sqrt(7 / 4 * 7))
-        assert result["accuracy"] == 0.5
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import evaluate
 import pytest
 from datasets import Dataset
 
+from hf_strategies.finetune.metrics import TableMetric
 from hf_strategies.finetune.question_answering.baselines import (
     likeliest_sentence,
     likeliest_window,
@@ -18,9 +19,10 @@ from hf_strategies.finetune.question_answering.baselines import (
 )
 from hf_strategies.finetune.question_answering.metrics import (
     QUESTION_METRICS,
-    ExactMatch,
-    TokenF1,
+    exact_match,
     exact_matches,
+    squad_2_answers,
+    token_f1,
     token_f1s,
 )
 
@@ -128,22 +130,19 @@ def test_both_metrics_are_those_of_squad_1_on_random_pairs(pairs: list[tuple[str
     assert exact_matches(said, answers).tolist() == exact
     assert token_f1s(said, answers) == pytest.approx(f1, abs=1e-12)
     assert all(0.05 < sum(scores) / 1000 < 0.95 for scores in (exact, f1))
-    assert ExactMatch().compute(predictions=said, references=answers)["exact_match"] == pytest.approx(
-        sum(exact) / 1000
-    )
-    assert TokenF1().compute(predictions=said, references=answers)["f1"] == pytest.approx(sum(f1) / 1000)
+    assert exact_match(said, answers) == pytest.approx(sum(exact) / 1000)
+    assert token_f1(said, answers) == pytest.approx(sum(f1) / 1000)
 
 
 def test_both_metrics_are_those_of_squad_2_on_random_pairs(pairs: list[tuple[str, list[str]]]) -> None:
-    said, answers = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+    said, answers = [pair[0] for pair in pairs], squad_2_answers([pair[1] for pair in pairs])
     scores = [get_raw_scores(*pair) for pair in pairs]
-    assert exact_matches(said, answers, unanswerable=True).tolist() == [exact for exact, _ in scores]
-    assert token_f1s(said, answers, unanswerable=True) == pytest.approx([f1 for _, f1 in scores], abs=1e-12)
-    combined = evaluate.combine([ExactMatch(unanswerable=True), TokenF1(unanswerable=True)])
-    assert combined.compute(predictions=said, references=answers) == {
-        "exact_match": pytest.approx(sum(exact for exact, _ in scores) / 1000),
-        "f1": pytest.approx(sum(f1 for _, f1 in scores) / 1000),
-    }
+    assert exact_matches(said, answers).tolist() == [exact for exact, _ in scores]
+    assert token_f1s(said, answers) == pytest.approx([f1 for _, f1 in scores], abs=1e-12)
+    combined = evaluate.combine([TableMetric(*row) for row in QUESTION_METRICS.items()])
+    values = combined.compute(predictions=said, references=answers)
+    assert values["exact_match"] == pytest.approx(sum(exact for exact, _ in scores) / 1000)
+    assert values["f1"] == pytest.approx(sum(f1 for _, f1 in scores) / 1000)
 
 
 @pytest.mark.parametrize(
@@ -162,14 +161,14 @@ def test_both_metrics_are_those_of_squad_2_on_random_pairs(pairs: list[tuple[str
 def test_metrics_have_the_values_worked_out_by_hand(
     said: str, answers: list[str], unanswerable: bool, exact: float, f1: float
 ) -> None:
-    assert exact_matches([said], [answers], unanswerable=unanswerable) == pytest.approx(exact)
-    assert token_f1s([said], [answers], unanswerable=unanswerable) == pytest.approx(f1)
+    references = squad_2_answers([answers]) if unanswerable else [answers]
+    assert exact_matches([said], references) == pytest.approx(exact)
+    assert token_f1s([said], references) == pytest.approx(f1)
 
 
 def test_values_are_plain_floats_that_the_trainers_log_can_hold() -> None:
     for metric in QUESTION_METRICS.values():
-        [value] = metric().compute(predictions=["x", "y"], references=[["x"], ["z", "y"]]).values()
-        assert type(value) is float
+        assert type(metric(["x", "y"], [["x"], ["z", "y"]])) is float
 
 
 CONTEXT = "Ann moved to York. In May Bob moved to the city of Paris! Nobody else moved."
@@ -199,5 +198,6 @@ def test_baselines_are_measured_with_the_length_of_the_training_answers() -> Non
     )
     results = question_baselines(train, test, unanswerable=True)
     assert list(results) == ["likeliest sentence", "likeliest 2 words", "no answer"]
-    assert results["no answer"] == {"exact_match": 0.5, "f1": 0.5}
+    assert results["no answer"]["exact_match"] == 0.5
+    assert results["no answer"]["f1"] == 0.5
     assert "no answer" not in question_baselines(train, test, unanswerable=False)

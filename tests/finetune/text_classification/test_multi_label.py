@@ -20,7 +20,7 @@ from hf_strategies.finetune.text_classification.data import (
     encode,
     load_classification,
 )
-from hf_strategies.finetune.text_classification.threshold import best_threshold, sigmoid
+from hf_strategies.finetune.text_classification.threshold import best_threshold, label_probabilities
 from hf_strategies.recipes import text_classification
 from tests.finetune.runs import QUIET, predictions, read, write_jsonl
 from tests.finetune.two_processes import measure_in_one, train_in_two, write_jsonl_splits
@@ -68,7 +68,7 @@ def outputs(folder: Path, rows: list[dict[str, Any]]) -> np.ndarray:
     tokenizer = AutoTokenizer.from_pretrained(folder)
     with torch.inference_mode():
         found = [model(**tokenizer(row["text"], return_tensors="pt")).logits[0].numpy() for row in rows]
-    return sigmoid(np.array(found))
+    return label_probabilities(np.array(found))
 
 
 def hot(rows: list[dict[str, Any]], key: str = "labels") -> np.ndarray:

@@ -7,7 +7,19 @@ import seqeval.metrics
 from datasets import Dataset
 from seqeval.metrics.sequence_labeling import get_entities
 
-from hf_strategies.finetune.token_classification.metrics import has_entities, metric_names, tag_baselines, tag_scores
+from hf_strategies.finetune.metrics import measure
+from hf_strategies.finetune.token_classification.baselines import tag_baselines
+from hf_strategies.finetune.token_classification.metrics import (
+    ENTITY_METRICS,
+    TAG_METRICS,
+    entity_f1,
+    entity_precision,
+    entity_recall,
+    has_entities,
+    tag_accuracy,
+    tag_macro_f1,
+    tag_metrics,
+)
 
 IOB = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
 
@@ -22,14 +34,11 @@ def random_tags(seed: int, tags: list[str]) -> list[list[str]]:
 @pytest.mark.parametrize("tags", [IOB, ["O", "I-PER", "B-PER"], [*IOB, "E-PER", "S-PER", "E-LOC", "S-LOC"]])
 def test_entity_metrics_are_those_of_seqeval(seed: int, tags: list[str]) -> None:
     predicted, true = random_tags(seed, tags), random_tags(seed + 100, tags)
-    found = tag_scores(predicted, true, tags)
-    assert found == {
-        "precision": pytest.approx(seqeval.metrics.precision_score(true, predicted)),
-        "recall": pytest.approx(seqeval.metrics.recall_score(true, predicted)),
-        "f1": pytest.approx(seqeval.metrics.f1_score(true, predicted)),
-        "accuracy": pytest.approx(seqeval.metrics.accuracy_score(true, predicted)),
-    }
-    assert 0 < found["f1"] < 1
+    assert entity_precision(predicted, true) == pytest.approx(seqeval.metrics.precision_score(true, predicted))
+    assert entity_recall(predicted, true) == pytest.approx(seqeval.metrics.recall_score(true, predicted))
+    assert entity_f1(predicted, true) == pytest.approx(seqeval.metrics.f1_score(true, predicted))
+    assert tag_accuracy(predicted, true) == pytest.approx(seqeval.metrics.accuracy_score(true, predicted))
+    assert 0 < entity_f1(predicted, true) < 1
 
 
 @pytest.mark.parametrize(
@@ -55,9 +64,15 @@ def test_entity_metrics_are_those_of_seqeval(seed: int, tags: list[str]) -> None
 def test_values_worked_out_by_hand(
     predicted: list[list[str]], true: list[list[str]], scores: tuple[float, ...]
 ) -> None:
-    found = tag_scores(predicted, true, IOB)
-    assert tuple(found) == ("precision", "recall", "f1", "accuracy")
-    assert tuple(found.values()) == pytest.approx(scores)
+    values = measure(ENTITY_METRICS, predicted, true)
+    assert tuple(values[name] for name in ("precision", "recall", "f1", "accuracy")) == pytest.approx(scores)
+
+
+def test_entities_are_counted_anew_when_tags_change() -> None:
+    predicted, true = [["B-PER", "O"]], [["B-PER", "O"]]
+    assert entity_f1(predicted, true) == 1.0
+    predicted[0][0] = "O"
+    assert entity_f1(predicted, true) == 0.0
 
 
 def test_bilou_tags_count_as_the_bioes_tags_that_mean_the_same() -> None:
@@ -68,13 +83,16 @@ def test_bilou_tags_count_as_the_bioes_tags_that_mean_the_same() -> None:
     as_bilou = [
         [[to_bilou.get(tag[0], tag[0]) + tag[1:] for tag in row] for row in rows] for rows in (predicted, true)
     ]
-    assert tag_scores(*as_bilou, bilou) == tag_scores(predicted, true, bioes)
+    assert tag_metrics(bilou) is tag_metrics(bioes) is ENTITY_METRICS
+    assert measure(ENTITY_METRICS, *as_bilou) == measure(ENTITY_METRICS, predicted, true)
 
 
 def test_parts_of_speech_have_accuracy_and_macro_f1() -> None:
     predicted, true = [["NOUN", "VERB"], ["NOUN"]], [["NOUN", "NOUN"], ["NOUN"]]
     # NOUN: precision 1, recall 2/3, F1 4/5; VERB is never right.
-    assert tag_scores(predicted, true, ["NOUN", "VERB", "ADJ"]) == pytest.approx({"accuracy": 2 / 3, "macro_f1": 0.4})
+    assert tag_metrics(["NOUN", "VERB", "ADJ"]) is TAG_METRICS
+    assert tag_accuracy(predicted, true) == pytest.approx(2 / 3)
+    assert tag_macro_f1(predicted, true) == pytest.approx(0.4)
 
 
 @pytest.mark.parametrize(
@@ -93,7 +111,7 @@ def test_parts_of_speech_have_accuracy_and_macro_f1() -> None:
 )
 def test_which_tags_are_those_of_entities(tags: list[str], entities: bool) -> None:
     assert has_entities(tags) is entities
-    assert ("f1" in metric_names(tags)) is entities
+    assert ("f1" in tag_metrics(tags)) is entities
 
 
 def test_the_baselines_guess_by_word_and_the_most_frequent_tag_of_all() -> None:
@@ -106,12 +124,12 @@ def test_the_baselines_guess_by_word_and_the_most_frequent_tag_of_all() -> None:
     test = Dataset.from_dict(
         {"tokens": [["Ann", "saw", "Bob"], ["Paris"]], "tags": [["B-PER", "O", "B-PER"], ["B-LOC"]]}
     )
-    found = tag_baselines(train, test, IOB)
-    assert found["majority tag"] == {"precision": 0.0, "recall": 0.0, "f1": 0.0, "accuracy": 0.25}
+    results = tag_baselines(train, test, IOB)
+    names = ("precision", "recall", "f1", "accuracy")
+    assert [results["majority tag"][name] for name in names] == [0.0, 0.0, 0.0, 0.25]
     # Ann B-PER, saw O, Bob O (unknown), Paris B-LOC: two of three entities, nothing wrong.
-    assert found["most frequent tag of each word"] == pytest.approx(
-        {"precision": 1.0, "recall": 2 / 3, "f1": 0.8, "accuracy": 0.75}
-    )
+    by_word = results["most frequent tag of each word"]
+    assert [by_word[name] for name in names] == pytest.approx([1.0, 2 / 3, 0.8, 0.75])
 
 
 def test_the_sentences_of_the_random_comparison_hold_broken_entities_too() -> None:
