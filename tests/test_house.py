@@ -1,6 +1,7 @@
 """The house: what loads what, and who may import whom."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -100,6 +101,39 @@ def test_every_folder_of_the_package_is_in_the_table(checkout: Path) -> None:
 def test_the_pure_rooms_import_nothing_heavy(room: str, checkout: Path) -> None:
     files = files_below(checkout / PACKAGE / room)
     assert not {name.split(".")[0] for file in files for name in imported(file)} & HEAVY
+
+
+def section_on_the_house(checkout: Path) -> str:
+    return (checkout / "README.md").read_text(encoding="utf-8").partition("## The house\n")[2].partition("\n## ")[0]
+
+
+def test_readme_names_every_room_and_what_it_may_import(checkout: Path) -> None:
+    rows = [row.split("|")[1:4] for row in re.findall(r"^\| `.*$", section_on_the_house(checkout), re.MULTILINE)]
+    said = {room: imports for names, _what, imports in rows for room in re.findall(r"`(\w+)/?`", names)}
+    assert set(said) == {room.partition(".")[0] for room in MAY_IMPORT} | {"recipes"}
+    above: set[str] = set()
+    for names, _what, imports in rows[:-1]:
+        rooms = re.findall(r"`(\w+)/?`", names)
+        words = set(re.findall(r"`(\w+)/?`", imports))
+        words |= {*BASE, *PURE} if "pure rooms" in imports else set()
+        words |= above if "rooms above" in imports or "ones before" in imports else set()
+        for room in rooms:
+            allowed = words | above if "ones before" in imports else words
+            assert MAY_IMPORT[room] <= allowed, room
+            above.add(room)
+
+
+def test_readme_s_paths_and_claims_about_the_house_hold(checkout: Path) -> None:
+    section = section_on_the_house(checkout)
+    for path in re.findall(r"`([a-z_/]+/[a-z_]*(?:\.py)?)`", section):
+        names = [path, f"trainer/{path}", f"stopping/{path}", f"finetune/{path}"]
+        places = [checkout / name for name in (path, *(f"{PACKAGE}/{name}" for name in names))]
+        assert any(place.exists() for place in places), path
+    texts = {file: file.read_text(encoding="utf-8") for file in files_below(checkout / PACKAGE)}
+    adds = {file.name for file, text in texts.items() if "TYPE_TO_SCHEDULER_FUNCTION[" in text}
+    assert adds == {"registration.py"}
+    wraps = {file.name for file, text in texts.items() if re.search(r"\.create_model_card = ", text)}
+    assert wraps == {"context.py"}
 
 
 def test_a_plain_loop_needs_no_transformers(checkout: Path) -> None:
