@@ -1,8 +1,8 @@
 """How fast is the recipe, beside the stock Trainer set up as transformers' example scripts set it up?
 
-    python benchmarks/recipes.py                       # banking77 and MiniLM: speed, peak memory
-    python benchmarks/recipes.py --quality             # in place of speed, the accuracy after the same steps, 3 seeds
-    python benchmarks/recipes.py --rounds 5 --steps 60
+    python -m benchmarks.recipes                       # banking77 and MiniLM: speed, peak memory
+    python -m benchmarks.recipes --quality             # in place of speed, the accuracy after the same steps, 3 seeds
+    python -m benchmarks.recipes --rounds 5 --steps 60
 
 Each measurement is a process of its own; the ways take turns, so that whatever else the machine does meets all of
 them, and each round gives its own ratio. Printed: medians, and the lowest and highest ratio of all rounds.
@@ -22,12 +22,11 @@ from typing import Any
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
-from strategy_results import machine
-from strategy_tasks import DATA, minilm
-
+from benchmarks import CHECKOUT, RESULTS
+from benchmarks.strategies.results import machine
+from benchmarks.strategies.tasks import DATA, minilm
 from hf_strategies.errors import StrategyError
 
-RESULTS = Path(__file__).resolve().parent / "results"
 BATCH, LENGTH, RATE = 32, 128, 3e-4
 Figures = dict[str, float]
 
@@ -142,8 +141,8 @@ def measure(args: Namespace) -> Figures:
 
 def measured(way: str, steps: int, seed: int) -> Figures:
     """Measure one way in a process of its own."""
-    command = [sys.executable, __file__, "--way", way, "--steps", str(steps), "--seed", str(seed)]
-    done = subprocess.run(command, capture_output=True, text=True)
+    command = [sys.executable, "-m", "benchmarks.recipes", "--way", way, "--steps", str(steps), "--seed", str(seed)]
+    done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"{way}: {done.stderr[-2000:]}")
     figures: Figures = json.loads(done.stdout.splitlines()[-1])
@@ -200,7 +199,9 @@ def _where() -> str:
 
 def main() -> int:
     """Measure, print and write; a user's mistake is one line and exit code 2."""
-    parser = ArgumentParser(description="Time the recipe beside the stock Trainer.")
+    parser = ArgumentParser(
+        prog="python -m benchmarks.recipes", description="Time the recipe beside the stock Trainer."
+    )
     parser.add_argument("--rounds", type=int, default=3, help="times that each way is measured (3)")
     parser.add_argument("--steps", type=int, default=40, help="training steps of a measurement (40)")
     parser.add_argument(
@@ -216,7 +217,7 @@ def main() -> int:
         files(), minilm()
         text = compare_quality(args) if args.quality else compare_speed(args)
     except StrategyError as mistake:
-        print(f"recipes.py: error: {mistake}", file=sys.stderr)
+        print(f"benchmarks.recipes: error: {mistake}", file=sys.stderr)
         return 2
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / ("recipes_quality.md" if args.quality else "recipes.md")).write_text(text, encoding="utf-8")

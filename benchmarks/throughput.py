@@ -1,8 +1,8 @@
 """How fast does the Trainer of the recipes train, and how much of the hardware does it use?
 
-    python benchmarks/throughput.py                                   # BERT-base, 128 and 512 tokens, the GPU's best
-    python benchmarks/throughput.py --lengths 128 --batches 64 256 --compile off on
-    python benchmarks/throughput.py --layers 2 --hidden 128 --steps 8 --lengths 64 --batches 8      # on a CPU
+    python -m benchmarks.throughput                                   # BERT-base, 128 and 512 tokens, the GPU's best
+    python -m benchmarks.throughput --lengths 128 --batches 64 256 --compile off on
+    python -m benchmarks.throughput --layers 2 --hidden 128 --steps 8 --lengths 64 --batches 8      # on a CPU
 
 A model of random weights trains on random tokens, in the precision that the recipes choose on this device. Every
 line is a process of its own. The first steps, in which torch.compile compiles, are not timed. Model FLOP utilisation
@@ -18,11 +18,11 @@ import sys
 import tempfile
 import time
 from argparse import ArgumentParser, Namespace
-from pathlib import Path
 from typing import Any
 
+from benchmarks import CHECKOUT, RESULTS
+
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
-RESULTS = Path(__file__).resolve().parent / "results"
 
 PEAK_TFLOPS = {"H100": 989.0, "H200": 989.0, "A100": 312.0}
 """bf16 with dense matrices, from NVIDIA's data sheets; for another device give --peak_tflops."""
@@ -129,9 +129,10 @@ def measured(args: Namespace, **varied: Any) -> Figures:
     """Measure one line in a process of its own."""
     shared = {name: getattr(args, name) for name in ("layers", "hidden", "steps", "skip", "peak_tflops")}
     words = [word for name, value in {**shared, **varied}.items() for word in (f"--{name}", str(value))]
-    done = subprocess.run([sys.executable, __file__, *words], capture_output=True, text=True)
+    command = [sys.executable, "-m", "benchmarks.throughput", *words]
+    done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True)
     if done.returncode:
-        raise SystemExit(f"throughput.py: {varied}:\n{done.stderr[-2000:]}")
+        raise SystemExit(f"benchmarks.throughput: {varied}:\n{done.stderr[-2000:]}")
     line: Figures = json.loads(done.stdout.splitlines()[-1])
     print(line, file=sys.stderr, flush=True)
     return line
@@ -139,7 +140,7 @@ def measured(args: Namespace, **varied: Any) -> Figures:
 
 def main() -> None:
     """Measure every combination, print the table and write it."""
-    parser = ArgumentParser(description="Measure the speed of training.")
+    parser = ArgumentParser(prog="python -m benchmarks.throughput", description="Measure the speed of training.")
     parser.add_argument("--lengths", type=int, nargs="+", default=[128, 512], help="tokens of an example (128 512)")
     parser.add_argument("--batches", type=int, nargs="+", default=[64], help="examples of a step (64)")
     parser.add_argument("--compile", nargs="+", default=["off", "on"], choices=["off", "on"], help="(off on)")

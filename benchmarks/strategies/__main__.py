@@ -1,8 +1,8 @@
 """Is the number of epochs worth choosing? Schedules over many budgets, stopping, and our cooldown, side by side.
 
-    python benchmarks/strategies.py                          # what is missing in results/strategies.csv is run
-    python benchmarks/strategies.py --strategies ours --tasks banking77 --seeds 0 1
-    python benchmarks/strategies.py --table                  # results/strategies.md and strategies.png
+    python -m benchmarks.strategies                          # what is missing in results/strategies.csv is run
+    python -m benchmarks.strategies --strategies ours --tasks banking77 --seeds 0 1
+    python -m benchmarks.strategies --table                  # results/strategies.md and strategies.png
 
 The protocol is in benchmarks/README.md. Each run that ends is one line of the CSV file: interrupt it and start it
 again as you like.
@@ -23,13 +23,11 @@ from multiprocessing import get_context
 from pathlib import Path
 from time import strftime
 
-from strategy_results import Key, Record, append, unfinished
-from strategy_rows import GROUPS, STRATEGIES
-from strategy_tasks import TASKS
-
+from benchmarks import RESULTS
+from benchmarks.strategies.results import Key, Record, append, unfinished
+from benchmarks.strategies.strategies import GROUPS, STRATEGIES
+from benchmarks.strategies.tasks import TASKS
 from hf_strategies.errors import StrategyError, did_you_mean
-
-RESULTS = Path(__file__).resolve().parent / "results"
 
 
 def planned(args: Namespace) -> list[Key]:
@@ -60,7 +58,7 @@ def execute(keys: Sequence[Key], jobs: int, path: Path) -> None:
 
 
 def _records(keys: Sequence[Key], jobs: int, path: Path) -> Iterator[Record]:
-    from strategy_run import run
+    from benchmarks.strategies.run import run
 
     if jobs == 1:
         for key in keys:
@@ -73,7 +71,9 @@ def _records(keys: Sequence[Key], jobs: int, path: Path) -> Iterator[Record]:
 
 def read_arguments(given: Sequence[str] | None = None) -> Namespace:
     """Read the command line; names of strategies may be those of groups."""
-    parser = ArgumentParser(description="Compare strategies on few examples of real tasks.")
+    parser = ArgumentParser(
+        prog="python -m benchmarks.strategies", description="Compare strategies on few examples of real tasks."
+    )
     parser.add_argument("--tasks", nargs="+", default=list(TASKS), help=f"of {', '.join(TASKS)}")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2], help="0 1 2")
     parser.add_argument(
@@ -113,13 +113,13 @@ def main() -> int:
     try:
         args = read_arguments()
         if args.table:
-            from strategy_table import write_report
+            from benchmarks.strategies.report import write_report
 
             print(write_report(args.results, args.layers, args.scale))
         else:
             execute(planned(args), args.jobs, args.results)
     except StrategyError as mistake:
-        print(f"strategies.py: error: {mistake}", file=sys.stderr)
+        print(f"benchmarks.strategies: error: {mistake}", file=sys.stderr)
         return 2
     return 0
 

@@ -5,13 +5,13 @@ import time
 from typing import Any, cast
 
 import torch
-from strategy_models import BATCH, LikeLengths, Prepared, collate, prepare
-from strategy_results import Key, Record
-from strategy_rows import STRATEGIES, Strategy
-from strategy_tasks import METRICS
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 from transformers.utils import logging
 
+from benchmarks.strategies.models import BATCH, LikeLengths, Prepared, collate, prepare
+from benchmarks.strategies.results import Key, Record
+from benchmarks.strategies.strategies import STRATEGIES, Strategy
+from benchmarks.strategies.tasks import METRICS
 from hf_strategies import BestWeights
 
 WARMUP = 0.25  # epochs

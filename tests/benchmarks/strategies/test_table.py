@@ -2,34 +2,24 @@
 
 import subprocess
 import sys
-from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-
-@pytest.fixture
-def table() -> Any:
-    return import_module("strategy_table")
-
-
-@pytest.fixture
-def results() -> Any:
-    return import_module("strategy_results")
+from benchmarks.strategies import results, table
+from benchmarks.strategies.report import write_report
+from benchmarks.strategies.results import Key, Record
+from benchmarks.strategies.tasks import TASKS
 
 
 def record(
     strategy: str, lr: float, steps: int, validation: float, test: float, *, seed: int = 0,
     best: tuple[float, float] | None = None, task: str = "banking77",
-) -> Any:  # fmt: skip
-    module = import_module("strategy_results")
-    return module.Record(
-        module.Key(task, seed, strategy, lr), steps, steps, validation, test, *(best or (None, None)), 1.0
-    )
+) -> Record:  # fmt: skip
+    return Record(Key(task, seed, strategy, lr), steps, steps, validation, test, *(best or (None, None)), 1.0)
 
 
-def sweep(seed: int, tests: dict[int, float]) -> list[Any]:
+def sweep(seed: int, tests: dict[int, float]) -> list[Record]:
     """A linear sweep whose validation metric is the test metric, at two learning rates, the second 10 points off."""
     return [
         record("linear_" + str(epochs), lr, 10 * epochs, value - worse, value - worse, seed=seed,
@@ -42,36 +32,36 @@ def sweep(seed: int, tests: dict[int, float]) -> list[Any]:
 CURVE = {1: 50.0, 2: 60.0, 4: 70.0, 8: 80.0, 16: 75.0}
 
 
-def test_the_run_is_chosen_by_validation_and_all_runs_are_paid_for(table: Any) -> None:
+def test_the_run_is_chosen_by_validation_and_all_runs_are_paid_for() -> None:
     runs = [record("linear_1", 3e-4, 10, 80, 70), record("linear_2", 3e-4, 20, 81, 60)]
     assert table.choose(runs) == table.Choice(test=60, steps=20, cost=30, strategy="linear_2")
 
 
-def test_of_equal_validations_the_shorter_run_is_chosen(table: Any) -> None:
+def test_of_equal_validations_the_shorter_run_is_chosen() -> None:
     runs = [record("linear_2", 3e-4, 20, 80, 60), record("linear_1", 3e-4, 10, 80, 70)]
     assert table.choose(runs).strategy == "linear_1"
 
 
-def test_best_weights_are_chosen_by_their_own_validation(table: Any) -> None:
+def test_best_weights_are_chosen_by_their_own_validation() -> None:
     runs = [record("linear_1", 3e-4, 10, 80, 70, best=(82, 71)), record("linear_2", 3e-4, 20, 81, 60, best=(81, 60))]
     assert table.choose(runs, best=True).test == 71
 
 
-def test_a_sweep_costs_the_steps_of_every_budget_and_rate(table: Any) -> None:
-    found = table.ways(import_module("strategy_tasks").TASKS["banking77"], sweep(0, CURVE))
+def test_a_sweep_costs_the_steps_of_every_budget_and_rate() -> None:
+    found = table.ways(TASKS["banking77"], sweep(0, CURVE))
     assert found["linear sweep"] == {0: table.Choice(80.0, 80, 2 * 310, "linear_8")}
     assert found["linear sweep, best weights"][0].test == 82.0
     assert found["linear_4"][0] == table.Choice(70.0, 40, 80, "linear_4")
 
 
-def test_a_seed_with_a_run_missing_does_not_count(table: Any) -> None:
+def test_a_seed_with_a_run_missing_does_not_count() -> None:
     runs = [*sweep(0, CURVE), *sweep(1, CURVE)[:-1]]
-    found = table.ways(import_module("strategy_tasks").TASKS["banking77"], runs)
+    found = table.ways(TASKS["banking77"], runs)
     assert list(found["linear sweep"]) == [0]
     assert list(found["linear_8"]) == [0, 1]
 
 
-def test_gains_are_compared_seed_by_seed(table: Any) -> None:
+def test_gains_are_compared_seed_by_seed() -> None:
     ours = {seed: table.Choice(value, 1, 30, "cooldown") for seed, value in enumerate((71.0, 82.0, 93.0))}
     other = {seed: table.Choice(value, 1, 100, "linear_8") for seed, value in enumerate((70.0, 80.0, 90.0))}
     compared = table.compare(ours, other)
@@ -82,12 +72,12 @@ def test_gains_are_compared_seed_by_seed(table: Any) -> None:
 
 
 @pytest.mark.parametrize(("gain", "error", "holds"), [(-0.5, 0.5, True), (-0.6, 0.5, False), (-0.1, None, False)])
-def test_no_worse_means_within_one_standard_error(table: Any, gain: float, error: float | None, holds: bool) -> None:
+def test_no_worse_means_within_one_standard_error(gain: float, error: float | None, holds: bool) -> None:
     assert table.Comparison(gain, error, 0.3).holds_up is holds
 
 
-def test_the_goals_need_quality_and_cost(table: Any) -> None:
-    def way(test: float, cost: int) -> dict[int, Any]:
+def test_the_goals_need_quality_and_cost() -> None:
+    def way(test: float, cost: int) -> dict[int, table.Choice]:
         return {seed: table.Choice(test + seed, 1, cost, "") for seed in (0, 1)}
 
     task = {"linear sweep": way(80, 300), "linear_stop": way(78, 120), "cooldown": way(80, 100)}
@@ -100,13 +90,13 @@ def test_the_goals_need_quality_and_cost(table: Any) -> None:
     assert table.goal_2("cooldown", [worse, worse | {"cooldown": way(78.9, 100)}]) == "+0.95|0.83|not met"
 
 
-def test_the_stronger_way_of_the_sweep_is_the_one_to_reach(table: Any) -> None:
+def test_the_stronger_way_of_the_sweep_is_the_one_to_reach() -> None:
     last, best = {0: table.Choice(80, 1, 9, "")}, {0: table.Choice(81, 1, 9, "")}
     assert table.best_sweep({"linear sweep": last, "linear sweep, best weights": best}).endswith("best weights")
     assert table.best_sweep({"linear_1": last}) is None
 
 
-def test_records_come_back_as_they_were_written(results: Any, tmp_path: Path) -> None:
+def test_records_come_back_as_they_were_written(tmp_path: Path) -> None:
     runs = [*sweep(0, CURVE), record("linear_stop", 3e-4, 12, 61.25, 60.125)]
     for run in runs:
         results.append(tmp_path / "new" / "runs.csv", run)
@@ -114,7 +104,7 @@ def test_records_come_back_as_they_were_written(results: Any, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("lost", [1, 40, 110])
-def test_a_half_written_line_is_run_again_and_nothing_else(results: Any, tmp_path: Path, lost: int) -> None:
+def test_a_half_written_line_is_run_again_and_nothing_else(tmp_path: Path, lost: int) -> None:
     file, runs = tmp_path / "runs.csv", sweep(0, CURVE)
     for run in runs[:3]:
         results.append(file, run)
@@ -124,13 +114,13 @@ def test_a_half_written_line_is_run_again_and_nothing_else(results: Any, tmp_pat
     assert results.read(file) == runs[:3]
 
 
-def test_the_report_says_which_goals_are_met(table: Any, results: Any, tmp_path: Path) -> None:
+def test_the_report_says_which_goals_are_met(tmp_path: Path) -> None:
     file = tmp_path / "runs.csv"
     stopped = [record(name, lr, 30, 79, 79, seed=seed) for name in ("linear_stop", "constant_stop")
                for lr in (3e-4, 1e-3) for seed in (0, 1)]  # fmt: skip
     for run in [*sweep(0, CURVE), *sweep(1, CURVE), *stopped]:
         results.append(file, run)
-    text = table.write_report(file, layers=3, scale=1)
+    text = write_report(file, layers=3, scale=1)
     assert "|constant_stop|choose|0 of 1|1 of 1|not met|+0.00|1.00|not met|" in text
     assert "|linear sweep, best weights (the sweep)|2|82.0 ± 0.0|+0.0 ± 0.0|80|620|1.00|" in text
     assert (tmp_path / "runs.md").read_text() == text
@@ -138,7 +128,7 @@ def test_the_report_says_which_goals_are_met(table: Any, results: Any, tmp_path:
 
 
 @pytest.mark.parametrize(
-    ("flags", "told"),
+    ("flags", "message"),
     [
         (["--tasks", "banking"], "tasks='banking' is unknown: did you mean 'banking77'"),
         (["--strategies", "linear_3"], "strategies='linear_3' is unknown: did you mean"),
@@ -146,9 +136,9 @@ def test_the_report_says_which_goals_are_met(table: Any, results: Any, tmp_path:
         (["--table", "--results", "nowhere.csv"], "has no whole grid of runs"),
     ],
 )
-def test_a_mistake_is_one_line(flags: list[str], told: str, checkout: Path) -> None:
-    command = [sys.executable, "benchmarks/strategies.py", *flags]
+def test_a_mistake_is_one_line(flags: list[str], message: str, checkout: Path) -> None:
+    command = [sys.executable, "-m", "benchmarks.strategies", *flags]
     done = subprocess.run(command, cwd=checkout, capture_output=True, text=True)
     assert done.returncode == 2
-    assert told in done.stderr
+    assert message in done.stderr
     assert len(done.stderr.splitlines()) == 1

@@ -7,13 +7,13 @@ from functools import lru_cache
 from typing import Any
 
 import torch
-from strategy_tasks import TASKS, Row, Task, minilm
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Sampler
 from transformers import AutoModel, AutoModelForSequenceClassification, AutoTokenizer, BertConfig, set_seed
 
+from benchmarks.strategies.tasks import TASKS, Row, Task, minilm
 from hf_strategies.finetune.small_bert import SMALL_BERT, train_wordpiece
 
 BATCH = 16

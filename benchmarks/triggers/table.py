@@ -1,4 +1,4 @@
-"""From the branches of trigger_study.py to what each criterion would have got, and a figure.
+"""What each criterion would have got, worked out from the branches of the study, as tables and a figure.
 
 A new criterion is one row of ``TRIGGERS``.
 """
@@ -10,8 +10,7 @@ from pathlib import Path
 from statistics import mean, median
 from typing import Any
 
-from strategy_tasks import TASKS
-
+from benchmarks.strategies.tasks import TASKS
 from hf_strategies.errors import StrategyError
 from hf_strategies.stopping import StoppingRule
 

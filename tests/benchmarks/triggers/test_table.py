@@ -3,12 +3,13 @@
 import json
 import subprocess
 import sys
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from benchmarks.triggers import table
+from benchmarks.triggers.table import Hold
 from hf_strategies import StrategyError
 
 # Validation metric and loss at the full rate, at evaluations 1 to 6; each 10 steps.
@@ -17,7 +18,7 @@ METRIC, LOSS = (50, 60, 55, 58, 70, 65), (1.0, 0.8, 0.7, 0.75, 0.6, 0.9)
 COOLED = {2: (62.0, 61.0), 4: (70.0, 64.0), 6: (68.0, 72.0)}
 
 
-def hold(seed: int = 0, lr: float = 1e-3, better: float = 0.0) -> Any:
+def hold(seed: int = 0, lr: float = 1e-3, better: float = 0.0) -> Hold:
     evaluations: list[dict[str, Any]] = []
     for number, (metric, loss) in enumerate(zip(METRIC, LOSS, strict=True), start=1):
         each: dict[str, Any] = {"evaluation": number, "step": 10 * number, "validation_metric": metric}
@@ -27,7 +28,7 @@ def hold(seed: int = 0, lr: float = 1e-3, better: float = 0.0) -> Any:
             each["cooled"] = {"steps": 5 * number, "validation_metric": validation + better, "test_metric": test}
             each["cooled"] |= {"validation_loss": 0.5, "test_loss": 0.5}
         evaluations.append(each)
-    return import_module("trigger_table").Hold("banking77", seed, lr, evaluations)
+    return Hold("banking77", seed, lr, evaluations)
 
 
 @pytest.mark.parametrize(
@@ -61,14 +62,13 @@ def test_the_best_start_is_that_with_the_best_test_metric() -> None:
 
 
 def test_the_rate_is_chosen_by_validation_and_all_steps_are_paid_for() -> None:
-    table, holds = import_module("trigger_table"), [hold(lr=1e-3), hold(lr=3e-4, better=5.0), hold(seed=1)]
+    holds = [hold(lr=1e-3), hold(lr=3e-4, better=5.0), hold(seed=1)]
     starts = (6, 4, 2)  # seed 0: validation 68 and 75, test 72 and 64; seed 1 has one rate: test 61
     outcomes = [each.cooled(start) for each, start in zip(holds, starts, strict=True)]
     assert table.chosen(holds, outcomes) == (62.5, 90)  # (64 + 61) / 2, (90 + 60 + 30) / 2
 
 
 def test_every_trigger_can_be_read_and_gives_a_row() -> None:
-    table = import_module("trigger_table")
     lines = table.table([hold()]).splitlines()
     assert [line.split("|")[1] for line in lines[2 : 2 + len(table.TRIGGERS)]] == list(table.TRIGGERS)
     # metric, patience 2: at evaluation 4, that is epoch 2; 64 is 8 points below the best start's 72; 60 steps.
@@ -78,7 +78,7 @@ def test_every_trigger_can_be_read_and_gives_a_row() -> None:
 
 
 def test_over_all_tasks_each_has_the_same_weight() -> None:
-    table, one = import_module("trigger_table"), hold()
+    one = hold()
     lines = table.overall({"banking77": [one, one], "nlupp": [one]}).splitlines()
     # metric, patience 2: 64 after 60 steps; the best start, 72 after 90 steps.
     assert "|metric, patience 2|8.0|0.67|" in lines
@@ -86,7 +86,7 @@ def test_over_all_tasks_each_has_the_same_weight() -> None:
 
 
 def test_the_report_goes_beside_the_results(tmp_path: Path) -> None:
-    table, one = import_module("trigger_table"), hold()
+    one = hold()
     line = {"task": one.task, "seed": one.seed, "lr": one.lr, "evaluations": one.evaluations}
     (tmp_path / "triggers.jsonl").write_text(json.dumps(line) + "\n", encoding="utf-8")
     text = table.write_report(tmp_path / "triggers.jsonl")
@@ -97,15 +97,15 @@ def test_the_report_goes_beside_the_results(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (["--tasks", "bankin77"], "tasks='bankin77' is unknown: did you mean 'banking77'"),
         (["--epochs", "0"], "epochs=0: give 1 to 1000"),
         (["--cooldown", "1.5"], "cooldown=1.5"),
     ],
 )
-def test_a_mistake_is_one_line_and_exit_code_2(words: list[str], told: str, checkout: Path) -> None:
-    command = [sys.executable, str(checkout / "benchmarks" / "trigger_study.py"), *words]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+def test_a_mistake_is_one_line_and_exit_code_2(words: list[str], message: str, checkout: Path) -> None:
+    command = [sys.executable, "-m", "benchmarks.triggers", *words]
+    done = subprocess.run(command, cwd=checkout, capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert done.stderr.splitlines()[-1].startswith(f"trigger_study.py: error: {told}")
+    assert done.stderr.splitlines()[-1].startswith(f"benchmarks.triggers: error: {message}")

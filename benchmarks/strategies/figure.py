@@ -5,9 +5,9 @@ from math import ceil
 from pathlib import Path
 from typing import Any
 
-from strategy_rows import BUDGETS, STRATEGIES, SWEEPS
-from strategy_table import Ways, summary
-from strategy_tasks import TASKS
+from benchmarks.strategies.strategies import BUDGETS, STRATEGIES, SWEEPS
+from benchmarks.strategies.table import Ways, summary
+from benchmarks.strategies.tasks import TASKS
 
 MARKS = "sD^v<>PXdh*"
 DEPTH = 25  # points below the best that are shown

@@ -1,46 +1,30 @@
-"""When should the cooldown start? Every start tried on the same training, then every criterion judged by it.
+"""Trainings at a constant rate, from each of which cooldowns branch off at many evaluations.
 
-    python benchmarks/trigger_study.py                  # the tasks to choose on -> results/triggers.jsonl
-    python benchmarks/trigger_study.py --table          # results/triggers.md and triggers.png
-
-One training at a constant rate is the same for all criteria until one of them says that it stalls. So it is run once,
-and at each evaluation a cooldown of half of the steps done branches off it, model and optimizer copied. From these
-branches follows what any criterion would have got, and how far that is from the best start of all.
+One training at a constant rate is the same for all criteria until one of them holds. So it is run once, and at each
+evaluation a cooldown of half of the steps done branches off it, with a copy of the model and of the optimizer. These
+branches show what any criterion would have got, and how far that is from the best start of all.
 """
 
-import os
-
-os.environ.setdefault("OMP_NUM_THREADS", "1")
-os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-os.environ.setdefault("HF_HUB_OFFLINE", "1")
-
 import json
-import sys
 import time
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass
 from itertools import chain, repeat
-from pathlib import Path
 from typing import Any
 
 import torch
-from strategy_models import BATCH, LikeLengths, Prepared, collate, prepare
-from strategy_tasks import METRICS, TASKS
 from torch.utils.data import DataLoader
 from transformers.utils import logging
-from trigger_table import write_report
 
-from hf_strategies.errors import StrategyError, did_you_mean
+from benchmarks.strategies.models import BATCH, LikeLengths, Prepared, collate, prepare
+from benchmarks.strategies.tasks import METRICS, TASKS
 from hf_strategies.schedules.plateau_cooldown import Cooldown
 
-RESULTS = Path(__file__).resolve().parent / "results"
-WARMUP = 0.25  # epochs, as in strategy_run.py
+WARMUP = 0.25  # epochs, as in benchmarks/strategies/run.py
 STARTS = (2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 17, 20, 24, 28, 32)
 """Evaluations, two an epoch, at which a cooldown branches off; at the last one too."""
-
-TO_CHOOSE = tuple(name for name, task in TASKS.items() if task.role == "choose")
 
 Scores = dict[str, float]
 
@@ -149,42 +133,3 @@ def execute(args: Namespace) -> None:
                 with path.open("a", encoding="utf-8") as file:
                     file.write(json.dumps(line) + "\n")
                 print(f"{task} seed {seed} {lr:g}: {line['seconds']} s", flush=True)
-
-
-def read_arguments() -> Namespace:
-    """Read the command line."""
-    parser = ArgumentParser(description="Try every start of the cooldown.")
-    parser.add_argument("--tasks", nargs="+", default=list(TO_CHOOSE), help=f"of {', '.join(TASKS)}")
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2], help="0 1 2")
-    parser.add_argument("--layers", type=int, default=3, help="of MiniLM, from the first; it has 6 (3)")
-    parser.add_argument("--epochs", type=int, default=10, help="at the full rate (10)")
-    parser.add_argument("--cooldown", type=float, default=0.5, help="its length, a fraction of the steps done (0.5)")
-    parser.add_argument("--results", type=Path, default=RESULTS / "triggers.jsonl", help="a line for each training")
-    parser.add_argument("--table", action="store_true", help="write the table and the figure, run nothing")
-    args = parser.parse_args()
-    for task in args.tasks:
-        if task not in TASKS:
-            raise StrategyError(f"tasks={task!r} is unknown: {did_you_mean(task, TASKS)}")
-    for name, most in (("layers", 6), ("epochs", 1000)):
-        if not 1 <= getattr(args, name) <= most:
-            raise StrategyError(f"{name}={getattr(args, name)}: give 1 to {most}")
-    Cooldown.read(args.cooldown, "sqrt", 0.0)
-    return args
-
-
-def main() -> int:
-    """Run; a user's mistake is one line and exit code 2."""
-    try:
-        args = read_arguments()
-        if args.table:
-            print(write_report(args.results))
-        else:
-            execute(args)
-    except StrategyError as mistake:
-        print(f"trigger_study.py: error: {mistake}", file=sys.stderr)
-        return 2
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

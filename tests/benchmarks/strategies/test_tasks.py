@@ -2,19 +2,14 @@
 
 import random
 from collections import Counter
-from importlib import import_module
-from typing import Any
 
 import numpy as np
 import pytest
 
-
-@pytest.fixture
-def tasks() -> Any:
-    return import_module("strategy_tasks")
+from benchmarks.strategies import models, tasks
 
 
-def test_a_fifth_of_the_labels_is_flipped_and_no_text_changes(tasks: Any) -> None:
+def test_a_fifth_of_the_labels_is_flipped_and_no_text_changes() -> None:
     rows = [((f"text {index}",), index % 4) for index in range(100)]
     flipped = tasks.flip(rows, 0.2, random.Random(0))
     assert [texts for texts, _ in flipped] == [texts for texts, _ in rows]
@@ -23,7 +18,7 @@ def test_a_fifth_of_the_labels_is_flipped_and_no_text_changes(tasks: Any) -> Non
     assert flipped != tasks.flip(rows, 0.2, random.Random(1))
 
 
-def test_the_flipped_task_has_the_rows_of_the_clean_one(tasks: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_flipped_task_has_the_rows_of_the_clean_one(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = {split: [((f"{split} {n}",), n % 3) for n in range(600)] for split in ("train", "validation", "test")}
     drawn = []
     for name in ("banking77", "banking77_flipped"):
@@ -38,7 +33,7 @@ def test_the_flipped_task_has_the_rows_of_the_clean_one(tasks: Any, monkeypatch:
     assert changed == round(0.2 * len(clean["train"]))
 
 
-def test_metrics_on_values_worked_out_by_hand(tasks: Any) -> None:
+def test_metrics_on_values_worked_out_by_hand() -> None:
     logits = np.array([[2.0, 1.0], [0.0, 3.0], [1.0, 0.0], [5.0, 6.0]])
     assert tasks.accuracy(logits, np.array([0, 1, 1, 1])) == 0.75
     # Said: (0), (0, 1); true: (0, 1), (1): two of three said are right, two of three true are said.
@@ -49,7 +44,6 @@ def test_metrics_on_values_worked_out_by_hand(tasks: Any) -> None:
 
 
 def test_an_epoch_is_every_row_once_in_batches_of_like_length() -> None:
-    models = import_module("strategy_models")
     rows = [{"input_ids": [1] * (1 + index % 40)} for index in range(200)]
     sampler = models.LikeLengths(rows, seed=0)
     first, second = list(sampler), list(sampler)
@@ -63,7 +57,6 @@ def test_an_epoch_is_every_row_once_in_batches_of_like_length() -> None:
 
 
 def test_padding_is_marked_as_such() -> None:
-    models = import_module("strategy_models")
     rows = [
         {"input_ids": [5, 6, 7], "token_type_ids": [0, 0, 1], "attention_mask": [1, 1, 1], "labels": 1},
         {"input_ids": [5], "token_type_ids": [0], "attention_mask": [1], "labels": 0},

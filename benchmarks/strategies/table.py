@@ -8,14 +8,11 @@ the optimizer steps of all of them.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import sqrt
-from pathlib import Path
 from statistics import mean, stdev
 
-from strategy_results import Record, machines, read
-from strategy_rows import BUDGETS, STRATEGIES, SWEEPS
-from strategy_tasks import TASKS, Task
-
-from hf_strategies.errors import StrategyError
+from benchmarks.strategies.results import Record
+from benchmarks.strategies.strategies import BUDGETS, STRATEGIES, SWEEPS
+from benchmarks.strategies.tasks import TASKS, Task
 
 SWEEP = "linear sweep"
 STOPPED = "linear_stop"
@@ -177,27 +174,3 @@ def goal_2(name: str, tasks: Sequence[Ways]) -> str:
         return "-|-|-"
     gain, share = mean(c.gain for c in told), mean(c.share for c in told)
     return f"{gain:+.2f}|{share:.2f}|{'met' if gain >= GAIN and share <= 1 else 'not met'}"
-
-
-def write_report(results: Path, layers: int, scale: int) -> str:
-    """Write the table (.md) and the figure (.png) beside the CSV file, and return the table."""
-    from strategy_figure import draw
-
-    everything: dict[str, Ways] = {}
-    for name, task in TASKS.items():
-        key = (name, task.layers(layers), scale)
-        records = [r for r in read(results) if (r.key.task, r.key.layers, r.key.scale) == key]
-        if found := ways(task, records):
-            everything[name] = found
-    if not everything:
-        raise StrategyError(f"results={str(results)!r} has no whole grid of runs: run some before --table")
-    used = sum(record.seconds for record in read(results))
-    tables = "\n\n".join(task_table(TASKS[name], found) for name, found in everything.items())
-    made = f"{layers} layers of MiniLM, {scale} x the rows; all runs took {used / 60:.0f} minutes of one core."
-    machine = "\n".join(machines(results))
-    text = (
-        f"# Strategies side by side\n\n{made}\n{machine}\n\n## Goals\n\n{goals(everything)}\n\n## Tasks\n\n{tables}\n"
-    )
-    results.with_suffix(".md").write_text(text, encoding="utf-8")
-    draw(everything, results.with_suffix(".png"))
-    return text

@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks import CHECKOUT
 from hf_strategies.errors import StrategyError
 
-DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+DATA = CHECKOUT.parent / "shared" / "data"
 """Where the real data sets lie: beside the checkout."""
 
 FLIPPED = 0.2

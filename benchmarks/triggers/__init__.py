@@ -1,0 +1,1 @@
+"""The study of triggers: at which evaluation should the cooldown start?"""
