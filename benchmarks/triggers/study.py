@@ -54,8 +54,8 @@ class Training:
         for group in self.optimizer.param_groups:
             group["lr"] = ratio * self.lr
         self.model.train()
-        said = self.model(**next(batches))
-        said["loss"].backward()
+        output = self.model(**next(batches))
+        output["loss"].backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self.optimizer.step()
         self.optimizer.zero_grad()
@@ -69,9 +69,10 @@ class Training:
         for split in splits:
             rows, metric = self.prepared.splits[split], METRICS[self.prepared.task.metric]
             parts = [collate(rows[start : start + 2 * BATCH]) for start in range(0, len(rows), 2 * BATCH)]
-            said = [self.model(**part) for part in parts]
-            logits, labels = torch.cat([s["logits"] for s in said]), torch.cat([part["labels"] for part in parts])
-            losses = [float(s["loss"]) * len(part["labels"]) for s, part in zip(said, parts, strict=True)]
+            outputs = [self.model(**part) for part in parts]
+            logits = torch.cat([output["logits"] for output in outputs])
+            labels = torch.cat([part["labels"] for part in parts])
+            losses = [float(o["loss"]) * len(part["labels"]) for o, part in zip(outputs, parts, strict=True)]
             scores[f"{split}_metric"] = 100 * metric(logits.numpy(), labels.numpy())
             scores[f"{split}_loss"] = sum(losses) / len(rows)
         return scores
@@ -96,12 +97,12 @@ def study(task: str, seed: int, lr: float, args: Namespace) -> Iterator[dict[str
     for number in range(1, 2 * args.epochs + 1):
         while held.step < number * every:
             held.train(source, min(1.0, held.step / warmup))
-        found: dict[str, Any] = {"evaluation": number, "step": held.step, **held.score("validation", "test")}
+        evaluation: dict[str, Any] = {"evaluation": number, "step": held.step, **held.score("validation", "test")}
         if number in STARTS or number == 2 * args.epochs:
             state = torch.get_rng_state()
-            found["cooled"] = _cooled(held.branch(), cooldown)
+            evaluation["cooled"] = _cooled(held.branch(), cooldown)
             torch.set_rng_state(state)
-        yield found
+        yield evaluation
 
 
 def _cooled(training: Training, cooldown: Cooldown) -> dict[str, Any]:

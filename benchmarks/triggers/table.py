@@ -110,11 +110,11 @@ def read(path: Path) -> dict[str, list[Hold]]:
     """Return the trainings of each task; StrategyError when there are none."""
     if not path.exists():
         raise StrategyError(f"results={str(path)!r}: no such file: run the study before --table")
-    found: dict[str, list[Hold]] = {}
+    holds: dict[str, list[Hold]] = {}
     for line in map(json.loads, path.read_text(encoding="utf-8").splitlines()):
         hold = Hold(line["task"], line["seed"], line["lr"], line["evaluations"])
-        found.setdefault(hold.task, []).append(hold)
-    return found
+        holds.setdefault(hold.task, []).append(hold)
+    return holds
 
 
 def chosen(holds: Sequence[Hold], outcomes: Sequence[Outcome]) -> tuple[float, float]:
@@ -122,8 +122,8 @@ def chosen(holds: Sequence[Hold], outcomes: Sequence[Outcome]) -> tuple[float, f
     seeds = sorted({hold.seed for hold in holds})
     pairs = list(zip(holds, outcomes, strict=True))
     each = [[outcome for hold, outcome in pairs if hold.seed == seed] for seed in seeds]
-    best = [max(found, key=lambda outcome: outcome.validation).test for found in each]
-    return mean(best), mean(sum(outcome.steps for outcome in found) for found in each)
+    best = [max(of_seed, key=lambda outcome: outcome.validation).test for of_seed in each]
+    return mean(best), mean(sum(outcome.steps for outcome in of_seed) for of_seed in each)
 
 
 def lost(holds: Sequence[Hold], outcomes: Sequence[Outcome]) -> float:
