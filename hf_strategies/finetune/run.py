@@ -18,7 +18,7 @@ from hf_strategies.report.run.figure import draw_run
 from hf_strategies.report.run.lr_finder_figure import draw_range_test
 from hf_strategies.report.run.report import RunReport
 from hf_strategies.report.run.tables import print_run
-from hf_strategies.trainer.callbacks.context import add_to_card
+from hf_strategies.trainer.callbacks.context import put_on_card
 from hf_strategies.trainer.lr.finder import find_lr
 
 __all__ = ["Results", "predict_in_order", "run_trainer", "write_predictions"]
@@ -123,26 +123,12 @@ def _publish(trainer: Trainer, report: RunReport, test: Results, about: dict[str
     config = cast(PreTrainedModel, trainer.model).config
     if not config.name_or_path:
         config.name_or_path = str(args.output_dir)  # a model from no other: else the card would link to nothing
-    write = trainer.create_model_card
-
-    def create_model_card(*given: Any, **options: Any) -> None:
-        write(*given, **options)
-        if trainer.is_world_process_zero():
-            _add_results(trainer, report, test)
-
-    trainer.create_model_card = create_model_card  # type: ignore[method-assign]
-    trainer.push_to_hub(**about) if args.push_to_hub else trainer.create_model_card(**about)
-
-
-def _add_results(trainer: Trainer, report: RunReport, test: Results) -> None:
-    args = cast(RecipeArguments, trainer.args)
-    card = Path(args.output_dir or ".", "README.md")
-    lines = []
-    # A callback that has ended training has put its reason there.
-    if f"end of training: {report.ending}" not in card.read_text(encoding="utf-8"):
-        lines.append(f"end of training: {report.ending}")
+    # A callback that has ended training has put the same line on the card, where it is written once.
+    put_on_card(trainer, "end of training", f"end of training: {report.ending}")
     if report.trained:
-        lines.append(f"learning rate: {_schedule(args)}, {args.lr_scheduler_kwargs or 'default parameters'}")
+        parameters = args.lr_scheduler_kwargs or "default parameters"
+        put_on_card(trainer, "learning rate", f"learning rate: {_schedule(args)}, {parameters}")
     for name, values in test.items():
-        lines.append(f"test set, {name}: " + ", ".join(f"{key} {value:.4f}" for key, value in values.items()))
-    add_to_card(card, lines)
+        scores = ", ".join(f"{key} {value:.4f}" for key, value in values.items())
+        put_on_card(trainer, f"test set, {name}", f"test set, {name}: {scores}")
+    trainer.push_to_hub(**about) if args.push_to_hub else trainer.create_model_card(**about)

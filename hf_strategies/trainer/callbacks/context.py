@@ -1,7 +1,7 @@
 """What a callback of the Trainer can do beyond its events: progress bar, trackers, model card."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
 from typing import Any, cast
@@ -10,7 +10,7 @@ from weakref import ref
 from transformers import Trainer, TrainerCallback, TrainerState
 from transformers.integrations import integration_utils
 
-__all__ = ["TrainerContext", "add_to_card", "find_trainer", "put_on_card", "records"]
+__all__ = ["TrainerContext", "find_trainer", "put_on_card", "records"]
 
 
 _TAKE_TEXT = {"tensorboard", "wandb"}
@@ -70,7 +70,7 @@ class TrainerContext:
                 callback.on_log(at.args, at.state, at.control, model=at.model, logs=known | said)
 
     def put_on_card(self, key: str, line: str) -> None:
-        """Have a line in each model card that the Trainer writes from now on."""
+        """Add a line to each model card that the Trainer writes from now on; see `put_on_card`."""
         if self.trainer:
             put_on_card(self.trainer, key, line)
 
@@ -83,41 +83,43 @@ def _tracker(callback: TrainerCallback) -> str | None:
     return next((name for name, kind in kinds if isinstance(callback, kind)), None)
 
 
-_TITLE = "## Training strategy"
-
-
 def put_on_card(trainer: Trainer, key: str, line: str) -> None:
-    """Have each model card that the Trainer writes from now on end with ``line``.
+    """Add a line to the section on the strategy that each model card of the Trainer ends with from now on.
 
-    The Trainer writes it anew, and uploads it, in `push_to_hub` and `create_model_card`, where no event is left to
-    add to it: so that method of this one Trainer is wrapped, whichever subclass it comes from. A second line under
-    the same ``key``, that of a record in `state.stateful_callbacks`, takes the place of the first.
+    A second line under the same ``key`` takes the place of the first; the same text under two keys is written once.
+    The lines are those of one training: the next one begins with none.
     """
-    lines = getattr(trainer.create_model_card, "strategy_lines", None)
-    if lines is None:
-        lines = _wrap(trainer)
-    lines[key] = line
+    if not isinstance(trainer.create_model_card, _StrategyCard):
+        trainer.create_model_card = _StrategyCard(trainer)  # type: ignore[method-assign]
+    trainer.create_model_card.put(key, line)
 
 
-def add_to_card(file: Path, lines: Sequence[str]) -> None:
-    """Add lines to the strategy section at the end of a model card, which is begun if there is none."""
-    text = file.read_text(encoding="utf-8").rstrip()
-    begun = text if _TITLE in text else f"{text}\n\n{_TITLE}\n"
-    file.write_text("\n".join([begun, *(f"- {line}" for line in lines), ""]), encoding="utf-8")
+class _StrategyCard:
+    """Takes the place of one Trainer's `create_model_card`: the card ends with a section on the strategy.
 
+    The Trainer writes its card from scratch, and uploads it, in `push_to_hub` and `create_model_card`, and calls no
+    event in which a callback could add to it.
+    """
 
-def _wrap(trainer: Trainer) -> dict[str, str]:
-    write, lines = trainer.create_model_card, dict[str, str]()
+    def __init__(self, trainer: Trainer) -> None:
+        self._trainer, self._write = trainer, trainer.create_model_card
+        self._state: TrainerState | None = None
+        self._lines: dict[str, str] = {}
 
-    def create_model_card(*args: Any, **kwargs: Any) -> None:
-        write(*args, **kwargs)
-        file = Path(str(trainer.args.output_dir)) / "README.md"
-        # What has no record in the state is of an earlier training, by a callback that is gone.
-        records: Any = trainer.state.stateful_callbacks
-        said = [line for key, line in lines.items() if key in records]
-        if trainer.is_world_process_zero() and said and file.is_file():
-            add_to_card(file, said)
+    def put(self, key: str, line: str) -> None:
+        """Add a line for the training that the Trainer is in, or has just done."""
+        self._lines = {**self._current_lines(), key: line}
+        self._state = self._trainer.state
 
-    create_model_card.strategy_lines = lines  # type: ignore[attr-defined]
-    trainer.create_model_card = create_model_card  # type: ignore[method-assign]
-    return lines
+    def __call__(self, *args: Any, **kwargs: Any) -> None:
+        """Write the Trainer's card, and the section below it."""
+        self._write(*args, **kwargs)
+        file = Path(str(self._trainer.args.output_dir)) / "README.md"
+        lines = dict.fromkeys(self._current_lines().values())
+        if lines and self._trainer.is_world_process_zero() and file.is_file():
+            section = ["", "## Training strategy", "", *(f"- {line}" for line in lines), ""]
+            file.write_text("\n".join([file.read_text(encoding="utf-8").rstrip(), *section]), encoding="utf-8")
+
+    def _current_lines(self) -> dict[str, str]:
+        # `train` begins with a new state: lines of another one are of an earlier training.
+        return self._lines if self._state is self._trainer.state else {}

@@ -208,7 +208,8 @@ class TestStrategy:
         run(tmp_path / "out", *files, *STEPS, *flags)
         assert [step for step, _ in logged(tmp_path / "out", "eval_loss")] == [2, 4]
         card = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
-        assert "- end of training: Stopped early at step 4 " in card
+        assert card.count("- end of training: Stopped early at step 4 ") == card.count("end of training: ") == 1
+        assert card.count("## Training strategy") == 1
 
     def test_the_same_seed_gives_the_same_run(self, plain: Path, files: list[str], tmp_path: Path) -> None:
         run(tmp_path / "again", *files, *STEPS)
