@@ -1,46 +1,106 @@
-"""Flags that contradict each other, or name what is not there."""
+"""The flags of a recipe, read and checked once, with the callbacks that they ask for."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from importlib.util import find_spec
 from typing import Any, NamedTuple
 
-from transformers import AttentionInterface
+from transformers import AttentionInterface, TrainerCallback
 from transformers.integrations.integration_utils import (
     INTEGRATION_TO_CALLBACK,
     get_available_reporting_integrations,
 )
+from transformers.trainer_utils import IntervalStrategy
 
 from hf_strategies.errors import StrategyError, did_you_mean
 from hf_strategies.finetune.arguments import ModelArguments, RecipeArguments
 from hf_strategies.finetune.command_line import parse
-from hf_strategies.finetune.preflight import check_strategy
 from hf_strategies.trainer.arguments import StrategyArguments
+from hf_strategies.trainer.callbacks.early_stopping import EarlyStopping
+from hf_strategies.trainer.callbacks.plateau_cooldown.callback import PlateauCooldown
+from hf_strategies.trainer.callbacks.reduce_on_plateau import ReduceOnPlateau
 
-__all__ = ["Flags", "check_flags", "check_metrics", "read_flags"]
+__all__ = ["Flags", "check_metrics", "read_flags"]
 
+# The callbacks that watch a metric, and the prefix of their flags.
+_WATCHING: dict[type[TrainerCallback], str] = {
+    EarlyStopping: "early_stopping",
+    PlateauCooldown: "plateau_cooldown",
+    ReduceOnPlateau: "reduce_on_plateau",
+}
 
 # transformers' list of what is installed leaves these out even where they work.
 _NOT_LISTED = {"azure_ml", "flyte"}
 
 
-def check_flags(args: RecipeArguments, model: ModelArguments, metrics: Sequence[str]) -> None:
-    """Raise `StrategyError` for what the flags alone show to be a mistake; ``metrics`` are those of the recipe."""
-    if args.find_lr and not args.do_train:
+class Flags(NamedTuple):
+    """The flags of a recipe: its own on data, and those that all recipes share.
+
+    ``callbacks`` are those that ``strategy`` asks for, made once for the run.
+    """
+
+    data: Any
+    model: ModelArguments
+    strategy: StrategyArguments
+    run: RecipeArguments
+    callbacks: list[TrainerCallback]
+
+
+def read_flags(data_arguments: type, argv: Sequence[str] | None, description: str, metrics: Collection[str]) -> Flags:
+    """Read flags and YAML file; ``data_arguments`` is the dataclass of the recipe's own flags.
+
+    ``metrics`` are the names of all metrics that the recipe can report beside the loss. Raises `StrategyError` for
+    what the flags alone show to be a mistake, before any data is read.
+    """
+    kinds = (data_arguments, ModelArguments, StrategyArguments, RecipeArguments)
+    data, model, strategy, run = parse(kinds, argv, description=description)
+    flags = Flags(data, model, strategy, run, strategy.first_callbacks)
+    _check_training(run, model)
+    _check_attention(model.attn_implementation)
+    _check_installed(run)
+    _check_evaluation(flags)
+    check_metrics(flags, metrics)
+    return flags
+
+
+def check_metrics(flags: Flags, metrics: Collection[str]) -> None:
+    """Raise `StrategyError` for a flag that names a metric which is none of ``metrics``, nor the loss.
+
+    `read_flags` has done so for all metrics of the recipe. A recipe whose metrics depend on the data calls this with
+    those that are left once the data is read.
+    """
+    known = ["loss", *metrics]
+    for flag, name in _named_metrics(flags):
+        if name not in known:
+            raise StrategyError(f"{flag}={name!r} is no metric here: {did_you_mean(name, known)}")
+
+
+def _named_metrics(flags: Flags) -> Iterator[tuple[str, str]]:
+    """Yield each flag that names a metric, with the metric's name without ``eval_``."""
+    yield "metric_for_best_model", (flags.run.metric_for_best_model or "loss").removeprefix("eval_")
+    for callback, prefix in _watching(flags):
+        for name in callback.names:
+            yield f"{prefix}_monitor", name.removeprefix("eval_")
+
+
+def _watching(flags: Flags) -> Iterator[tuple[Any, str]]:
+    """Yield each callback that watches a metric, with the prefix of its flags."""
+    for callback in flags.callbacks:
+        for kind, prefix in _WATCHING.items():
+            if isinstance(callback, kind):
+                yield callback, prefix
+
+
+def _check_training(run: RecipeArguments, model: ModelArguments) -> None:
+    if run.do_train:
+        return
+    if run.find_lr:
         raise StrategyError("find_lr=True with do_train=False: it trains, so leave out --do_train false")
-    if not args.do_train and model.model_name_or_path is None:
+    if model.model_name_or_path is None:
         raise StrategyError(
             "do_train=False without model_name_or_path would evaluate random weights: name a trained model"
         )
-    if model.lora_r is not None and not args.do_train:
+    if model.lora_r is not None:
         raise StrategyError(f"lora_r={model.lora_r} with do_train=False has nothing to train: leave it out")
-    _check_attention(model.attn_implementation)
-    best = (args.metric_for_best_model or "loss").removeprefix("eval_")
-    if best not in metrics:
-        raise StrategyError(f"metric_for_best_model={best!r} is no metric here: {did_you_mean(best, metrics)}")
-    if args.figure and find_spec("matplotlib") is None:
-        raise StrategyError("figure=True needs matplotlib: pip install 'hf-strategies[plots]'")
-    for name in args.report_to or ():
-        _check_reporting(name)
 
 
 def _check_attention(name: str | None) -> None:
@@ -50,36 +110,20 @@ def _check_attention(name: str | None) -> None:
         raise StrategyError(f"attn_implementation={name!r}: {did_you_mean(name, known)}")
 
 
-def _check_reporting(name: str) -> None:
-    if name not in INTEGRATION_TO_CALLBACK:
-        raise StrategyError(f"report_to={name!r}: {did_you_mean(name, ['none', *INTEGRATION_TO_CALLBACK])}")
-    if name not in {*get_available_reporting_integrations(), *_NOT_LISTED}:
-        raise StrategyError(f"report_to={name!r} is not installed: install it, or give --report_to none")
+def _check_installed(run: RecipeArguments) -> None:
+    if run.figure and find_spec("matplotlib") is None:
+        raise StrategyError("figure=True needs matplotlib: pip install 'hf-strategies[plots]'")
+    for name in run.report_to or ():
+        if name not in INTEGRATION_TO_CALLBACK:
+            raise StrategyError(f"report_to={name!r}: {did_you_mean(name, ['none', *INTEGRATION_TO_CALLBACK])}")
+        if name not in {*get_available_reporting_integrations(), *_NOT_LISTED}:
+            raise StrategyError(f"report_to={name!r} is not installed: install it, or give --report_to none")
 
 
-class Flags(NamedTuple):
-    """The flags of a recipe: its own on data, and those that all recipes share."""
-
-    data: Any
-    model: ModelArguments
-    strategy: StrategyArguments
-    run: RecipeArguments
-
-
-def read_flags(data_kind: type, argv: Sequence[str] | None, description: str, metrics: Sequence[str]) -> Flags:
-    """Read flags and YAML file; ``data_kind`` is the dataclass of the recipe's own flags.
-
-    ``metrics`` are all that the recipe may report beside the loss. Raises `StrategyError` for what the flags alone
-    show to be a mistake.
-    """
-    flags = Flags(
-        *parse((data_kind, ModelArguments, StrategyArguments, RecipeArguments), argv, description=description)
-    )
-    check_metrics(flags, metrics)
-    return flags
-
-
-def check_metrics(flags: Flags, metrics: Sequence[str]) -> None:
-    """Raise `StrategyError` for a metric that is watched and is none of ``metrics``, nor the loss."""
-    check_flags(flags.run, flags.model, ["loss", *metrics])
-    check_strategy(flags.run, flags.strategy, ["loss", *metrics])
+def _check_evaluation(flags: Flags) -> None:
+    for _, prefix in _watching(flags):
+        if flags.run.eval_strategy == IntervalStrategy.NO:
+            raise StrategyError(
+                f"{prefix} with eval_strategy='no' has nothing to watch: set eval_strategy='epoch', or 'steps' with"
+                " eval_steps"
+            )

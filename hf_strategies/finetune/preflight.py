@@ -10,17 +10,13 @@ from tempfile import TemporaryFile
 from transformers import TrainingArguments, set_seed
 from transformers.trainer_utils import IntervalStrategy, get_last_checkpoint
 
-from hf_strategies.errors import StrategyError, did_you_mean
+from hf_strategies.errors import StrategyError
 from hf_strategies.finetune.arguments import RecipeArguments
 from hf_strategies.finetune.devices import warn_of_slow_bf16
 from hf_strategies.schedules import SCHEDULES
-from hf_strategies.trainer.arguments import StrategyArguments
-from hf_strategies.trainer.callbacks.early_stopping import EarlyStopping
-from hf_strategies.trainer.callbacks.plateau_cooldown.callback import PlateauCooldown
-from hf_strategies.trainer.callbacks.reduce_on_plateau import ReduceOnPlateau
 from hf_strategies.trainer.lr.registration import check_scheduler_arguments
 
-__all__ = ["check_strategy", "plan_training", "planned_steps", "prepare_output", "prepare_run", "steps_per_epoch"]
+__all__ = ["plan_training", "planned_steps", "prepare_output", "prepare_run", "steps_per_epoch"]
 
 
 _EVALUATED = ("predictions.jsonl", "all_results.json")
@@ -76,11 +72,6 @@ def _refuse_results(folder: Path, last: str | None, results: tuple[str, ...]) ->
     )
 
 
-_WATCHING = {
-    EarlyStopping: "early_stopping",
-    PlateauCooldown: "plateau_cooldown",
-    ReduceOnPlateau: "reduce_on_plateau",
-}
 _EPOCHS = re.compile(r'\d\s*ep(ochs?)?"')
 
 
@@ -98,22 +89,6 @@ def steps_per_epoch(args: TrainingArguments, examples: int) -> int:
     batches = max(1, examples // per_step) if args.dataloader_drop_last else math.ceil(examples / per_step)
     updates: int = math.ceil(batches / args.gradient_accumulation_steps)
     return updates
-
-
-def check_strategy(args: RecipeArguments, strategy: StrategyArguments, metrics: Sequence[str]) -> None:
-    """Raise `StrategyError` when a strategy would find nothing to watch, or no such metric."""
-    for callback in strategy.callbacks():
-        for kind, flag in _WATCHING.items():
-            if not isinstance(callback, kind):
-                continue
-            for name in (given.removeprefix("eval_") for given in callback.names):
-                if name not in metrics:
-                    raise StrategyError(f"{flag}_monitor={name!r} is no metric here: {did_you_mean(name, metrics)}")
-            if args.eval_strategy == IntervalStrategy.NO:
-                raise StrategyError(
-                    f"{flag} with eval_strategy='no' has nothing to watch: set eval_strategy='epoch', or 'steps' with"
-                    " eval_steps"
-                )
 
 
 def prepare_run(

@@ -76,7 +76,7 @@ def make_trainer(
         compute_metrics=metrics,
         preprocess_logits_for_metrics=reduce,
         compute_loss_func=loss,
-        callbacks=flags.strategy.callbacks(),
+        callbacks=flags.callbacks,
         optimizer_cls_and_kwargs=flags.strategy.optimizer_cls_and_kwargs(flags.run),
     )
 

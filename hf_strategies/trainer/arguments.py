@@ -179,7 +179,7 @@ class StrategyArguments(EarlyStoppingArguments, PlateauCooldownArguments, LayerD
     def __post_init__(self) -> None:
         """Refuse bad values now, and settings that nothing would read."""
         super().__post_init__()
-        self.callbacks()
+        self.first_callbacks = self.callbacks()  # for a run that needs them once, as a recipe's does
         if self.reduce_on_plateau_patience is None:
             _refuse_idle(self, "reduce_on_plateau_patience", ("reduce_on_plateau_",))
 
