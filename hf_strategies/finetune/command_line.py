@@ -1,7 +1,8 @@
-"""The command line of the recipes: flags, or a YAML file of flags, with every mistake told on one line."""
+"""The command line of the recipes: flags or a YAML file of flags in, lines for the user out."""
 
 import dataclasses
 import json
+import logging
 import os
 import re
 import sys
@@ -16,7 +17,9 @@ from transformers import HfArgumentParser
 from hf_strategies.errors import StrategyError, did_you_mean
 from hf_strategies.trainer.distributed import leave
 
-__all__ = ["flags_of_yaml", "parse", "run_command"]
+__all__ = ["flags_of_yaml", "parse", "run_command", "say"]
+
+logger = logging.getLogger(__name__)
 
 _INVALID_CHOICE = re.compile(r"argument (--\w+)\S*: invalid choice: '?(.*?)'? \(choose from (.*)\)", re.DOTALL)
 
@@ -97,12 +100,25 @@ def run_command(main: Callable[[], object]) -> NoReturn:
     try:
         main()
     except StrategyError as mistake:
-        if os.environ.get("RANK", "0") == "0":
+        if _is_main_process():
             print(f"error: {_one_line(mistake)}", file=sys.stderr)
         leave(2)
         sys.exit(2)
     leave()
     sys.exit(0)
+
+
+def say(line: str) -> None:
+    """Print one line to the user, in the main process.
+
+    At warning level, because that is what a script shows which sets up no logging.
+    """
+    if _is_main_process():
+        logger.warning(line)
+
+
+def _is_main_process() -> bool:
+    return os.environ.get("RANK", "0") == "0"
 
 
 def _config_file(argv: Sequence[str]) -> str | None:

@@ -1,7 +1,6 @@
 """Data sets from the Hub, from local files or offline, loaded and checked before any model is loaded."""
 
 import glob
-import logging
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -12,11 +11,10 @@ from sklearn.model_selection import GroupShuffleSplit
 
 from hf_strategies.errors import StrategyError, did_you_mean
 from hf_strategies.finetune.arguments import DataArguments
+from hf_strategies.finetune.command_line import say
 from hf_strategies.finetune.offline.task import OfflineTask, load_offline
 
 __all__ = ["Reader", "check_columns", "limit", "load_data", "load_splits", "with_validation"]
-
-logger = logging.getLogger(__name__)
 
 # A text or a label may be "NA", "None" or "null": only an empty value is missing.
 _CSV = {"keep_default_na": False, "na_values": [""]}
@@ -88,7 +86,7 @@ def with_validation(
     else:
         train, held = next(GroupShuffleSplit(1, test_size=size, random_state=seed).split(groups, groups=groups))
         parts = DatasetDict({"train": rows.select(train), "test": rows.select(held)})
-    logger.warning(
+    say(
         f"There is no validation set: {len(parts['test'])} of the {len(rows)} training examples are taken for it"
         f" (validation_fraction={args.validation_fraction})."
     )

@@ -1,6 +1,5 @@
-"""Processes that were launched to work together do so, or nothing is done."""
+"""What a run computes on: the CPU or GPUs of all its processes, and in which precision."""
 
-import logging
 import os
 
 import torch
@@ -8,15 +7,18 @@ from transformers import TrainingArguments
 from transformers.utils.import_utils import is_torch_bf16_gpu_available, is_torch_tf32_available
 
 from hf_strategies.errors import StrategyError
+from hf_strategies.finetune.command_line import say
 
 __all__ = ["check_world", "choose_precision", "take_cpu", "warn_of_slow_bf16"]
 
+_LAUNCHER_PRECISION = "ACCELERATE_MIXED_PRECISION"
+
 
 def take_cpu(args: TrainingArguments) -> None:
-    """Say that several processes without an accelerator work on the CPU.
+    """Set ``use_cpu`` for several processes on a machine without an accelerator.
 
     accelerate 1.15 does not pass a configuration's ``use_cpu: true`` on to several processes; each of them would then
-    believe to be alone. To be called before `TrainingArguments` sets up its devices.
+    train alone. To be called before `TrainingArguments` sets up its devices.
     """
     if _launched() > 1 and not torch.accelerator.is_available():
         args.use_cpu = True
@@ -31,35 +33,30 @@ def check_world(args: TrainingArguments) -> None:
         )
 
 
-def _launched() -> int:
-    return int(os.environ.get("WORLD_SIZE", "1"))
-
-
-logger = logging.getLogger(__name__)
-
-
 def choose_precision(args: TrainingArguments, *, bf16_is_unset: bool) -> None:
     """Turn on bf16 and TF32 on a GPU that has them, where the user and Accelerate leave it open.
 
-    ``accelerate launch`` always says which precision to take (``ACCELERATE_MIXED_PRECISION``, "no" when not told),
-    and is obeyed. To be called before `TrainingArguments` looks at ``bf16``.
+    ``accelerate launch`` always sets a precision (``ACCELERATE_MIXED_PRECISION``, "no" by default), and that one is
+    taken. To be called before `TrainingArguments` reads ``bf16``.
     """
     if args.tf32 is None and not args.use_cpu and is_torch_tf32_available():
         args.tf32 = True
     if not bf16_is_unset:
         return
     has_bf16 = not args.use_cpu and torch.cuda.is_available() and is_torch_bf16_gpu_available()
-    is_open = not args.fp16 and "ACCELERATE_MIXED_PRECISION" not in os.environ
-    args.bf16 = has_bf16 and is_open
-    if has_bf16 and not args.fp16 and os.environ.get("ACCELERATE_MIXED_PRECISION") == "no":
-        logger.warning(
-            "This GPU has bf16, which is about twice as fast: add --mixed_precision bf16 after `accelerate launch`"
-        )
+    args.bf16 = has_bf16 and not args.fp16 and _LAUNCHER_PRECISION not in os.environ
+    if has_bf16 and not args.fp16 and os.environ.get(_LAUNCHER_PRECISION) == "no":
+        say("This GPU has bf16, which is about twice as fast: add --mixed_precision bf16 after `accelerate launch`")
 
 
 def warn_of_slow_bf16(args: TrainingArguments) -> None:
-    """Say so when bf16 was asked for on a processor that has no instructions for it."""
+    """Print a warning when bf16 was asked for on a processor that has no instructions for it."""
     on_cpu = args.device.type == "cpu"
     has_bf16 = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    if on_cpu and args.mixed_precision == "bf16" and not has_bf16 and args.process_index == 0:
-        logger.warning("bf16 works on this CPU, but about 10 times slower than fp32: it has no bf16 instructions")
+    if on_cpu and args.mixed_precision == "bf16" and not has_bf16:
+        say("bf16 works on this CPU, but about 10 times slower than fp32: it has no bf16 instructions")
+
+
+def _launched() -> int:
+    """Return the number of processes that the launcher has started together."""
+    return int(os.environ.get("WORLD_SIZE", "1"))

@@ -80,7 +80,8 @@ def test_bf16_asked_for_on_a_processor_without_it_is_warned_of_once(
     for has_it, asked, rank in ((False, "bf16", 0), (True, "bf16", 0), (False, "no", 0), (False, "bf16", 1)):
         monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda has_it=has_it: has_it)
         monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
-        args: Any = SimpleNamespace(device=torch.device("cpu"), mixed_precision=asked, process_index=rank)
+        monkeypatch.setenv("RANK", str(rank))
+        args: Any = SimpleNamespace(device=torch.device("cpu"), mixed_precision=asked)
         warn_of_slow_bf16(args)
     assert caplog.text.count("about 10 times slower than fp32") == 1
 

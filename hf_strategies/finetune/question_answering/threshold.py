@@ -1,6 +1,5 @@
 """The threshold of "no answer": the given one, one that is tuned, or the one that the model was saved with."""
 
-import logging
 from typing import Any, cast
 
 from datasets import DatasetDict
@@ -8,13 +7,12 @@ from transformers import PreTrainedModel, Trainer
 
 from hf_strategies.errors import StrategyError
 from hf_strategies.finetune.arguments import RecipeArguments
+from hf_strategies.finetune.command_line import say
 from hf_strategies.finetune.flags import Flags
 from hf_strategies.finetune.question_answering.answers import AnswerFinder
 from hf_strategies.finetune.question_answering.data import QuestionData
 
 __all__ = ["check_question_flags", "keep_threshold", "make_finder"]
-
-logger = logging.getLogger(__name__)
 
 
 def check_question_flags(flags: Flags, *, unanswerable: bool) -> None:
@@ -46,7 +44,7 @@ def make_finder(
 
     tunes = unanswerable and threshold is None
     if tunes and ("validation" not in data.splits or not flags.run.do_eval):
-        logger.warning(
+        say(
             "The threshold of 'no answer' is 0, for it is tuned by evaluating a validation set: give null_threshold,"
             " or validation_file with do_eval=True."
         )

@@ -1,6 +1,5 @@
 """Windows: a question with as much of its context as fits, and the places of their tokens in the text."""
 
-import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,12 +8,11 @@ from datasets import Dataset, DatasetDict
 from transformers import PreTrainedTokenizerBase
 
 from hf_strategies.errors import StrategyError
+from hf_strategies.finetune.command_line import say
 from hf_strategies.finetune.encoding import Batch, encode_splits, flatten_lists, tokenizer_state
 from hf_strategies.finetune.question_answering.data import QuestionArguments, QuestionData
 
 __all__ = ["SEARCH_COLUMNS", "WindowTable", "encode_questions", "window_length"]
-
-logger = logging.getLogger(__name__)
 
 SEARCH_COLUMNS = ("context_start", "context_end", "window")
 """The columns of an evaluated window that the search for answers reads beside the model's inputs."""
@@ -184,14 +182,14 @@ def _warn_of_cuts(encoded: DatasetDict, longest_question: int, longest_answer: i
     for split, rows in encoded.items():
         table = rows.with_format("numpy")
         if cut := int(np.sum(table["cut"])):
-            logger.warning(
+            say(
                 f"{cut} questions of the {split} split have more than {longest_question} tokens and are cut to that:"
                 " raise max_length or lower doc_stride to keep more of them."
             )
         if split == "train":
             long = np.asarray(table["end_positions"]) - np.asarray(table["start_positions"]) >= longest_answer
             if long.any():
-                logger.warning(
+                say(
                     f"{long.mean():.1%} of the training windows have an answer of more than"
                     f" max_answer_length={longest_answer} tokens, which will never be predicted: raise it."
                 )

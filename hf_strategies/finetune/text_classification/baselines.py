@@ -1,6 +1,5 @@
 """The baselines of text classification: constant predictions, and linear models of bags of words."""
 
-import logging
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -15,6 +14,7 @@ from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
+from hf_strategies.finetune.command_line import say
 from hf_strategies.finetune.metrics import Metric, measure
 
 __all__ = [
@@ -26,8 +26,6 @@ __all__ = [
     "multi_label_classifiers",
     "regressors",
 ]
-
-logger = logging.getLogger(__name__)
 
 Models = Callable[[bool], dict[str, Any]]
 """Returns unfitted models by name. They take a list of inputs: pairs of texts if the argument is true, else texts."""
@@ -55,7 +53,7 @@ def baseline_metrics(
                 warnings.filterwarnings("ignore", "Label .* is present in all training examples")
                 predictions = model.fit(train.inputs, train.targets).predict(test.inputs)
         except ValueError as mistake:  # the report of a long training must not be lost to it
-            logger.warning(f"no baseline {name!r}: {' '.join(str(mistake).split())}")
+            say(f"no baseline {name!r}: {' '.join(str(mistake).split())}")
             continue
         results[name] = measure(metrics, predictions, test.targets)
     return results
