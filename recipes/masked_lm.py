@@ -14,70 +14,81 @@
 
 From the installed package: accelerate launch -m hf_strategies.recipes.masked_lm ...
 What is written to --output_dir: the model, all_results.json, trainer_state.json, the model card README.md and, with
---figure, training.png. There is no predictions.jsonl: what this model says of masked tokens is of use to nobody.
+--figure, training.png. There is no predictions.jsonl, because predictions of masked tokens are of no use.
 
-A new head learns beside the encoder where the model has none, and a pooler is not kept: a task that needs one begins
-with a new one.
+A model without a head for masked tokens gets a new one. A pooler is not saved: a task that needs one begins with a
+new one.
 
-The lines of a set are packed into blocks, one after the other, and see each other there; --pack false gives each its
-own row. The masks of training are drawn anew in each epoch; those of validation and test set are always the same,
-so that perplexities compare: exp of the mean over all masked tokens. eval_loss is its logarithm.
+The lines of a set are packed into blocks, one after the other, and attend to each other there; --pack false gives
+each line its own row. The masks of training are drawn anew in each epoch; those of validation and test set are always
+the same, so that perplexities can be compared. Perplexity is exp of the mean negative log-likelihood over all masked
+tokens, and eval_loss is its logarithm.
 """
 
 from collections.abc import Sequence
 
+from datasets import DatasetDict
 from transformers import AutoModelForMaskedLM, Trainer
 
 from hf_strategies.finetune.command_line import run_command
 from hf_strategies.finetune.flags import read_flags
 from hf_strategies.finetune.masked_lm.baselines import unigram_baseline
 from hf_strategies.finetune.masked_lm.data import MaskedLMArguments, encode, load_lines
-from hf_strategies.finetune.masked_lm.masking import Masker, MaskingCollator
+from hf_strategies.finetune.masked_lm.masking import MASKING_COLUMNS, Masker, MaskingCollator
 from hf_strategies.finetune.masked_lm.metrics import LM_METRICS, decode_sums, row_sums
 from hf_strategies.finetune.metrics import compute_metrics, metric_names
 from hf_strategies.finetune.model import load_config, load_model, longest_input, make_tokenizer
-from hf_strategies.finetune.preflight import plan_training, prepare_run
-from hf_strategies.finetune.run import Results, predict_in_order, run_trainer
+from hf_strategies.finetune.preflight import check_schedule, prepare_run
+from hf_strategies.finetune.run import Results, compare_with_baselines, predict_in_order, run_trainer
 from hf_strategies.finetune.trainer import ExactLossTrainer, make_trainer, padding_multiple
 
 
 def main(argv: Sequence[str] | None = None) -> Trainer:
     """Run the recipe with the flags in ``argv``; return its Trainer."""
     flags = read_flags(MaskedLMArguments, argv, __doc__ or "", metric_names(LM_METRICS))
-    flags.run.remove_unused_columns = False  # the collator reads columns that no model takes
+    config = load_config(flags.model)
     with flags.run.main_process_first():
         data = load_lines(flags.data)
-    config = load_config(flags.model)
-    prepare_run(flags.run, data.splits, pretrained=config is not None, plan=False)
+    prepare_run(flags.run, data.splits, pretrained=config is not None)
     tokenizer = make_tokenizer(flags.model, data.texts, flags.run)
+    length = longest_input(flags.model, config, tokenizer)
     masker = Masker.of(tokenizer, flags.data.mlm_probability, whole_words=flags.data.whole_word_mask)
     with flags.run.main_process_first():
-        encoded = encode(flags.data, data, tokenizer, longest_input(flags.model, config, tokenizer), masker)
-    if flags.run.do_train:
-        plan_training(flags.run, len(encoded["train"]))
+        encoded = encode(flags.data, data, tokenizer, length, masker)
+    check_schedule(flags.run, encoded)
+    model = load_model(AutoModelForMaskedLM, flags.model, config, tokenizer)
     seed = flags.run.seed if flags.run.data_seed is None else flags.run.data_seed
     collator = MaskingCollator(masker, tokenizer, seed, padding_multiple(flags))
     trainer = make_trainer(
         flags,
-        load_model(AutoModelForMaskedLM, flags.model, config, tokenizer),
+        model,
         tokenizer,
         encoded,
         collator=collator,
         metrics=compute_metrics(LM_METRICS, decode_sums),
         reduce=row_sums,
-        kind=ExactLossTrainer,
+        callbacks=[collator],
+        keep_columns=MASKING_COLUMNS,
+        trainer_class=ExactLossTrainer,
     )
-    trainer.add_callback(collator)
-
-    def predict() -> Results:
-        _, metrics = predict_in_order(trainer, encoded["test"])
-        results = {"this model": {name: metrics[f"test_{name}"] for name in LM_METRICS}}
-        if flags.run.baselines and trainer.is_world_process_zero():
-            results["token frequencies"] = unigram_baseline(encoded["train"], encoded["test"], masker)
-        return results
-
-    run_trainer(trainer, encoded, predict=predict, data=data.name, task="fill-mask")
+    run_trainer(
+        trainer,
+        encoded,
+        predict=lambda: predict_test_set(trainer, encoded, masker),
+        data=data.name,
+        task="fill-mask",
+    )
     return trainer
+
+
+def predict_test_set(trainer: Trainer, encoded: DatasetDict, masker: Masker) -> Results:
+    """Predict the test set; return the metrics of this model and, if asked for, of the baseline."""
+
+    def baselines() -> Results:
+        return {"token frequencies": unigram_baseline(encoded["train"], encoded["test"], masker)}
+
+    _, metrics = predict_in_order(trainer, encoded["test"])
+    return compare_with_baselines(trainer, metrics, LM_METRICS, baselines)
 
 
 if __name__ == "__main__":

@@ -40,53 +40,65 @@ from hf_strategies.finetune.multiple_choice.data import (
     load_choices,
 )
 from hf_strategies.finetune.multiple_choice.metrics import CHOICE_METRICS, decode_choices
-from hf_strategies.finetune.preflight import prepare_run
-from hf_strategies.finetune.run import Results, predict_in_order, run_trainer, write_predictions
+from hf_strategies.finetune.preflight import check_schedule, prepare_run
+from hf_strategies.finetune.run import (
+    Results,
+    compare_with_baselines,
+    predict_in_order,
+    run_trainer,
+    write_predictions,
+)
 from hf_strategies.finetune.trainer import ExactLossTrainer, make_trainer, padding_multiple
 
 
 def main(argv: Sequence[str] | None = None) -> Trainer:
     """Run the recipe with the flags in ``argv``; return its Trainer."""
     flags = read_flags(ChoiceArguments, argv, __doc__ or "", metric_names(CHOICE_METRICS))
+    config = load_config(flags.model)
     with flags.run.main_process_first():
         data = load_choices(flags.data)
-    config = load_config(flags.model)
     prepare_run(flags.run, data.splits, pretrained=config is not None)
+    check_schedule(flags.run, data.splits)
     tokenizer = make_tokenizer(flags.model, data.texts, flags.run)
+    length = longest_input(flags.model, config, tokenizer)
     with flags.run.main_process_first():
-        encoded = encode(flags.data, data, tokenizer, longest_input(flags.model, config, tokenizer))
+        encoded = encode(flags.data, data, tokenizer, length)
+    model = load_model(AutoModelForMultipleChoice, flags.model, config, tokenizer)
     trainer = make_trainer(
         flags,
-        load_model(AutoModelForMultipleChoice, flags.model, config, tokenizer),
+        model,
         tokenizer,
         encoded,
         collator=ChoiceCollator(tokenizer, pad_to_multiple_of=padding_multiple(flags)),
         metrics=compute_metrics(CHOICE_METRICS, decode_choices),
-        kind=ExactLossTrainer,
+        trainer_class=ExactLossTrainer,
     )
-
-    def predict() -> Results:
-        return predict_test_set(trainer, data, encoded, baselines=flags.run.baselines)
-
-    run_trainer(trainer, encoded, predict=predict, data=data.name, task="multiple-choice")
+    run_trainer(
+        trainer,
+        encoded,
+        predict=lambda: predict_test_set(trainer, data, encoded),
+        data=data.name,
+        task="multiple-choice",
+    )
     return trainer
 
 
-def predict_test_set(trainer: Trainer, data: ChoiceData, encoded: DatasetDict, *, baselines: bool) -> Results:
+def predict_test_set(trainer: Trainer, data: ChoiceData, encoded: DatasetDict) -> Results:
     """Predict the test set; return the metrics of this model and, if asked for, of the baselines."""
     rows = data.splits["test"]
     outputs, metrics = predict_in_order(trainer, encoded["test"])
     write_predictions(trainer, chosen(rows, outputs))
     if "label" not in rows.column_names:
         return {}
-    results = {"this model": {name: metrics[f"test_{name}"] for name in CHOICE_METRICS}}
-    if baselines and trainer.is_world_process_zero():
-        results |= choice_baselines(data.splits["train"], rows)
-    return results
+
+    def baselines() -> Results:
+        return choice_baselines(data.splits["train"], rows)
+
+    return compare_with_baselines(trainer, metrics, CHOICE_METRICS, baselines)
 
 
 def chosen(rows: Dataset, logits: np.ndarray) -> Iterator[dict[str, Any]]:
-    """Yield each row with the index and the text of its likeliest ending, and the probability of that one."""
+    """Yield each row with the index, the text and the probability of its likeliest ending."""
     for row, probabilities in zip(rows, torch.from_numpy(logits).softmax(dim=-1), strict=True):
         best = int(probabilities.argmax())
         probability = float(probabilities[best])

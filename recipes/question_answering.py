@@ -29,7 +29,7 @@ from hf_strategies.finetune.command_line import run_command
 from hf_strategies.finetune.flags import read_flags
 from hf_strategies.finetune.metrics import compute_metrics, metric_names
 from hf_strategies.finetune.model import load_config, load_model, longest_input, make_tokenizer
-from hf_strategies.finetune.preflight import plan_training, prepare_run
+from hf_strategies.finetune.preflight import check_schedule, prepare_run
 from hf_strategies.finetune.question_answering.answers import AnswerFinder, Answers
 from hf_strategies.finetune.question_answering.baselines import question_baselines
 from hf_strategies.finetune.question_answering.data import (
@@ -41,26 +41,31 @@ from hf_strategies.finetune.question_answering.data import (
 from hf_strategies.finetune.question_answering.metrics import QUESTION_METRICS
 from hf_strategies.finetune.question_answering.threshold import check_question_flags, keep_threshold, make_finder
 from hf_strategies.finetune.question_answering.trainer import QuestionTrainer
-from hf_strategies.finetune.question_answering.windows import encode_questions, window_length
-from hf_strategies.finetune.run import Results, predict_in_order, run_trainer, write_predictions
+from hf_strategies.finetune.question_answering.windows import SEARCH_COLUMNS, encode_questions, window_length
+from hf_strategies.finetune.run import (
+    Results,
+    compare_with_baselines,
+    predict_in_order,
+    run_trainer,
+    write_predictions,
+)
 from hf_strategies.finetune.trainer import make_trainer, padding_multiple
 
 
 def main(argv: Sequence[str] | None = None) -> Trainer:
     """Run the recipe with the flags in ``argv``; return its Trainer."""
     flags = read_flags(QuestionArguments, argv, __doc__ or "", metric_names(QUESTION_METRICS))
+    config = load_config(flags.model)
     with flags.run.main_process_first():
         data = load_questions(flags.data)
-    config = load_config(flags.model)
     unanswerable = has_unanswerable(flags.data, data, config)
     check_question_flags(flags, unanswerable=unanswerable)
-    prepare_run(flags.run, data.splits, pretrained=config is not None, plan=False)
+    prepare_run(flags.run, data.splits, pretrained=config is not None)
     tokenizer = make_tokenizer(flags.model, data.texts, flags.run)
     length = window_length(longest_input(flags.model, config, tokenizer), flags.model.max_length)
     with flags.run.main_process_first():
         encoded = encode_questions(flags.data, data, tokenizer, length)
-    if flags.run.do_train:
-        plan_training(flags.run, len(encoded["train"]))
+    check_schedule(flags.run, encoded)
     model = load_model(AutoModelForQuestionAnswering, flags.model, config, tokenizer, num_labels=2)
     finder = make_finder(flags, data, encoded, model, unanswerable=unanswerable)
     trainer = make_trainer(
@@ -70,43 +75,47 @@ def main(argv: Sequence[str] | None = None) -> Trainer:
         encoded,
         collator=DataCollatorWithPadding(tokenizer, pad_to_multiple_of=padding_multiple(flags)),
         metrics=compute_metrics(QUESTION_METRICS, finder.decode),
-        kind=QuestionTrainer.searching(longest=flags.data.max_answer_length, n_best=flags.data.n_best),
+        keep_columns=SEARCH_COLUMNS,
+        trainer_class=QuestionTrainer,
+        max_answer_length=flags.data.max_answer_length,
+        n_best=flags.data.n_best,
     )
-
-    def predict() -> Results:
-        return predict_test_set(trainer, data, encoded, finder, baselines=flags.run.baselines)
-
-    run_trainer(trainer, encoded, predict=predict, data=data.name, task="question-answering")
+    run_trainer(
+        trainer,
+        encoded,
+        predict=lambda: predict_test_set(trainer, data, encoded, finder),
+        data=data.name,
+        task="question-answering",
+    )
     keep_threshold(trainer, finder)
     return trainer
 
 
-def predict_test_set(
-    trainer: Trainer, data: QuestionData, encoded: DatasetDict, finder: AnswerFinder, *, baselines: bool
-) -> Results:
+def predict_test_set(trainer: Trainer, data: QuestionData, encoded: DatasetDict, finder: AnswerFinder) -> Results:
     """Answer the test set; return the metrics of this model and, if asked for, of the baselines."""
     rows = data.splits["test"]
     outputs, metrics = predict_in_order(trainer, encoded["test"])
     write_predictions(trainer, answered(rows, finder.answers("test", outputs), finder))
     if "answer_texts" not in rows.column_names:
         return {}
-    results = {"this model": {name: metrics[f"test_{name}"] for name in QUESTION_METRICS}}
-    if baselines and trainer.is_world_process_zero():
-        results |= question_baselines(data.splits["train"], rows, unanswerable=finder.unanswerable)
-    return results
+
+    def baselines() -> Results:
+        return question_baselines(data.splits["train"], rows, unanswerable=finder.unanswerable)
+
+    return compare_with_baselines(trainer, metrics, QUESTION_METRICS, baselines)
 
 
 def answered(rows: Dataset, answers: Answers, finder: AnswerFinder) -> Iterator[dict[str, Any]]:
-    """Yield a line for each question: its answer, the score, what else was asked for, the right answers if known."""
+    """Yield a line for each question: its answer, the score, what the flags ask for, the right answers if known."""
     known = rows["answer_texts"] if "answer_texts" in rows.column_names else [None] * len(rows)
     for place, text in enumerate(answers.chosen(finder.threshold)):
-        found = answers.alternatives[place]
+        spans = answers.alternatives[place]
         line: dict[str, Any] = {"id": rows[place]["id"], "question": rows[place]["question"], "prediction": text}
-        line["score"] = found[0][1] if found else None
+        line["score"] = spans[0][1] if spans else None
         if finder.unanswerable:
             line["null_score"] = float(answers.null[place])
         if finder.n_best > 1:
-            line["alternatives"] = [{"text": text, "score": score} for text, score in found]
+            line["alternatives"] = [{"text": text, "score": score} for text, score in spans]
         yield line if known[place] is None else {**line, "answers": known[place]}
 
 

@@ -42,8 +42,14 @@ from hf_strategies.finetune.model import (
     make_tokenizer,
     trained_labels,
 )
-from hf_strategies.finetune.preflight import prepare_run
-from hf_strategies.finetune.run import Results, predict_in_order, run_trainer, write_predictions
+from hf_strategies.finetune.preflight import check_schedule, prepare_run
+from hf_strategies.finetune.run import (
+    Results,
+    compare_with_baselines,
+    predict_in_order,
+    run_trainer,
+    write_predictions,
+)
 from hf_strategies.finetune.text_classification.data import (
     ClassificationArguments,
     ClassificationData,
@@ -59,7 +65,8 @@ from hf_strategies.finetune.trainer import make_trainer, padding_multiple
 def main(argv: Sequence[str] | None = None) -> Trainer:
     """Run the recipe with the flags in ``argv``; return its Trainer."""
     flags = read_flags(ClassificationArguments, argv, __doc__ or "", metric_names(*METRIC_TABLES))
-    config, trains = load_config(flags.model), flags.run.do_train
+    trains = flags.run.do_train
+    config = load_config(flags.model)
     with flags.run.main_process_first():
         data = load_classification(flags.data, None if trains else kind_of_model(config))
     kind = data.kind
@@ -68,9 +75,11 @@ def main(argv: Sequence[str] | None = None) -> Trainer:
         refuse_cross_entropy_flags(flags.data, flags.run, kind.name)
     labels = choose_labels(data, trained_labels(config), fixed=not trains)
     prepare_run(flags.run, data.splits, pretrained=config is not None)
+    check_schedule(flags.run, data.splits)
     tokenizer = make_tokenizer(flags.model, data.texts, flags.run)
+    length = longest_input(flags.model, config, tokenizer)
     with flags.run.main_process_first():
-        encoded = encode(flags.data, data, tokenizer, labels, longest_input(flags.model, config, tokenizer))
+        encoded = encode(flags.data, data, tokenizer, labels, length)
     options = {"problem_type": kind.name, **label_names(labels)}
     model = load_model(AutoModelForSequenceClassification, flags.model, config, tokenizer, **options)
     if trains:
@@ -84,14 +93,10 @@ def main(argv: Sequence[str] | None = None) -> Trainer:
         metrics=kind.compute_metrics(model),
         loss=balanced_loss(flags.data, flags.run, encoded["train"]["labels"], len(labels)) if trains else None,
     )
-
-    def predict() -> Results:
-        return predict_test_set(trainer, data, encoded, labels, baselines=flags.run.baselines)
-
     run_trainer(
         trainer,
         encoded,
-        predict=predict,
+        predict=lambda: predict_test_set(trainer, data, encoded, labels),
         data=data.name,
         task="text-classification",
         after_training=kind.after_training,
@@ -100,19 +105,20 @@ def main(argv: Sequence[str] | None = None) -> Trainer:
 
 
 def predict_test_set(
-    trainer: Trainer, data: ClassificationData, encoded: DatasetDict, labels: tuple[str, ...], *, baselines: bool
+    trainer: Trainer, data: ClassificationData, encoded: DatasetDict, labels: tuple[str, ...]
 ) -> Results:
     """Predict the test set; return the metrics of this model and, if asked for, of the baselines."""
     rows, kind = data.splits["test"], data.kind
     outputs, metrics = predict_in_order(trainer, encoded["test"])
-    said = kind.describe(outputs, labels, threshold_of(trainer.model))
-    write_predictions(trainer, ({**row, **more} for row, more in zip(rows, said, strict=True)))
+    predictions = kind.describe(outputs, labels, threshold_of(trainer.model))
+    write_predictions(trainer, ({**row, **prediction} for row, prediction in zip(rows, predictions, strict=True)))
     if "label" not in rows.column_names:
         return {}
-    results = {"this model": {name: metrics[f"test_{name}"] for name in kind.metrics}}
-    if baselines and trainer.is_world_process_zero():
-        results |= kind.baseline_metrics(data.splits["train"], rows, labels)
-    return results
+
+    def baselines() -> Results:
+        return kind.baseline_metrics(data.splits["train"], rows, labels)
+
+    return compare_with_baselines(trainer, metrics, kind.metrics, baselines)
 
 
 if __name__ == "__main__":

@@ -38,73 +38,75 @@ from hf_strategies.finetune.model import (
     make_tokenizer,
     trained_labels,
 )
-from hf_strategies.finetune.preflight import plan_training, prepare_run
-from hf_strategies.finetune.run import Results, predict_in_order, run_trainer, write_predictions
+from hf_strategies.finetune.preflight import check_schedule, prepare_run
+from hf_strategies.finetune.run import (
+    Results,
+    compare_with_baselines,
+    predict_in_order,
+    run_trainer,
+    write_predictions,
+)
 from hf_strategies.finetune.token_classification.baselines import tag_baselines
 from hf_strategies.finetune.token_classification.data import TokenArguments, TokenData, choose_tags, load_tokens
 from hf_strategies.finetune.token_classification.metrics import ENTITY_METRICS, TAG_METRICS, tag_metrics
-from hf_strategies.finetune.token_classification.windows import (
-    SentenceMetrics,
-    SentenceTrainer,
-    encode,
-    label_ids,
-    likeliest,
-    tags_of_sentences,
-)
+from hf_strategies.finetune.token_classification.trainer import SentenceTrainer
+from hf_strategies.finetune.token_classification.windows import encode, label_ids, likeliest, tags_of_sentences
 from hf_strategies.finetune.trainer import make_trainer, padding_multiple
 
 
 def main(argv: Sequence[str] | None = None) -> Trainer:
     """Run the recipe with the flags in ``argv``; return its Trainer."""
     flags = read_flags(TokenArguments, argv, __doc__ or "", metric_names(ENTITY_METRICS, TAG_METRICS))
+    config = load_config(flags.model)
     with flags.run.main_process_first():
         data = load_tokens(flags.data)
-    config = load_config(flags.model)
     tags = choose_tags(data, trained_labels(config), fixed=not flags.run.do_train)
     check_metrics(flags, metric_names(tag_metrics(tags)))
-    prepare_run(flags.run, data.splits, pretrained=config is not None, plan=False)
-    # Tokenizers that tell words by the space before them, as RoBERTa's, are given one before the first word too.
+    prepare_run(flags.run, data.splits, pretrained=config is not None)
+    # A tokenizer that knows words by the space before them, as RoBERTa's does, needs one before the first word too.
     tokenizer = make_tokenizer(flags.model, data.texts, flags.run, add_prefix_space=True)
+    length = longest_input(flags.model, config, tokenizer)
     with flags.run.main_process_first():
-        encoded = encode(flags.data, data, tokenizer, tags, longest_input(flags.model, config, tokenizer))
-    if "train" in encoded and flags.run.do_train:
-        plan_training(flags.run, len(encoded["train"]))
+        encoded = encode(flags.data, data, tokenizer, tags, length)
+    check_schedule(flags.run, encoded)
+    model = load_model(AutoModelForTokenClassification, flags.model, config, tokenizer, **label_names(tags))
     weights = [1.0] * len(tags)
     if flags.data.class_weights == "balanced" and "train" in encoded:
         weights = balanced_weights(label_ids(encoded["train"]), len(tags))
     trainer = make_trainer(
         flags,
-        load_model(AutoModelForTokenClassification, flags.model, config, tokenizer, **label_names(tags)),
+        model,
         tokenizer,
         encoded,
         collator=DataCollatorForTokenClassification(tokenizer, pad_to_multiple_of=padding_multiple(flags)),
-        metrics=SentenceMetrics(tags),
         reduce=likeliest,
         # The mean over the words of a step; the model's own loss is the mean of the means of its batches.
         loss=weighted_loss(weights, flags.run.label_smoothing_factor),
-        kind=SentenceTrainer,
+        trainer_class=SentenceTrainer,
+        tags=tags,
     )
-
-    def predict() -> Results:
-        return predict_test_set(trainer, data, encoded, tags, baselines=flags.run.baselines)
-
-    run_trainer(trainer, encoded, predict=predict, data=data.name, task="token-classification")
+    run_trainer(
+        trainer,
+        encoded,
+        predict=lambda: predict_test_set(trainer, data, encoded, tags),
+        data=data.name,
+        task="token-classification",
+    )
     return trainer
 
 
-def predict_test_set(
-    trainer: Trainer, data: TokenData, encoded: DatasetDict, tags: tuple[str, ...], *, baselines: bool
-) -> Results:
+def predict_test_set(trainer: Trainer, data: TokenData, encoded: DatasetDict, tags: tuple[str, ...]) -> Results:
     """Predict the test set; return the metrics of this model and, if asked for, of the baselines."""
     rows = data.splits["test"]
     ids, metrics = predict_in_order(trainer, encoded["test"])
     write_predictions(trainer, tagged(rows, encoded["test"], ids, tags))
     if "tags" not in rows.column_names:
         return {}
-    results = {"this model": {name: metrics[f"test_{name}"] for name in tag_metrics(tags)}}
-    if baselines and trainer.is_world_process_zero():
-        results |= tag_baselines(data.splits["train"], rows, tags)
-    return results
+
+    def baselines() -> Results:
+        return tag_baselines(data.splits["train"], rows, tags)
+
+    return compare_with_baselines(trainer, metrics, tag_metrics(tags), baselines)
 
 
 def tagged(rows: Dataset, encoded: Dataset, ids: np.ndarray, tags: Sequence[str]) -> Iterator[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""The output folder: results that lie there stay unless asked to go, and a checkpoint there can be resumed."""
+"""What is checked before a model is loaded: the splits, the output folder, the schedule."""
 
 import json
 import math
@@ -16,34 +16,93 @@ from hf_strategies.finetune.devices import warn_of_slow_bf16
 from hf_strategies.schedules import SCHEDULES
 from hf_strategies.trainer.lr.registration import check_scheduler_arguments
 
-__all__ = ["plan_training", "planned_steps", "prepare_output", "prepare_run", "steps_per_epoch"]
+__all__ = ["check_schedule", "prepare_run"]
+
+Splits = Mapping[str, Sequence[object]]
+
+_EVALUATION_RESULTS = ("predictions.jsonl", "all_results.json")
+_TRAINING_RESULTS = ("model.safetensors", *_EVALUATION_RESULTS, "trainer_state.json")
+_EPOCHS = re.compile(r'\d\s*ep(ochs?)?"')
 
 
-_EVALUATED = ("predictions.jsonl", "all_results.json")
-_TRAINED = ("model.safetensors", *_EVALUATED, "trainer_state.json")
+def prepare_run(args: RecipeArguments, splits: Splits, *, pretrained: bool) -> None:
+    """Check splits and output folder, fill in what depends on them, and seed the random numbers.
+
+    The default learning rate depends on ``pretrained``, which says that a model was named; a
+    ``resume_from_checkpoint`` of ``last`` becomes the folder of the checkpoint. Raises `StrategyError` where a split
+    is missing, and where results in the output folder would be lost.
+    """
+    args.set_learning_rate(pretrained=pretrained)
+    if args.do_train and "train" not in splits:
+        raise StrategyError("train_file is missing: give it, or --do_train false to evaluate a trained model")
+    _check_baselines(args, splits)
+    if not args.do_train:
+        args.eval_strategy = IntervalStrategy.NO  # the Trainer wants a validation set for any other
+    _prepare_output(args)
+    set_seed(args.seed)
 
 
-def prepare_output(args: RecipeArguments) -> None:
-    """Find the checkpoint to resume from; StrategyError where results would be lost or nothing can be written."""
+def check_schedule(args: RecipeArguments, splits: Splits) -> None:
+    """Check the schedule for the steps that the examples in ``splits["train"]`` give, if this run trains.
+
+    Call it as soon as their number is known: before tokenizing where each row is one example, else after it. Lengths
+    in epochs among the parameters of the schedule can be read from here on.
+    """
+    if not args.do_train:
+        return
+    per_epoch = _steps_per_epoch(args, len(splits["train"]))
+    steps = args.max_steps if args.max_steps > 0 else math.ceil(args.num_train_epochs * per_epoch)
+    if steps < 1:
+        raise StrategyError(f"num_train_epochs={args.num_train_epochs} gives no step: give more")
+    if args.warmup_is_default and args.get_warmup_steps(steps) >= steps:
+        args.warmup_steps = steps - 1  # nobody asked for a warmup that takes all of a very short run
+    _add_steps_per_epoch(args, per_epoch)
+    check_scheduler_arguments(
+        args.lr_scheduler_type,
+        args.lr_scheduler_kwargs,
+        total_steps=steps,
+        warmup_steps=args.get_warmup_steps(steps),
+        learning_rate=args.learning_rate or 0.0,
+    )
+    if args.get_warmup_steps(steps) >= steps:
+        raise StrategyError(
+            f"warmup_steps={args.warmup_steps:g} leaves nothing of the {steps} training steps: lower it"
+        )
+    warn_of_slow_bf16(args)
+
+
+def _check_baselines(args: RecipeArguments, splits: Splits) -> None:
+    if not args.baselines:
+        return
+    if "train" not in splits:
+        raise StrategyError("baselines=True without train_file has nothing to learn from: give it, or no --baselines")
+    if "test" not in splits or not args.do_predict:
+        raise StrategyError(
+            "baselines=True compares on the test set, which this run does not predict: give test_file and"
+            " --do_predict true, or no --baselines"
+        )
+
+
+def _prepare_output(args: RecipeArguments) -> None:
+    """Find the checkpoint to resume from; refuse a folder that holds results or that cannot be written."""
     folder = Path(args.output_dir or ".")
-    _probe(folder)
-    if args.find_lr:  # writes no result, so that it may look at the folder of any run
+    _check_writable(folder)
+    if args.find_lr:  # writes no result, so that it may read the folder of any run
         return
     last = get_last_checkpoint(str(folder)) if args.do_train and folder.is_dir() else None
-    resumes = bool(args.do_train and args.resume_from_checkpoint)
-    if resumes:
+    if args.do_train and args.resume_from_checkpoint:
         _find_checkpoint(args, folder, last)
     elif not args.overwrite_output_dir:
-        _refuse_results(folder, last, _TRAINED if args.do_train else _EVALUATED)
+        _refuse_results(folder, last, _TRAINING_RESULTS if args.do_train else _EVALUATION_RESULTS)
 
 
-def _probe(folder: Path) -> None:
+def _check_writable(folder: Path) -> None:
     # Nothing is left behind: the folder itself is made only when there is something to put into it.
     try:
         if folder.is_file():
             raise StrategyError(f"output_dir={str(folder)!r} is a file: give a folder")
-        there = next(parent for parent in (folder, *folder.parents) if parent.exists())
-        with TemporaryFile(dir=there):
+        existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
+        with TemporaryFile(dir=existing):
             pass
     except OSError as mistake:
         raise StrategyError(
@@ -61,93 +120,27 @@ def _find_checkpoint(args: RecipeArguments, folder: Path, last: str | None) -> N
         raise StrategyError(f"resume_from_checkpoint={wanted!r} is no checkpoint: give its folder, or 'last'")
 
 
-def _refuse_results(folder: Path, last: str | None, results: tuple[str, ...]) -> None:
-    there = [name for name in results if (folder / name).exists()]
-    if last is None and not there:
+def _refuse_results(folder: Path, last: str | None, names: tuple[str, ...]) -> None:
+    existing = [name for name in names if (folder / name).exists()]
+    if last is None and not existing:
         return
-    what, resume = (there[0], "") if last is None else ("a checkpoint", " --resume_from_checkpoint last, or")
+    what, resume = (existing[0], "") if last is None else ("a checkpoint", " --resume_from_checkpoint last, or")
     raise StrategyError(
         f"output_dir={str(folder)!r} holds {what} of an earlier run: give another folder, or{resume}"
         " --overwrite_output_dir to write over it"
     )
 
 
-_EPOCHS = re.compile(r'\d\s*ep(ochs?)?"')
-
-
-def planned_steps(args: TrainingArguments, examples: int) -> int:
-    """Return the optimizer steps that the Trainer will plan for so many training examples."""
-    if args.max_steps > 0:
-        return args.max_steps
-    planned: int = math.ceil(args.num_train_epochs * steps_per_epoch(args, examples))
-    return planned
-
-
-def steps_per_epoch(args: TrainingArguments, examples: int) -> int:
-    """Return the optimizer steps in an epoch of so many training examples."""
+def _steps_per_epoch(args: TrainingArguments, examples: int) -> int:
+    """Return the optimizer steps that the Trainer makes in an epoch of so many training examples."""
     per_step = args.train_batch_size * args.world_size
     batches = max(1, examples // per_step) if args.dataloader_drop_last else math.ceil(examples / per_step)
-    updates: int = math.ceil(batches / args.gradient_accumulation_steps)
-    return updates
+    steps: int = math.ceil(batches / args.gradient_accumulation_steps)
+    return steps
 
 
-def prepare_run(
-    args: RecipeArguments, splits: Mapping[str, Sequence[object]], *, pretrained: bool, plan: bool = True
-) -> None:
-    """Check everything that can be known before a model is loaded, and find the checkpoint to resume from.
-
-    ``pretrained`` tells whether a model was named, on which the usual learning rate depends. Random numbers begin
-    with the seed from here on. Where tokenizing makes more or fewer examples of the rows, ``plan=False`` leaves
-    the number of steps to `plan_training`, to be called with them.
-    """
-    args.set_learning_rate(pretrained=pretrained)
-    if args.do_train and "train" not in splits:
-        raise StrategyError("train_file is missing: give it, or --do_train false to evaluate a trained model")
-    _check_baselines(args, splits)
-    if args.do_train and plan:
-        plan_training(args, len(splits["train"]))
-    if not args.do_train:
-        args.eval_strategy = IntervalStrategy.NO  # the Trainer wants a validation set for any other
-    prepare_output(args)
-    set_seed(args.seed)
-
-
-def _check_baselines(args: RecipeArguments, splits: Mapping[str, Sequence[object]]) -> None:
-    if not args.baselines:
-        return
-    if "train" not in splits:
-        raise StrategyError("baselines=True without train_file has nothing to learn from: give it, or no --baselines")
-    if "test" not in splits or not args.do_predict:
-        raise StrategyError(
-            "baselines=True compares on the test set, which this run does not predict: give test_file and"
-            " --do_predict true, or no --baselines"
-        )
-
-
-def plan_training(args: RecipeArguments, examples: int) -> None:
-    """Check the schedule for the steps that so many training examples give."""
-    steps = planned_steps(args, examples)
-    if steps < 1:
-        raise StrategyError(f"num_train_epochs={args.num_train_epochs} gives no step: give more")
-    if args.warmup_is_default and args.get_warmup_steps(steps) >= steps:
-        args.warmup_steps = steps - 1  # nobody asked for a warmup that takes all of a very short run
-    _tell_epochs(args, steps_per_epoch(args, examples))
-    check_scheduler_arguments(
-        args.lr_scheduler_type,
-        args.lr_scheduler_kwargs,
-        total_steps=steps,
-        warmup_steps=args.get_warmup_steps(steps),
-        learning_rate=args.learning_rate or 0.0,
-    )
-    if args.get_warmup_steps(steps) >= steps:
-        raise StrategyError(
-            f"warmup_steps={args.warmup_steps:g} leaves nothing of the {steps} training steps: lower it"
-        )
-    warn_of_slow_bf16(args)
-
-
-def _tell_epochs(args: RecipeArguments, steps: int) -> None:
-    """Let lengths among the schedule's parameters be given in epochs, which the Trainer does not tell it."""
+def _add_steps_per_epoch(args: RecipeArguments, steps: int) -> None:
+    """Add what turns a length in epochs into steps, which the Trainer does not pass, where a parameter has one."""
     given = args.lr_scheduler_kwargs
     if args.lr_scheduler_type in SCHEDULES and isinstance(given, dict) and _EPOCHS.search(json.dumps(given)):
         given.setdefault("steps_per_epoch", steps)

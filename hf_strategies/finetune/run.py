@@ -1,4 +1,4 @@
-"""From a Trainer to results on disk: train, evaluate, predict, report."""
+"""From a Trainer to results: train, evaluate, predict, compare with baselines, report."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping
@@ -21,10 +21,10 @@ from hf_strategies.report.run.tables import print_run
 from hf_strategies.trainer.callbacks.context import put_on_card
 from hf_strategies.trainer.lr.finder import find_lr
 
-__all__ = ["Results", "predict_in_order", "run_trainer", "write_predictions"]
+__all__ = ["Results", "compare_with_baselines", "predict_in_order", "run_trainer", "write_predictions"]
 
 Results = Mapping[str, Mapping[str, float]]
-"""Test metrics of the model, and of what it is compared with, by name."""
+"""Test metrics by the name of what was measured: this model, or a baseline."""
 
 
 def run_trainer(
@@ -38,9 +38,9 @@ def run_trainer(
 ) -> None:
     """Train, save, evaluate, predict and report, as far as the flags ask for it; or find a learning rate.
 
-    ``predict`` is called when there is a test set, at the end, on every process: it writes predictions and returns
-    metrics. ``after_training`` is called on every process when training has ended, before the model is saved; what it
-    returns goes into the training metrics. ``data`` and ``task`` are named on the model card.
+    ``predict`` is called at the end, on every process, when there is a test set: it writes the predictions and
+    returns the results. ``after_training`` is called on every process when training has ended, before the model is
+    saved; what it returns is added to the training metrics. ``data`` and ``task`` are named on the model card.
     """
     args = cast(RecipeArguments, trainer.args)
     if args.find_lr:
@@ -54,7 +54,7 @@ def run_trainer(
 def predict_in_order(trainer: Trainer, rows: Dataset) -> tuple[Any, dict[str, float]]:
     """Return the model's outputs for ``rows``, in their order, and the metrics (``test_...``), which are saved.
 
-    The rows go through the model sorted by length, to be padded little. Outputs that are a tuple stay one.
+    The rows are predicted in the order of their length, to be padded little. Outputs that are a tuple stay a tuple.
     """
     ordered, order = longest_first(rows)
     output = trainer.predict(ordered)
@@ -73,6 +73,19 @@ def write_predictions(trainer: Trainer, rows: Iterable[Mapping[str, Any]]) -> No
         file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 
 
+def compare_with_baselines(
+    trainer: Trainer, metrics: Mapping[str, float], names: Iterable[str], baselines: Callable[[], Results]
+) -> Results:
+    """Return the metrics ``names`` of this model and, with ``--baselines``, those that ``baselines()`` returns.
+
+    ``metrics`` are those of `predict_in_order`. The baselines are measured in the main process only.
+    """
+    results: dict[str, Mapping[str, float]] = {"this model": {name: metrics[f"test_{name}"] for name in names}}
+    if cast(RecipeArguments, trainer.args).baselines and trainer.is_world_process_zero():
+        results |= baselines()
+    return results
+
+
 def _train_and_evaluate(
     trainer: Trainer, encoded: DatasetDict, after_training: Callable[[Trainer], Mapping[str, float]]
 ) -> None:
@@ -89,7 +102,7 @@ def _train_and_evaluate(
 
 
 def _suggest_learning_rate(trainer: Trainer) -> None:
-    """Run the range test and say what it suggests; the figure goes into the output folder, if asked for."""
+    """Run the range test and print what it suggests; the figure goes into the output folder, if asked for."""
     result = find_lr(trainer)
     if not trainer.is_world_process_zero():
         return

@@ -1,12 +1,12 @@
-"""The Trainer of the recipes: the stock one, with batches of like length in training and rows in order elsewhere."""
+"""The Trainer of the recipes: training batches of like lengths, evaluation in order, and exact losses."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import torch
 from datasets import Dataset, DatasetDict
 from torch.utils.data import DataLoader, Sampler, SequentialSampler
-from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainerCallback
 from transformers.trainer_utils import EvalLoopOutput
 
 from hf_strategies.finetune.flags import Flags
@@ -19,15 +19,24 @@ __all__ = ["ExactLossTrainer", "RecipeTrainer", "make_trainer", "padding_multipl
 class RecipeTrainer(Trainer):
     """Draws training batches by `SeededLengthGroupedSampler`, and evaluates rows in the order in which they lie.
 
-    The stock Trainer, told to group by length, shuffles what it evaluates too, and counts tokens by reading every
+    The stock Trainer, when it groups by length, shuffles what it evaluates too, and counts tokens by reading every
     row, because it has dropped the column with the lengths by then. It also takes the loss of a batch to be divided
     by all examples of an optimizer step already, because the heads of encoders take ``num_items_in_batch`` as an
     argument; but they ignore it, so that loss and gradient grew with ``gradient_accumulation_steps``.
+
+    ``keep_columns`` are columns that the batches have beside the inputs of the model.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, keep_columns: Collection[str] = (), **kwargs: Any) -> None:
+        self._keep_columns = keep_columns
         super().__init__(*args, **kwargs)
         self.model_accepts_loss_kwargs = False
+
+    def _set_signature_columns_if_needed(self) -> None:
+        if self._signature_columns is None:
+            super()._set_signature_columns_if_needed()
+            columns: Any = self._signature_columns
+            columns.extend(self._keep_columns)
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int] | None:
         rows = self.train_dataset if train_dataset is None else train_dataset
@@ -40,45 +49,6 @@ class RecipeTrainer(Trainer):
 
     def _get_eval_sampler(self, eval_dataset: Any) -> Sampler[int]:
         return SequentialSampler(eval_dataset)
-
-
-def padding_multiple(flags: Flags) -> int | None:
-    """Return the multiple of tokens to pad to: 8 for the matrix units of a GPU, else None."""
-    return 8 if flags.run.device.type == "cuda" else None
-
-
-def make_trainer(
-    flags: Flags,
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    encoded: DatasetDict,
-    *,
-    collator: Any,
-    metrics: Callable[[Any], dict[str, float]] | None,
-    reduce: Callable[[Any, Any], torch.Tensor] | None = None,
-    loss: Callable[..., torch.Tensor] | None = None,
-    kind: type[RecipeTrainer] = RecipeTrainer,
-) -> RecipeTrainer:
-    """Make the Trainer of a recipe: what the flags say of LoRA, stopping and layer-wise rates goes into it.
-
-    ``metrics`` is a ``compute_metrics``; ``reduce`` turns the logits of a batch into the less that it needs, so that
-    memory does not grow with the evaluation set; ``loss`` is a ``compute_loss_func``. The validation set is sorted
-    by length, to be padded little.
-    """
-    validation = encoded.get("validation")
-    return kind(
-        model=with_lora(model, flags.model),
-        args=flags.run,
-        data_collator=collator,
-        train_dataset=encoded.get("train"),
-        eval_dataset=None if validation is None else longest_first(validation)[0],
-        processing_class=tokenizer,
-        compute_metrics=metrics,
-        preprocess_logits_for_metrics=reduce,
-        compute_loss_func=loss,
-        callbacks=flags.callbacks,
-        optimizer_cls_and_kwargs=flags.strategy.optimizer_cls_and_kwargs(flags.run),
-    )
 
 
 class ExactLossTrainer(RecipeTrainer):
@@ -104,3 +74,49 @@ class ExactLossTrainer(RecipeTrainer):
         if (exact := metrics.pop(f"{metric_key_prefix}_nll", None)) is not None:
             metrics[f"{metric_key_prefix}_loss"] = exact
         return output
+
+
+def make_trainer(
+    flags: Flags,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    encoded: DatasetDict,
+    *,
+    collator: Any,
+    metrics: Callable[[Any], dict[str, float]] | None = None,
+    reduce: Callable[[Any, Any], torch.Tensor] | None = None,
+    loss: Callable[..., torch.Tensor] | None = None,
+    callbacks: Sequence[TrainerCallback] = (),
+    keep_columns: Collection[str] = (),
+    trainer_class: type[RecipeTrainer] = RecipeTrainer,
+    **options: Any,
+) -> RecipeTrainer:
+    """Make the Trainer of a recipe, with what the flags ask for: LoRA, callbacks, layer-wise learning rates.
+
+    ``metrics`` is a ``compute_metrics``, where ``trainer_class`` has none of its own. ``reduce`` turns logits of a
+    batch into the smaller tensor that ``metrics`` needs, so that memory does not grow with logits. ``loss`` is a
+    ``compute_loss_func``. ``callbacks`` are those of the recipe, beside those of the flags. ``keep_columns`` are
+    columns that the batches have beside the model's inputs. ``options`` are further arguments of ``trainer_class``.
+    The validation set is sorted by length, to be padded little.
+    """
+    validation = encoded.get("validation")
+    return trainer_class(
+        model=with_lora(model, flags.model),
+        args=flags.run,
+        data_collator=collator,
+        train_dataset=encoded.get("train"),
+        eval_dataset=None if validation is None else longest_first(validation)[0],
+        processing_class=tokenizer,
+        compute_metrics=metrics,
+        preprocess_logits_for_metrics=reduce,
+        compute_loss_func=loss,
+        callbacks=[*flags.callbacks, *callbacks],
+        optimizer_cls_and_kwargs=flags.strategy.optimizer_cls_and_kwargs(flags.run),
+        keep_columns=keep_columns,
+        **options,
+    )
+
+
+def padding_multiple(flags: Flags) -> int | None:
+    """Return the multiple of tokens to pad to: 8 for the matrix units of a GPU, else None."""
+    return 8 if flags.run.device.type == "cuda" else None

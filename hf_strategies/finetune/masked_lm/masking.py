@@ -16,7 +16,10 @@ from transformers import PreTrainedTokenizerBase, TrainerCallback, TrainerContro
 from hf_strategies.errors import StrategyError
 from hf_strategies.finetune.encoding import IGNORED_LABEL
 
-__all__ = ["Masker", "MaskingCollator", "masked_once"]
+__all__ = ["MASKING_COLUMNS", "Masker", "MaskingCollator", "masked_once"]
+
+MASKING_COLUMNS = ("row", "starts")
+"""The columns of a row that `MaskingCollator` reads beside the model's inputs."""
 
 # The shares of BERT (Devlin et al. 2018, arXiv:1810.04805, section 3.1); the rest of the chosen tokens stays.
 _TO_MASK, _TO_RANDOM = 0.8, 0.1

@@ -1,4 +1,4 @@
-"""A Trainer that keeps of each evaluated window the best spans alone."""
+"""The Trainer of question answering: of each window that it evaluates it keeps the best spans only."""
 
 from typing import Any, NamedTuple
 
@@ -14,7 +14,7 @@ __all__ = ["FoundSpans", "QuestionTrainer", "search_spans"]
 
 
 class FoundSpans(NamedTuple):
-    """What is kept of each of W windows: its ``n`` best spans, the score of no answer, the loss.
+    """The predictions for W windows: the ``n`` best spans of each, the score of no answer, the loss.
 
     A score is the sum of the logits of a span's first and last token, ``-inf`` where there are fewer spans than
     ``n``; ``null`` is that of token 0. ``loss`` is NaN where the answer is not known.
@@ -28,26 +28,18 @@ class FoundSpans(NamedTuple):
 
 
 class QuestionTrainer(RecipeTrainer):
-    """Evaluates with memory that does not grow by windows times tokens: see `FoundSpans`, its predictions.
+    """Searches each window for the ``n_best`` spans of at most ``max_answer_length`` tokens: its predictions.
 
-    Its labels are the numbers of the windows (column ``window``), so that ``compute_metrics``, which is called
-    whether the answers are known or not, can tell which window each prediction is of. The loss is the mean over
-    the windows of that which the model has for a window alone: batches and processes do not matter, which they do
-    for the models' own loss, where padding counts as a wrong answer.
+    They are `FoundSpans`, so that memory does not grow by windows times tokens. The columns of `SEARCH_COLUMNS` have
+    to be among ``keep_columns``. Labels are the numbers of the windows (column ``window``), from which
+    ``compute_metrics`` knows which window each prediction is of, whether answers are known or not. The loss is the
+    mean over the windows of the loss of each window alone. It does not depend on batches and processes; the models'
+    own loss does, because padding counts as a wrong answer there.
     """
 
-    longest, n_best = 30, 1
-
-    @classmethod
-    def searching(cls, *, longest: int, n_best: int) -> type["QuestionTrainer"]:
-        """Return the class that looks for the ``n_best`` spans of at most ``longest`` tokens."""
-        return type(cls.__name__, (cls,), {"longest": longest, "n_best": n_best})
-
-    def _set_signature_columns_if_needed(self) -> None:
-        if self._signature_columns is None:
-            super()._set_signature_columns_if_needed()
-            columns: Any = self._signature_columns
-            columns.extend(SEARCH_COLUMNS)
+    def __init__(self, *args: Any, max_answer_length: int, n_best: int, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._max_answer_length, self._n_best = max_answer_length, n_best
 
     def prediction_step(
         self,
@@ -56,14 +48,14 @@ class QuestionTrainer(RecipeTrainer):
         prediction_loss_only: bool,
         ignore_keys: list[str] | None = None,
     ) -> tuple[Any, Any, Any]:
-        """Return no loss but that of each window among what is found (see `FoundSpans`), and the windows' numbers."""
+        """Return `FoundSpans`, with the loss of each window, as predictions, and the windows' numbers as labels."""
         inputs = dict(self._prepare_inputs(inputs))
         first, end, window = (inputs.pop(column) for column in SEARCH_COLUMNS)
         outputs: tuple[Any, Any, Any] = super().prediction_step(model, inputs, prediction_loss_only, ignore_keys)
         if prediction_loss_only:
             return outputs[0], None, None
         start_logits, end_logits = (part.float() for part in outputs[1][:2])
-        spans = search_spans(start_logits, end_logits, first, end, longest=self.longest, n=self.n_best)
+        spans = search_spans(start_logits, end_logits, first, end, longest=self._max_answer_length, n=self._n_best)
         null = start_logits[:, 0] + end_logits[:, 0]
         losses = torch.full_like(null, torch.nan)
         if "start_positions" in inputs:
@@ -90,7 +82,7 @@ def search_spans(
 
     Both logits have the shape [rows, tokens]. A span has 1 to ``longest`` tokens, all of them from ``first`` on and
     before ``end``; its score is the start logit of its first plus the end logit of its last token. Where there are
-    fewer spans, and for logits that are NaN, scores are ``-inf`` and the tokens mean nothing.
+    fewer spans, and for logits that are NaN, scores are ``-inf`` and the tokens are arbitrary.
     """
     tokens = start_logits.shape[1]
     longest = min(longest, tokens)

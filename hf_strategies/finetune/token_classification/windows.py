@@ -11,17 +11,13 @@ from typing import Any, cast
 import numpy as np
 import torch
 from datasets import Dataset, DatasetDict
-from transformers import EvalPrediction, PreTrainedTokenizerBase
-from transformers.trainer_utils import PredictionOutput
+from transformers import PreTrainedTokenizerBase
 
 from hf_strategies.errors import StrategyError
 from hf_strategies.finetune.encoding import IGNORED_LABEL, Batch, encode_splits, flatten_lists, tokenizer_state
-from hf_strategies.finetune.metrics import Decoded, compute_metrics
 from hf_strategies.finetune.token_classification.data import TokenArguments, TokenData
-from hf_strategies.finetune.token_classification.metrics import tag_metrics
-from hf_strategies.finetune.trainer import RecipeTrainer
 
-__all__ = ["SentenceMetrics", "SentenceTrainer", "encode", "label_ids", "likeliest", "tags_of_sentences"]
+__all__ = ["encode", "label_ids", "likeliest", "tags_of_sentences"]
 
 
 def encode(
@@ -84,45 +80,6 @@ def tags_of_sentences(rows: Dataset, ids: np.ndarray, tags: Sequence[str]) -> li
     names = np.array(tags, dtype=object)[ids[windows, places][order]]
     ends = np.cumsum(np.bincount(sentences))
     return [part.tolist() for part in np.split(names, ends[:-1])]
-
-
-class SentenceMetrics:
-    """A ``compute_metrics`` over whole sentences; `SentenceTrainer` sets ``rows`` to those that it measures."""
-
-    def __init__(self, tags: Sequence[str]) -> None:
-        self._tags = tags
-        self._compute = compute_metrics(tag_metrics(tags), self.decode)
-        self.rows: Dataset | None = None
-
-    def __call__(self, prediction: EvalPrediction) -> dict[str, float]:
-        """Return the metrics of the predicted tags."""
-        return self._compute(prediction)
-
-    def decode(self, prediction: EvalPrediction) -> Decoded:
-        """Return the predicted and the true tags of the sentences."""
-        rows = cast(Dataset, self.rows)
-        predicted, true = (
-            tags_of_sentences(rows, cast(np.ndarray, ids), self._tags)
-            for ids in (prediction.predictions, prediction.label_ids)
-        )
-        return Decoded(predicted, true)
-
-
-class SentenceTrainer(RecipeTrainer):
-    """Measures sentences, not windows: its ``compute_metrics`` is a `SentenceMetrics`.
-
-    The stock Trainer passes to ``compute_metrics`` only the predictions and the labels, not the rows.
-    """
-
-    def evaluate(self, eval_dataset: Any = None, *args: Any, **options: Any) -> dict[str, float]:
-        """Evaluate as the Trainer does."""
-        cast(SentenceMetrics, self.compute_metrics).rows = self.eval_dataset if eval_dataset is None else eval_dataset
-        return super().evaluate(eval_dataset, *args, **options)
-
-    def predict(self, test_dataset: Any, *args: Any, **options: Any) -> PredictionOutput:
-        """Predict as the Trainer does."""
-        cast(SentenceMetrics, self.compute_metrics).rows = test_dataset
-        return super().predict(test_dataset, *args, **options)
 
 
 def _windows(
