@@ -1,4 +1,4 @@
-"""The arguments that every recipe has."""
+"""The arguments of every recipe: data, model, and `TrainingArguments` with other defaults."""
 
 import json
 import math
@@ -21,7 +21,7 @@ _NO_WARMUP = {"constant", "reduce_lr_on_plateau", "greedy"}
 
 @dataclass
 class DataArguments:
-    """Where the examples come from; with nothing named, the offline default."""
+    """Where the examples come from; with nothing named, from the offline data set of the recipe."""
 
     dataset_name: str | None = field(default=None, metadata={"help": "A data set on the Hugging Face Hub."})
     dataset_config_name: str | None = field(default=None, metadata={"help": "Its configuration, such as 'mrpc'."})
@@ -45,7 +45,7 @@ class DataArguments:
     )
 
     def __post_init__(self) -> None:
-        """Refuse what contradicts itself."""
+        """Refuse values that contradict each other."""
         files = [name for name in ("train_file", "validation_file", "test_file") if getattr(self, name)]
         if self.dataset_name and files:
             raise StrategyError(f"dataset_name={self.dataset_name!r} with {files[0]}: give one or the other")
@@ -58,7 +58,7 @@ class DataArguments:
 
 @dataclass
 class ModelArguments(LoraArguments):
-    """Which model to fine-tune; with nothing named, a small BERT that learns from nothing."""
+    """Which model to fine-tune; with nothing named, a small BERT with random weights."""
 
     model_name_or_path: str | None = field(
         default=None,
@@ -132,15 +132,15 @@ class RecipeArguments(TrainingArguments):
         default=False,
         metadata={"help": "Draw the learning rate and the validation curve into output_dir (needs matplotlib)."},
     )
-    # BERT's classification heads ignore num_items_in_batch, with which the Trainer would double the loss on two
-    # processes.
+    # BERT's classification heads ignore num_items_in_batch, so that with True the Trainer would double the loss on
+    # two processes.
     average_tokens_across_devices: bool = field(
         default=False,
         metadata={"help": "Weight the loss by tokens over all devices; wrong for BERT's heads."},
     )
 
     def __post_init__(self) -> None:
-        """Fill in what depends on other arguments."""
+        """Fill in the defaults that depend on other arguments, and refuse values out of range."""
         self.warmup_is_default = self.warmup_steps is None
         if self.warmup_steps is None:
             self.warmup_steps = _default_warmup(str(SchedulerType(self.lr_scheduler_type).value))
@@ -152,7 +152,7 @@ class RecipeArguments(TrainingArguments):
         try:
             super().__post_init__()  # type: ignore[no-untyped-call]
         except json.JSONDecodeError as mistake:
-            name = next((row.name for row in fields(self) if getattr(self, row.name) == mistake.doc), "a file")
+            name = next((each.name for each in fields(self) if getattr(self, each.name) == mistake.doc), "a file")
             raise StrategyError(f"{name}={mistake.doc!r} is no JSON: {mistake}") from mistake
         check_world(self)
         if self.device.type == "cpu":
@@ -172,7 +172,7 @@ class RecipeArguments(TrainingArguments):
             raise StrategyError(f"weight_decay={self.weight_decay} is out of range: give 0 or a little more")
 
     def set_learning_rate(self, *, pretrained: bool) -> None:
-        """Choose the peak learning rate, unless one was given."""
+        """Set the default of the peak learning rate, unless one was given."""
         if self.learning_rate is None:
             self.learning_rate = 5e-5 if pretrained else 1e-3
         if not self.learning_rate > 0:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from sklearn.utils.class_weight import compute_class_weight
 from torch.nn import functional
 from transformers import TrainingArguments
 
@@ -17,7 +18,7 @@ __all__ = ["ClassWeightArguments", "balanced_loss", "balanced_weights", "refuse_
 
 @dataclass
 class ClassWeightArguments:
-    """Whether rare labels weigh more."""
+    """Whether rare labels weigh more in the loss."""
 
     class_weights: str = field(
         default="none",
@@ -31,16 +32,17 @@ class ClassWeightArguments:
 def balanced_weights(labels: Sequence[int] | np.ndarray, count: int) -> list[float]:
     """Return the weight n / (k n_c) of each of ``count`` labels: n labels in all, k that occur, n_c of this one.
 
-    Their mean over ``labels`` is 1; a label that does not occur has 1. Negative labels, which are ignored, do not
-    count. As scikit-learn's ``class_weight="balanced"``.
+    Their mean over ``labels`` is 1; a label that does not occur has weight 1. Negative labels are ignored.
 
     >>> balanced_weights([0, 0, 0, 1, -100], 3)
     [0.6666666666666666, 2.0, 1.0]
     """
-    kept = np.asarray(labels)
-    times = np.bincount(kept[kept >= 0], minlength=count)
-    total, occurring = int(times.sum()), int((times > 0).sum())
-    return [total / (occurring * int(n)) if n else 1.0 for n in times]
+    ids = np.asarray(labels)
+    ids = ids[ids >= 0]
+    occurring = np.unique(ids)
+    weights = np.ones(count)
+    weights[occurring] = compute_class_weight("balanced", classes=occurring, y=ids)
+    return [float(weight) for weight in weights]
 
 
 def weighted_loss(weights: Sequence[float], smoothing: float = 0.0) -> Callable[..., torch.Tensor]:
@@ -76,7 +78,7 @@ def balanced_loss(
 
 
 def refuse_cross_entropy_flags(args: ClassWeightArguments, run: TrainingArguments, problem_type: str) -> None:
-    """Raise `StrategyError` for flags that only the cross-entropy of one label of several has a use for."""
+    """Raise `StrategyError` for flags that have an effect only on the cross-entropy of one label of several."""
     if args.class_weights != "none":
         raise StrategyError(
             f"class_weights={args.class_weights!r} with problem_type={problem_type!r}: only"

@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 _INVALID_CHOICE = re.compile(r"argument (--\w+)\S*: invalid choice: '?(.*?)'? \(choose from (.*)\)", re.DOTALL)
 
 
-# YAML 1.2's plain scalars: in YAML 1.1, which PyYAML reads, ``no`` is false, ``1e-5`` is text, 12:30 is 750.
+# The plain scalars of YAML 1.2. PyYAML reads YAML 1.1, where ``no`` is false, ``1e-5`` a text and 12:30 is 750.
 _SCALARS = {
     "null": r"~|null|Null|NULL|",
     "bool": r"true|True|TRUE|false|False|FALSE",
@@ -35,7 +35,7 @@ _SCALARS = {
 
 
 class _Loader(yaml.SafeLoader):
-    """Reads plain scalars as JSON does, so that an entry and the flag of the same words mean the same."""
+    """Reads plain scalars as JSON does, so that an entry and the flag with the same text have the same value."""
 
 
 _Loader.yaml_implicit_resolvers = {}
@@ -55,10 +55,10 @@ class _Parser(HfArgumentParser):
 
 
 def parse(kinds: Sequence[Any], argv: Sequence[str] | None = None, *, description: str = "") -> tuple[Any, ...]:
-    """Fill dataclasses from flags; ``--config FILE.yaml`` puts the file's entries before the flags given.
+    """Fill dataclasses from flags; the entries of ``--config FILE.yaml`` are read before the flags.
 
-    A YAML entry ``key: value`` is the flag ``--key value``, so that both mean the same and a flag given by hand
-    wins. A list gives several values, a mapping JSON, null leaves the default.
+    A YAML entry ``key: value`` is read as the flag ``--key value``, and a flag on the command line wins over it. A
+    list becomes several values, a mapping becomes JSON, and null leaves the default.
 
     Raises `StrategyError` for an unknown flag or key, a value that its dataclass refuses, a bad file.
     """
@@ -85,7 +85,7 @@ def parse(kinds: Sequence[Any], argv: Sequence[str] | None = None, *, descriptio
 
 
 def flags_of_yaml(file: str | os.PathLike[str], known: set[str]) -> list[str]:
-    """Read a YAML mapping as the list of flags that means the same; ``known`` are the keys that are allowed."""
+    """Return the flags that a YAML mapping stands for; ``known`` are the keys that are allowed."""
     entries = _read_yaml(Path(file))
     flags: list[str] = []
     for key, value in entries.items():

@@ -33,7 +33,7 @@ class LoraArguments:
     )
 
     def __post_init__(self) -> None:
-        """Refuse bad values, and what nothing would read."""
+        """Refuse bad values, and settings that have no effect without ``lora_r``."""
         if self.lora_r is None:
             for name, default in (("lora_alpha", None), ("lora_dropout", 0.0), ("lora_target_modules", None)):
                 if getattr(self, name) != default:
@@ -50,10 +50,10 @@ class LoraArguments:
 
 
 def with_lora(model: PreTrainedModel, args: LoraArguments) -> PreTrainedModel:
-    """Return the model with adapters, and with the modules of `trained_whole` free; itself without ``lora_r``.
+    """Add adapters to the model, and train the modules of `trained_whole` too; without ``lora_r`` return it as it is.
 
-    Raises `StrategyError` when a name in ``lora_target_modules`` is that of no layer, or of one that shares its
-    weight with another, whose adapter could not be merged into both.
+    Raises `StrategyError` when a name in ``lora_target_modules`` fits no layer, or a layer that shares its weight
+    with another one: an adapter could not be merged into both.
     """
     if args.lora_r is None:
         return model
@@ -71,38 +71,38 @@ def with_lora(model: PreTrainedModel, args: LoraArguments) -> PreTrainedModel:
         modules_to_save=whole or None,
     )
     with warnings.catch_warnings():
-        # peft 0.21 asks transformers 5.23 by a name that is going to change.
+        # peft 0.21 calls transformers 5.23 by a name that is going to change.
         warnings.filterwarnings("ignore", ".*is_gradient_checkpointing", FutureWarning)
         return cast(PreTrainedModel, get_peft_model(model, config))
 
 
 def trained_whole(model: PreTrainedModel) -> list[str]:
-    """Return the names of the modules that are trained beside the adapters, instead of being adapted.
+    """Return the names of the modules whose weights are trained themselves, beside the adapters of the others.
 
-    They are those of the head, and any that are new: a pooler that the pretrained model lacks, as ``new_weights`` of
-    `load_model` tells. A module that shares a weight, as the decoder of a masked language model does with the
-    embeddings, is left as it is.
+    They are those of the head, and any with weights that the pretrained model lacks (``new_weights`` of
+    `load_model`), such as a pooler. A module that shares a weight, as the decoder of a masked language model does
+    with the embeddings, is not among them.
     """
     inside = (
         {id(parameter) for parameter in model.base_model.parameters()} if model.base_model is not model else set()
     )
     new: set[str] = getattr(model, "new_weights", set())
     shared = _shared(model)
-    found: list[str] = []
+    names: list[str] = []
     for path, module in model.named_modules():
         own = list(module.named_parameters(path, recurse=False))
         is_free = any(name in new or (inside and id(parameter) not in inside) for name, parameter in own)
         is_tied = any(id(parameter) in shared for parameter in module.parameters())
-        if path and is_free and not is_tied and not any(path.startswith(f"{parent}.") for parent in found):
-            found.append(path)
-    return found
+        if path and is_free and not is_tied and not any(path.startswith(f"{parent}.") for parent in names):
+            names.append(path)
+    return names
 
 
 def save_merged(trainer: Trainer) -> None:
-    """Save the model; one with adapters merged into its weights, to be loaded like any other.
+    """Save the model; adapters are merged into its weights first, so that it is loaded like any other.
 
-    The adapter alone goes into the folder ``adapter``, and the merged model takes its place in the Trainer. Under
-    FSDP and DeepSpeed, where no process has the weights to merge it into, the adapter is what is saved.
+    The adapter alone is saved to the folder ``adapter``, and the Trainer goes on with the merged model. Under FSDP
+    and DeepSpeed no process has the whole weights to merge the adapter into, and the adapter alone is saved.
     """
     model: Any = trainer.model
     if not hasattr(model, "merge_and_unload") or trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:
@@ -133,7 +133,7 @@ def _check_target(model: nn.Module, target: str, whole: Sequence[str]) -> None:
 
 
 def _layers(model: nn.Module, whole: Sequence[str]) -> Iterator[tuple[str, Any]]:
-    """Yield the layers that can be adapted: those with a matrix, apart from what is trained whole."""
+    """Yield the layers that can have adapters: those whose weight is a matrix, outside of the modules ``whole``."""
     for name, module in model.named_modules():
         weight = getattr(module, "weight", None)
         is_free = any(f"{name}.".startswith(f"{parent}.") for parent in whole)
