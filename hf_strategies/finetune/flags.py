@@ -33,16 +33,17 @@ _NOT_LISTED = {"azure_ml", "flyte"}
 
 
 class Flags(NamedTuple):
-    """The flags of a recipe: its own on data, and those that all recipes share.
-
-    ``callbacks`` are those that ``strategy`` asks for, made once for the run.
-    """
+    """The flags of a recipe: its own on data, and those that all recipes share."""
 
     data: Any
     model: ModelArguments
     strategy: StrategyArguments
     run: RecipeArguments
-    callbacks: list[TrainerCallback]
+
+    @property
+    def callbacks(self) -> list[TrainerCallback]:
+        """The callbacks that ``strategy`` asks for: the same ones each time, for the one run."""
+        return self.strategy.first_callbacks
 
 
 def read_flags(data_arguments: type, argv: Sequence[str] | None, description: str, metrics: Collection[str]) -> Flags:
@@ -52,11 +53,10 @@ def read_flags(data_arguments: type, argv: Sequence[str] | None, description: st
     what the flags alone show to be a mistake, before any data is read.
     """
     kinds = (data_arguments, ModelArguments, StrategyArguments, RecipeArguments)
-    data, model, strategy, run = parse(kinds, argv, description=description)
-    flags = Flags(data, model, strategy, run, strategy.first_callbacks)
-    _check_training(run, model)
-    _check_attention(model.attn_implementation)
-    _check_installed(run)
+    flags = Flags(*parse(kinds, argv, description=description))
+    _check_training(flags.run, flags.model)
+    _check_attention(flags.model.attn_implementation)
+    _check_installed(flags.run)
     _check_evaluation(flags)
     check_metrics(flags, metrics)
     return flags
