@@ -11,14 +11,14 @@ from hf_strategies import EarlyStopping, GradualUnfreezing, PlateauCooldown, Red
 from hf_strategies.finetune.flags import Flags, check_metrics, read_flags
 from hf_strategies.finetune.text_classification.data import ClassificationArguments
 from hf_strategies.recipes import text_classification
+from tests.finetune.runs import QUIET, reviews, write_csv_splits
 
-CPU = ["--use_cpu", "--report_to", "none", "--disable_tqdm", "true"]
 THREE = ["--early_stopping_patience", "9", "--reduce_on_plateau_patience", "2", "--unfreeze_every", "1"]
 METRICS = ["accuracy", "macro_f1", "rmse"]
 
 
 def flags_of(*argv: str) -> Flags:
-    return read_flags(ClassificationArguments, [*CPU, *argv], "", METRICS)
+    return read_flags(ClassificationArguments, [*QUIET, *argv], "", METRICS)
 
 
 @pytest.fixture
@@ -43,12 +43,9 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[TrainerCallback]:
 def test_a_run_makes_each_callback_once_and_gives_it_to_the_trainer(
     made: list[TrainerCallback], tmp_path: Path
 ) -> None:
-    rows = "text,label\n" + "".join(f"number {index},{'ab'[index % 2]}\n" for index in range(24))
-    for name in ("train", "dev"):
-        (tmp_path / f"{name}.csv").write_text(rows, encoding="utf-8")
-    files = ["--train_file", str(tmp_path / "train.csv"), "--validation_file", str(tmp_path / "dev.csv")]
+    files = write_csv_splits(tmp_path, reviews)
     steps = ["--max_steps", "4", "--eval_strategy", "steps", "--eval_steps", "1", "--save_strategy", "no"]
-    trainer = text_classification.main([*CPU, *THREE, *files, *steps, "--output_dir", str(tmp_path / "out")])
+    trainer = text_classification.main([*QUIET, *THREE, *files, *steps, "--output_dir", str(tmp_path / "out")])
     assert Counter(map(type, made)) == {EarlyStopping: 1, ReduceOnPlateau: 1, GradualUnfreezing: 1}
     assert [each for each in trainer.callback_handler.callbacks if each in made] == made
 
