@@ -32,10 +32,9 @@ from transformers import AutoModelForMaskedLM, Trainer
 
 from hf_strategies.finetune.command_line import run_command
 from hf_strategies.finetune.flags import read_flags
-from hf_strategies.finetune.masked_lm.baselines import unigram_baseline
 from hf_strategies.finetune.masked_lm.data import MaskedLMArguments, encode, load_lines
 from hf_strategies.finetune.masked_lm.masking import MASKING_COLUMNS, Masker, MaskingCollator
-from hf_strategies.finetune.masked_lm.metrics import LM_METRICS, decode_sums, row_sums
+from hf_strategies.finetune.masked_lm.metrics import LM_METRICS, decode_sums, row_sums, unigram_baseline
 from hf_strategies.finetune.metrics import compute_metrics, metric_names
 from hf_strategies.finetune.model import load_config, load_model, longest_input, make_tokenizer
 from hf_strategies.finetune.preflight import check_schedule, prepare_run

@@ -31,7 +31,6 @@ from hf_strategies.finetune.command_line import run_command
 from hf_strategies.finetune.flags import read_flags
 from hf_strategies.finetune.metrics import compute_metrics, metric_names
 from hf_strategies.finetune.model import load_config, load_model, longest_input, make_tokenizer
-from hf_strategies.finetune.multiple_choice.baselines import choice_baselines
 from hf_strategies.finetune.multiple_choice.data import (
     ChoiceArguments,
     ChoiceCollator,
@@ -39,7 +38,7 @@ from hf_strategies.finetune.multiple_choice.data import (
     encode,
     load_choices,
 )
-from hf_strategies.finetune.multiple_choice.metrics import CHOICE_METRICS, decode_choices
+from hf_strategies.finetune.multiple_choice.metrics import CHOICE_METRICS, choice_baselines, decode_choices
 from hf_strategies.finetune.preflight import check_schedule, prepare_run
 from hf_strategies.finetune.run import (
     Results,

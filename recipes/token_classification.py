@@ -46,9 +46,13 @@ from hf_strategies.finetune.run import (
     run_trainer,
     write_predictions,
 )
-from hf_strategies.finetune.token_classification.baselines import tag_baselines
 from hf_strategies.finetune.token_classification.data import TokenArguments, TokenData, choose_tags, load_tokens
-from hf_strategies.finetune.token_classification.metrics import ENTITY_METRICS, TAG_METRICS, tag_metrics
+from hf_strategies.finetune.token_classification.metrics import (
+    ENTITY_METRICS,
+    TAG_METRICS,
+    tag_baselines,
+    tag_metrics,
+)
 from hf_strategies.finetune.token_classification.trainer import SentenceTrainer
 from hf_strategies.finetune.token_classification.windows import encode, label_ids, likeliest, tags_of_sentences
 from hf_strategies.finetune.trainer import make_trainer, padding_multiple

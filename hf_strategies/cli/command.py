@@ -1,10 +1,15 @@
-"""The interface that every command of ``hf-strategies`` has."""
+"""The interface that every command of ``hf-strategies`` has, and what several of them need of the terminal."""
 
+import shutil
+import sys
+import warnings
 from abc import ABC, abstractmethod
 from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import ClassVar
 
-__all__ = ["Command"]
+__all__ = ["Command", "can_print", "terminal_width", "warnings_as_lines"]
 
 
 class Command(ABC):
@@ -43,3 +48,27 @@ class Command(ABC):
 
         Raises `StrategyError` for a mistake of the user.
         """
+
+
+def terminal_width() -> int | None:
+    """Return the columns of the terminal; None when the output is no terminal, so that lines stay unbroken."""
+    return max(40, shutil.get_terminal_size().columns) if sys.stdout.isatty() else None
+
+
+def can_print(characters: str) -> bool:
+    """Return whether the encoding of the output has these characters."""
+    try:
+        characters.encode(sys.stdout.encoding or "ascii")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+@contextmanager
+def warnings_as_lines() -> Iterator[None]:
+    """Print each warning that is raised within the block as one line on stderr."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield
+    for warning in caught:
+        print(f"warning: {' '.join(str(warning.message).split())}", file=sys.stderr)

@@ -4,7 +4,7 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping
 from typing import Any
 
-from hf_strategies.cli.command import Command
+from hf_strategies.cli.command import Command, warnings_as_lines
 from hf_strategies.cli.schedule_parameters import (
     assignments,
     count,
@@ -13,7 +13,6 @@ from hf_strategies.cli.schedule_parameters import (
     refuse_misplaced,
     steps_per_epoch,
 )
-from hf_strategies.cli.terminal import warnings_as_lines
 from hf_strategies.errors import StrategyError
 from hf_strategies.lengths import to_steps
 from hf_strategies.report.schedules.flags import as_flags, as_python, as_yaml

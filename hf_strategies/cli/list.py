@@ -3,8 +3,7 @@
 from argparse import ArgumentParser, Namespace
 from fnmatch import fnmatchcase
 
-from hf_strategies.cli.command import Command
-from hf_strategies.cli.terminal import terminal_width, warnings_as_lines
+from hf_strategies.cli.command import Command, terminal_width, warnings_as_lines
 from hf_strategies.errors import StrategyError, did_you_mean
 from hf_strategies.report.schedules.text import names_and_summaries, overview
 from hf_strategies.schedules import DECAYS, SCHEDULES, WARMUPS, load_entry_points

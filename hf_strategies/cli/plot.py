@@ -5,7 +5,7 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from hf_strategies.cli.command import Command
+from hf_strategies.cli.command import Command, can_print, terminal_width, warnings_as_lines
 from hf_strategies.cli.schedule_parameters import (
     assignments,
     count,
@@ -14,7 +14,6 @@ from hf_strategies.cli.schedule_parameters import (
     refuse_misplaced,
     steps_per_epoch,
 )
-from hf_strategies.cli.terminal import can_print, terminal_width, warnings_as_lines
 from hf_strategies.errors import StrategyError, did_you_mean
 from hf_strategies.schedules import Plan, Schedule, find_plan, load_entry_points
 from hf_strategies.schedules.options import default_warmup_steps

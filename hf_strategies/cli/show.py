@@ -2,8 +2,7 @@
 
 from argparse import ArgumentParser, Namespace
 
-from hf_strategies.cli.command import Command
-from hf_strategies.cli.terminal import terminal_width, warnings_as_lines
+from hf_strategies.cli.command import Command, terminal_width, warnings_as_lines
 from hf_strategies.report.schedules.text import sheet
 from hf_strategies.schedules import find_plan, load_entry_points
 

@@ -14,10 +14,8 @@ from transformers.trainer_utils import SchedulerType
 from hf_strategies.finetune.arguments import RecipeArguments
 from hf_strategies.finetune.lora import save_merged
 from hf_strategies.finetune.sampling import longest_first
-from hf_strategies.report.run.figure import draw_run
-from hf_strategies.report.run.lr_finder_figure import draw_range_test
-from hf_strategies.report.run.report import RunReport
-from hf_strategies.report.run.tables import print_run
+from hf_strategies.report.run.figure import draw_range_test, draw_run
+from hf_strategies.report.run.report import RunReport, print_run
 from hf_strategies.trainer.callbacks.context import put_on_card
 from hf_strategies.trainer.lr.finder import find_lr
 

@@ -9,14 +9,17 @@ from typing import Any
 
 import numpy as np
 import torch
+from datasets import Dataset
 from numpy.typing import ArrayLike
 from torch.nn.functional import cross_entropy
 from transformers import EvalPrediction
 
 from hf_strategies.finetune.encoding import IGNORED_LABEL
-from hf_strategies.finetune.metrics import Decoded, Metric
+from hf_strategies.finetune.masked_lm.masking import Masker
+from hf_strategies.finetune.metrics import Decoded, Metric, measure
 
-__all__ = ["LM_METRICS", "decode_sums", "masked_accuracy", "perplexity", "row_sums"]
+__all__ = ["LM_METRICS", "decode_sums", "masked_accuracy", "perplexity", "row_sums", "unigram_baseline"]
+
 
 _LARGEST = math.log(np.finfo(np.float64).max)
 
@@ -65,3 +68,21 @@ def decode_sums(prediction: EvalPrediction) -> Decoded:
     sums: Any = np.asarray(prediction.predictions, dtype=np.float64)
     counts = sums[:, 2]
     return Decoded(sums[:, :2], counts, {"nll": float(sums[:, 0].sum() / counts.sum())})
+
+
+def unigram_baseline(train: Dataset, test: Dataset, masker: Masker) -> dict[str, float]:
+    """Measure the token frequencies of ``train`` as a model of the masked tokens of ``test``.
+
+    They are smoothed by one more occurrence of each token of the vocabulary (Laplace), special tokens left out.
+    """
+    counts = np.zeros(masker.ordinary.max() + 1)
+    for ids in train["input_ids"]:
+        np.add.at(counts, [token for token in ids if token < len(counts)], 1)
+    smoothed = counts[masker.ordinary] + 1.0
+    likelihoods = np.zeros(len(counts))
+    likelihoods[masker.ordinary] = smoothed / smoothed.sum()
+    labels = np.concatenate([np.asarray(row) for row in test["labels"]])
+    labels = labels[labels != IGNORED_LABEL]
+    losses = -np.log(likelihoods[labels])
+    is_right = labels == likelihoods.argmax()
+    return measure(LM_METRICS, np.column_stack([losses, is_right]), np.ones(len(labels)))

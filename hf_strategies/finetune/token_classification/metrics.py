@@ -1,17 +1,19 @@
-"""The metrics of tags: seqeval's for whole entities, and shares of words for any other tags.
+"""The metrics of tags: seqeval's for whole entities, and shares of words for any other tags; and the baselines.
 
 Predictions and references are lists of sentences, each a list with the tag of each word.
 """
 
 import re
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from functools import lru_cache
 from itertools import chain
 
+from datasets import Dataset
 from seqeval.metrics.sequence_labeling import accuracy_score, precision_recall_fscore_support
 from sklearn.metrics import f1_score
 
-from hf_strategies.finetune.metrics import Metric
+from hf_strategies.finetune.metrics import Metric, measure
 
 __all__ = [
     "ENTITY_METRICS",
@@ -22,9 +24,11 @@ __all__ = [
     "entity_recall",
     "has_entities",
     "tag_accuracy",
+    "tag_baselines",
     "tag_macro_f1",
     "tag_metrics",
 ]
+
 
 Tags = Sequence[Sequence[str]]
 """The tags of each word of each sentence."""
@@ -127,3 +131,25 @@ def _frozen(sentences: Tags) -> Tags:
 
 def _for_seqeval(sentences: Tags) -> list[list[str]]:
     return [[_SEQEVAL.get(tag[0], tag[0]) + tag[1:] for tag in sentence] for sentence in sentences]
+
+
+def tag_baselines(train: Dataset, test: Dataset, tags: Sequence[str]) -> dict[str, dict[str, float]]:
+    """Measure the most frequent tag of ``train`` on ``test``: that of all words, and that of each word.
+
+    Both have the columns ``tokens`` and ``tags``; ``tags`` are all that there are. A word that is not in ``train``
+    gets the most frequent tag of all words. Of tags that are equally frequent the first in ``train`` is taken.
+    """
+    by_word: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for tokens, sentence_tags in zip(train["tokens"], train["tags"], strict=True):
+        for token, tag in zip(tokens, sentence_tags, strict=True):
+            by_word[token][tag] += 1
+    majority = Counter(chain.from_iterable(train["tags"])).most_common(1)[0][0]
+    most_frequent = {token: counts.most_common(1)[0][0] for token, counts in by_word.items()}
+    sentences, references = list(test["tokens"]), list(test["tags"])
+    predictions = {
+        "majority tag": [[majority] * len(tokens) for tokens in sentences],
+        "most frequent tag of each word": [
+            [most_frequent.get(token, majority) for token in tokens] for tokens in sentences
+        ],
+    }
+    return {name: measure(tag_metrics(tags), predicted, references) for name, predicted in predictions.items()}

@@ -8,9 +8,8 @@ import torch
 from datasets import Dataset
 from transformers import EvalPrediction
 
-from hf_strategies.finetune.masked_lm.baselines import unigram_baseline
 from hf_strategies.finetune.masked_lm.masking import Masker
-from hf_strategies.finetune.masked_lm.metrics import LM_METRICS, decode_sums, perplexity, row_sums
+from hf_strategies.finetune.masked_lm.metrics import LM_METRICS, decode_sums, perplexity, row_sums, unigram_baseline
 from hf_strategies.finetune.metrics import compute_metrics
 
 

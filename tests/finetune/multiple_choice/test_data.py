@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from hf_strategies import StrategyError
-from hf_strategies.finetune.multiple_choice.baselines import choice_baselines
 from hf_strategies.finetune.multiple_choice.data import ChoiceArguments, ChoiceCollator, encode, load_choices
+from hf_strategies.finetune.multiple_choice.metrics import choice_baselines
 from hf_strategies.finetune.multiple_choice.offline import OPENINGS, choose_endings
 from hf_strategies.finetune.offline.docstrings import Docstring
 from hf_strategies.finetune.offline.task import load_offline

@@ -8,7 +8,6 @@ from datasets import Dataset
 from seqeval.metrics.sequence_labeling import get_entities
 
 from hf_strategies.finetune.metrics import measure
-from hf_strategies.finetune.token_classification.baselines import tag_baselines
 from hf_strategies.finetune.token_classification.metrics import (
     ENTITY_METRICS,
     TAG_METRICS,
@@ -17,6 +16,7 @@ from hf_strategies.finetune.token_classification.metrics import (
     entity_recall,
     has_entities,
     tag_accuracy,
+    tag_baselines,
     tag_macro_f1,
     tag_metrics,
 )

@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from hf_strategies.report.run.report import RunReport
-from hf_strategies.report.run.tables import evaluation_table, print_run
+from hf_strategies.report.run.report import RunReport, evaluation_table, print_run
 from tests.report.run.states import RECORD, printed, state
 
 KEY = "PlateauCooldown(eval_accuracy, patience(1), cooldown=0.5, cooldown_shape='sqrt')"

@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from hf_strategies.report.run.report import RunReport
-from hf_strategies.report.run.tables import comparison_table, evaluation_table, print_run
+from hf_strategies.report.run.report import RunReport, comparison_table, evaluation_table, print_run
 from tests.report.run.states import RECORD, evaluation, printed, state
 
 
