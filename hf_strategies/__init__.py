@@ -1,8 +1,8 @@
 """Learning-rate schedules by name, validation-driven stopping and recipes for the Hugging Face Trainer.
 
-Importing this package loads neither torch nor transformers. ``from hf_strategies import EarlyStopping``, or
-any other name below that works with the Trainer, also makes every schedule's name valid in
-``TrainingArguments(lr_scheduler_type=...)``; ``import hf_strategies.auto`` does just that.
+Importing this package loads neither torch nor transformers. The import of a name that works with the Trainer,
+such as ``from hf_strategies import EarlyStopping``, also makes every schedule's name valid in
+``TrainingArguments(lr_scheduler_type=...)``; ``import hf_strategies.auto`` does only this.
 """
 
 from importlib import import_module
@@ -58,7 +58,7 @@ __all__ = [
 
 __version__ = "0.1.0"
 
-# Loaded at first use: these need torch, and all but the first two transformers.
+# Modules that are imported at the first use of a name: all need torch, and all but the first two need transformers.
 _LAZY = {
     "BestWeights": "hf_strategies.pytorch.best_weights",
     "ScheduleLR": "hf_strategies.pytorch.lr_scheduler",

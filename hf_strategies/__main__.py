@@ -1,4 +1,4 @@
-"""``python -m hf_strategies`` is the command ``hf-strategies``."""
+"""Run the command ``hf-strategies`` as ``python -m hf_strategies``."""
 
 import sys
 

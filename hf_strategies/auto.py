@@ -1,3 +1,3 @@
-"""``import hf_strategies.auto`` makes every schedule's name valid wherever ``lr_scheduler_type`` is."""
+"""``import hf_strategies.auto`` makes every schedule's name valid in ``lr_scheduler_type``."""
 
-import hf_strategies.trainer  # noqa: F401  its import registers the names
+import hf_strategies.trainer  # noqa: F401  importing it registers the names

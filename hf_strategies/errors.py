@@ -1,4 +1,4 @@
-"""How a user's mistake is told: one line with the argument, its value and the remedy."""
+"""The error for a user's mistake; its message is one line with the argument, its value and the remedy."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -7,11 +7,11 @@ __all__ = ["StrategyError", "did_you_mean"]
 
 
 class StrategyError(ValueError):
-    """A mistake in what the user asked for; commands print it on one line and exit with code 2."""
+    """A mistake in the user's input; commands print its message on one line and exit with code 2."""
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Name the near matches of a mistyped name, or all that is known when that is short, as a remedy.
+    """Return the remedy for an unknown name: the known names most like it or, without any, the first twelve of all.
 
     >>> did_you_mean("cosin", ["cosine", "linear"])
     "did you mean 'cosine'?"

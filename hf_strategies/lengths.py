@@ -1,10 +1,10 @@
-"""Lengths of training in one language, for schedules, stopping and the cooldown.
+"""Lengths of training, written the same way for schedules, stopping and the cooldown.
 
-``500``           the unit that a bare number has there: optimizer steps for a schedule, evaluations for a patience
+``500``           a bare number, in the unit of its argument: optimizer steps for a schedule, evaluations for patience
 ``"500 steps"``   optimizer steps
 ``"2ep"``         epochs; ``"2 epochs"`` is the same
 ``0.1``           a fraction, in (0, 1), of the planned steps
-``"3 evals"``     evaluations, where there are some to count
+``"3 evals"``     evaluations, where an argument can count them
 """
 
 import math
@@ -26,7 +26,7 @@ _SUFFIXES: dict[Unit, str] = {"evaluations": "", "steps": " steps", "epochs": "e
 
 @dataclass(frozen=True)
 class Span:
-    """A length of training: an amount of optimizer steps, epochs or evaluations, or a fraction of the planned steps.
+    """A length of training: a number of optimizer steps, epochs or evaluations, or a fraction of the planned steps.
 
     >>> str(Span(3, "evaluations")), str(Span(1, "epochs")), str(Span(0.1, "of training"))
     ('3', '1ep', '0.1')
@@ -36,14 +36,14 @@ class Span:
     unit: Unit
 
     def __str__(self) -> str:
-        return f"{self._exact}{_SUFFIXES[self.unit]}"
+        return f"{self._exact_amount}{_SUFFIXES[self.unit]}"
 
     def __repr__(self) -> str:
         return str(self) if self.unit in ("evaluations", "of training") else repr(str(self))
 
     @property
     def words(self) -> str:
-        """The length as a sentence needs it.
+        """The length in words, for a sentence.
 
         >>> Span(1, "epochs").words, Span(0.1, "of training").words
         ('1 epoch', '10 % of training')
@@ -51,11 +51,11 @@ class Span:
         if self.unit == "of training":
             return f"{100 * self.amount:g} % of training"
         unit = self.unit.removesuffix("s") if self.amount == 1 else self.unit
-        return f"{self._exact} {unit}"
+        return f"{self._exact_amount} {unit}"
 
     @property
     def plain(self) -> int | float | str:
-        """The length where a bare number counts steps: steps as an int, a fraction as a float, epochs as text.
+        """The length as a user gives it where a bare number counts steps: an int, a fraction, or epochs as text.
 
         >>> Span(500, "steps").plain, Span(2, "epochs").plain
         (500, '2ep')
@@ -65,23 +65,24 @@ class Span:
         return self.amount if self.unit == "of training" else str(self)
 
     @property
-    def _exact(self) -> str:
-        """The amount such that it can be read again: six digits are too few for a number of steps."""
+    def _exact_amount(self) -> str:
+        """The amount with all its digits, so that reading the text returns the same amount."""
         return str(int(self.amount)) if self.amount == int(self.amount) else repr(self.amount)
 
 
 def read_span(name: str, value: object, *, bare: Unit = "steps", low: int = 0) -> Span:
-    """Read a length as a user gives it; ``bare`` is the unit of a number without one.
+    """Read a length as a user gives it; ``bare`` is the unit of a number that is given without a unit.
 
-    ``low`` is the least amount in the unit ``bare``, 0 or 1; with 1 the other units have to be above 0. Raises
-    `StrategyError`, with ``name`` for the argument's name, for a negative length, for what is no length, for
-    evaluations where ``bare`` is steps, and for a number such as 1.0 or 2.5, which could mean two things.
+    ``low`` is the least amount in the unit ``bare``, 0 or 1; with 1, an amount in another unit has to be above 0.
+    ``name`` is the argument's name, for the message. Raises `StrategyError` for a value that is not a length, for a
+    negative length, for evaluations unless ``bare`` is evaluations, and for a number such as 1.0 or 2.5, which could
+    be an amount or a fraction.
 
     >>> read_span("warmup_steps", "500"), read_span("patience", 3, bare="evaluations", low=1)
     ('500 steps', 3)
     """
-    span = value if isinstance(value, Span) else _of_text(name, value) if isinstance(value, str) else None
-    span = span or _of_number(name, value, bare, low)
+    span = value if isinstance(value, Span) else _parse_text(name, value) if isinstance(value, str) else None
+    span = span or _parse_number(name, value, bare, low)
     if span.unit == "evaluations" and bare != "evaluations":
         raise StrategyError(f"{name}={value!r} counts evaluations, which have no meaning here: {_remedy(bare, low)}")
     if span.amount < 0 or (span.amount == 0 and low > 0):
@@ -92,11 +93,11 @@ def read_span(name: str, value: object, *, bare: Unit = "steps", low: int = 0) -
 
 
 def to_steps(name: str, value: object, *, total_steps: int, steps_per_epoch: float | None = None) -> int:
-    """Turn a length into optimizer steps; a bare number counts steps.
+    """Return a length in optimizer steps; a bare number counts steps.
 
     A fraction f gives ceil(f * ``total_steps``), as transformers rounds ``warmup_steps``; epochs give
     round(epochs * ``steps_per_epoch``). 0 is 0 steps. Raises `StrategyError` as `read_span` does, and for epochs
-    when ``steps_per_epoch`` is unknown.
+    when ``steps_per_epoch`` is None.
 
     >>> to_steps("warmup_steps", 0.1, total_steps=1005)
     101
@@ -117,29 +118,30 @@ def to_steps(name: str, value: object, *, total_steps: int, steps_per_epoch: flo
 
 
 def steps_in_epoch(value: object) -> int | float:
-    """Read ``steps_per_epoch``, a number above 0."""
+    """Check and return ``steps_per_epoch``, a number above 0."""
     steps = number("steps_per_epoch", value)
     if steps <= 0:
         raise StrategyError(f"steps_per_epoch={value!r} is out of range: give a number above 0")
     return steps
 
 
-def _of_text(name: str, text: str) -> Span | None:
+def _parse_text(name: str, text: str) -> Span | None:
+    """Return the length of a text with a unit, such as ``"2ep"``; None for any other text."""
     match = _TEXT.fullmatch(text.strip())
     return Span(number(name, match[1]), _UNITS[match[2][:2]]) if match else None
 
 
-def _of_number(name: str, value: object, bare: Unit, low: int) -> Span:
+def _parse_number(name: str, value: object, bare: Unit, low: int) -> Span:
     try:
-        given = number(name, value)
+        amount = number(name, value)
     except StrategyError:
         if isinstance(value, int | float) and not isinstance(value, bool):
-            raise  # a number beyond all bounds, which may be too long to be printed
+            raise  # infinite, NaN or too large: the message below would print its digits, which may be too many
         raise StrategyError(f"{name}={value!r} is no length of training: {_remedy(bare, low)}") from None
-    if isinstance(given, int) or given == 0:
-        return Span(int(given), bare)
-    if given < 1:
-        return Span(given, "of training")
+    if isinstance(amount, int) or amount == 0:
+        return Span(int(amount), bare)
+    if amount < 1:
+        return Span(amount, "of training")
     raise StrategyError(f"{name}={value!r} is ambiguous: {_remedy(bare, low)}")
 
 

@@ -1,4 +1,4 @@
-"""Reading of numbers and switches as users give them."""
+"""Checks of the numbers and switches that users give."""
 
 import math
 from numbers import Integral, Real
@@ -9,10 +9,10 @@ __all__ = ["number", "switch", "within"]
 
 
 def number(name: str, value: object) -> int | float:
-    """Read a number that may have come as text, because flags and YAML leave ``1e-5`` a string.
+    """Return ``value`` as an int or a float; it may be text, because flags and YAML leave ``1e-5`` a string.
 
-    ``name`` is the argument's name, for the message. Numbers of other kinds, such as numpy's, become plain ones.
-    Raises `StrategyError` for what is no finite number, or too large for a float.
+    ``name`` is the argument's name, for the message. A number of another type, such as numpy's, becomes an int or
+    a float too. Raises `StrategyError` if ``value`` is not a number, not finite, or too large for a float.
 
     >>> number("gamma", "1e-1")
     0.1
@@ -22,27 +22,27 @@ def number(name: str, value: object) -> int | float:
     if isinstance(value, bool) or not isinstance(value, int | float | Integral | Real | str):
         raise StrategyError(f"{name}={value!r} is not a number: give one, such as {name}=0.1")
     try:
-        read = _of_text(name, value) if isinstance(value, str) else _plain(value)
-        finite = math.isfinite(read)
+        result = _parse(name, value) if isinstance(value, str) else _int_or_float(value)
+        finite = math.isfinite(result)
     except OverflowError:
-        # Its digits are not shown: there are hundreds, or more than Python is willing to print.
+        # The message leaves the digits out: there are hundreds, or more than Python agrees to print.
         raise StrategyError(f"{name} is a number of over 300 digits: give an ordinary number") from None
     if not finite:
         raise StrategyError(f"{name}={value!r} is not finite: give an ordinary number")
-    return read
+    return result
 
 
 def within(name: str, value: object, low: float, high: float, *, above_low: bool = False) -> float:
-    """Read a number in [``low``, ``high``], or in (``low``, ``high``] with ``above_low``.
+    """Return ``value`` as a float in [``low``, ``high``], or in (``low``, ``high``] with ``above_low``.
 
-    Raises `StrategyError` for what is no number and for one outside these bounds.
+    Raises `StrategyError` if ``value`` is not a number, or outside these bounds.
 
     >>> within("gamma", "0.5", 0.0, 1.0)
     0.5
     """
-    given = float(number(name, value))
-    if low <= given <= high and not (above_low and given == low):
-        return given
+    result = float(number(name, value))
+    if low <= result <= high and not (above_low and result == low):
+        return result
     if high == math.inf:
         bounds = f"{'above' if above_low else 'of at least'} {low:g}"
     else:
@@ -51,24 +51,24 @@ def within(name: str, value: object, low: float, high: float, *, above_low: bool
 
 
 def switch(name: str, value: object) -> bool:
-    """Check that a value is True or False, because a text such as "no" would count as true."""
+    """Return ``value`` if it is True or False; refuse the rest, because a text such as "no" would count as true."""
     if not isinstance(value, bool):
         raise StrategyError(f"{name}={value!r} is neither True nor False: give one of them")
     return value
 
 
-def _plain(value: int | float | Integral | Real) -> int | float:
+def _int_or_float(value: int | float | Integral | Real) -> int | float:
     return int(value) if isinstance(value, int | Integral) else float(value)
 
 
-def _of_text(name: str, text: str) -> int | float:
+def _parse(name: str, text: str) -> int | float:
     try:
         return int(text)
     except ValueError:
-        return _float(name, text)
+        return _parse_float(name, text)
 
 
-def _float(name: str, text: str) -> float:
+def _parse_float(name: str, text: str) -> float:
     try:
         return float(text)
     except ValueError:
