@@ -1,4 +1,4 @@
-"""A schedule as a torch learning-rate scheduler, for the Trainer's loop and for plain PyTorch loops."""
+"""A schedule as a torch learning-rate scheduler, for the Trainer and for plain PyTorch loops."""
 
 import logging
 import math
@@ -17,28 +17,30 @@ __all__ = ["ScheduleLR"]
 
 logger = logging.getLogger(__name__)
 
-_PLANNED = "hf_strategies_planned"  # in the state dict
+_PLANNED = "hf_strategies_planned"  # the key of the plan in the state dict
 
 
 class ScheduleLR(LambdaLR):
-    """Set each parameter group's learning rate to its own peak times ``schedule(step)``.
+    """Set each parameter group's learning rate to the group's peak times ``schedule(step)``.
 
-    The peak of a group is the ``lr`` that the optimizer was made with. Call ``step()`` once after each
+    The peak of a group is the ``lr`` that the optimizer was created with. Call ``step()`` once after each
     optimizer step (or once per epoch, when ``total_steps`` and ``warmup_steps`` count epochs).
 
     Args:
-        optimizer: the optimizer to drive.
-        name: a schedule's name, such as ``"linear_warmup_cosine_decay"``, or a `Schedule`, which then has
-            its lengths already.
+        optimizer: the optimizer whose learning rates are set.
+        name: a schedule's name, such as ``"linear_warmup_cosine_decay"``, or a `Schedule`, which has its lengths
+            already.
         total_steps: number of ``step()`` calls in the training, warmup included.
-        warmup_steps: those of the warmup: an int, or a fraction of ``total_steps`` in (0, 1).
-        last_epoch: steps done so far, when resuming without a state dict; as in torch, -1 starts afresh.
-        min_lr: floor as a learning rate, the same for all groups; instead of ``min_lr_ratio``, which is a share
-            of each group's own peak.
-        on_extend: what to do when a state is loaded of a run that was planned for another number of steps, so
-            that the learning rate would jump. ``"error"`` refuses and shows the jump; ``"keep"`` goes on with
-            the old plan, which stays at its last value when it ends; ``"replan"`` spreads what is left of the
-            old plan over the steps that are left, with no jump; ``"jump"`` takes the new plan as it is.
+        warmup_steps: number of ``step()`` calls in the warmup: an int, or a fraction of ``total_steps`` in (0, 1).
+        last_epoch: steps done so far, for a run that is resumed without a state dict; as in torch, -1 starts a new
+            run.
+        min_lr: floor as a learning rate, the same for all groups; it replaces ``min_lr_ratio``, which is a ratio of
+            each group's peak.
+        on_extend: what to do when the loaded state is of a run that was planned for another number of steps, so that
+            the learning rate would jump. ``"error"`` raises `StrategyError`, whose message has the rates before and
+            after the jump. ``"keep"`` goes on with the old plan, which stays at its last value after its end.
+            ``"replan"`` spreads the rest of the old plan over the remaining steps, with no jump. ``"jump"`` takes
+            the new plan as it is.
         **parameters: the curves' parameters, as in `hf_strategies.schedule`.
 
     Raises `StrategyError` for a bad name, length or parameter.
@@ -51,8 +53,8 @@ class ScheduleLR(LambdaLR):
     [0.25]
     """
 
-    # In slots, because torch writes the __dict__ into checkpoints, which are read with weights_only=True and
-    # would put the old run's schedule in the place of this one.
+    # Slots, because torch saves the __dict__ in checkpoints. A schedule in the __dict__ could not be loaded with
+    # weights_only=True, and would replace the schedule of a resumed run by that of the old run.
     __slots__ = ("_min_lr", "_on_extend", "_planned", "schedules")
 
     def __init__(
@@ -81,34 +83,34 @@ class ScheduleLR(LambdaLR):
         else:
             self._planned = SavedPlan(name, total_steps, warmup_steps, parameters, horizon=total_steps)
             self.schedules = self._build(self._planned, peaks)
-        super().__init__(optimizer, [each.multiplier for each in self.schedules], last_epoch)
+        super().__init__(optimizer, [schedule.multiplier for schedule in self.schedules], last_epoch)
 
     @property
     def schedule(self) -> Schedule:
-        """The schedule of the first parameter group; the others differ at most in the floor."""
+        """The schedule of the first parameter group; those of the other groups differ at most in the floor."""
         return self.schedules[0]
 
     @property
     def given(self) -> Mapping[str, Any]:
-        """The curves' parameters as they were given; of a schedule that came built, all as computed with."""
+        """The parameters that were given with the name; all parameters for a `Schedule` that was given."""
         return self._planned.parameters if self._planned else self.schedule.parameters
 
     @property
     def is_stretched(self) -> bool:
-        """Whether it was replanned for another number of steps."""
+        """Whether the schedule was spread over another number of steps, by ``on_extend="replan"``."""
         return bool(self._planned and self._planned.stretches)
 
     @property
     def on_extend(self) -> str:
-        """What to do when resumed with another number of steps."""
+        """What to do when a run is resumed with another number of steps."""
         return self._on_extend
 
     def state_dict(self) -> dict[str, Any]:
-        """Return torch's state, and how the schedule was planned, for a resumed run to compare."""
+        """Return torch's state and the plan of the schedule, with which a resumed run compares its own plan."""
         return super().state_dict() | ({_PLANNED: self._planned.to_json()} if self._planned else {})
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up a state; if it was planned for another number of steps, do as ``on_extend`` says."""
+        """Load a state; if its run was planned for another number of steps, apply ``on_extend``."""
         state = dict(state_dict)
         planned = state.pop(_PLANNED, None)
         peaks = list(self.base_lrs)
@@ -121,53 +123,59 @@ class ScheduleLR(LambdaLR):
         if self._planned:
             self.refit()
         if planned and self._planned:
-            self._take_up(SavedPlan.of_json(planned), self._planned)
+            self._resume(SavedPlan.of_json(planned), self._planned)
 
     def refit(self) -> None:
-        """Fit an absolute floor to the peaks, ``base_lrs``, as they are now."""
+        """Build the schedules again after a change of the peaks, ``base_lrs``, so that the floor stays ``min_lr``."""
         if self._planned:
             self._use(self._planned)
 
-    def _take_up(self, old: SavedPlan, new: SavedPlan) -> None:
-        """Go on with the plan of the checkpoint, with that of this run, or with one made of both."""
+    def _resume(self, old: SavedPlan, new: SavedPlan) -> None:
+        """Go on with the checkpoint's plan (``old``), as it is or spread anew, or with this run's plan (``new``)."""
         if old.horizon == new.horizon:
             if old.was_extended and old.name == new.name:
                 self._use(old)
         elif self._on_extend == "keep":
-            self._use(old.kept(new.horizon))
+            self._use(old.with_horizon(new.horizon))
         elif self._on_extend == "replan":
             self._use(old.replanned(self.last_epoch, new.horizon))
         else:
             self._jump(old, new)
 
     def _jump(self, old: SavedPlan, new: SavedPlan) -> None:
-        before, after = self._rates(self._build(old, self.base_lrs)), self._rates(self.schedules)
+        """Set the rates of the new plan; raises `StrategyError` if they differ and ``on_extend`` is ``"error"``."""
+        before, after = self._current_rates(self._build(old, self.base_lrs)), self._current_rates(self.schedules)
         if all(math.isclose(a, b, rel_tol=1e-9, abs_tol=1e-300) for a, b in zip(before, after, strict=True)):
             return
         if self._on_extend == "error":
-            raise StrategyError(_words_of_jump(old, new, self.last_epoch, before[0], after[0]))
+            raise StrategyError(_jump_message(old, new, self.last_epoch, before[0], after[0]))
         self._set_rates(after)
 
     def _build(self, planned: SavedPlan, peaks: Sequence[Any]) -> list[Schedule]:
+        """Build the schedule of each group."""
         floors = _floors(planned, self._min_lr, [float(peak) for peak in peaks])
         return [planned.build(**floor) for floor in floors]
 
     def _use(self, planned: SavedPlan) -> None:
+        """Replace the plan, the schedules and torch's functions of the step."""
         self._planned, self.schedules = planned, self._build(planned, self.base_lrs)
-        self.lr_lambdas = [each.multiplier for each in self.schedules]
+        self.lr_lambdas = [schedule.multiplier for schedule in self.schedules]
 
-    def _rates(self, schedules: list[Schedule]) -> list[float]:
-        return [float(peak * each(self.last_epoch)) for peak, each in zip(self.base_lrs, schedules, strict=True)]
+    def _current_rates(self, schedules: list[Schedule]) -> list[float]:
+        """Return the rate of each group that the schedules give at the present step."""
+        return [
+            float(peak * schedule(self.last_epoch)) for peak, schedule in zip(self.base_lrs, schedules, strict=True)
+        ]
 
     def _set_rates(self, rates: list[float]) -> None:
-        # The optimizer's state, which was loaded before, holds the old plan's rate for the next update.
+        # The optimizer's state was loaded before, with the old plan's rate for the next update.
         for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
             group["lr"] = rate
         self._last_lr = list(rates)
 
 
 def _floors(planned: SavedPlan, min_lr: float | None, peaks: list[float]) -> list[dict[str, float]]:
-    """Return the ``min_lr_ratio`` of each group that makes its floor ``min_lr``; nothing when that is not given."""
+    """Return the ``min_lr_ratio`` of each group for which the floor is ``min_lr``; empty dicts if that is None."""
     if min_lr is None:
         return [{}] * len(peaks)
     plan, lowest = find_plan(planned.name), min(peaks)
@@ -175,7 +183,7 @@ def _floors(planned: SavedPlan, min_lr: float | None, peaks: list[float]) -> lis
     return [{"min_lr_ratio": floor / peak if peak else 0.0} for peak in peaks]
 
 
-def _words_of_jump(old: SavedPlan, new: SavedPlan, step: int, before: float, after: float) -> str:
+def _jump_message(old: SavedPlan, new: SavedPlan, step: int, before: float, after: float) -> str:
     return (
         f"resumed with {new.horizon} training steps where {old.horizon} were planned: the learning rate would jump"
         f" from {before:.4g} to {after:.4g} at step {step}. Set on_extend in lr_scheduler_kwargs: 'keep' the old plan"

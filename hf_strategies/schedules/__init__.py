@@ -1,4 +1,4 @@
-"""Learning-rate schedules as pure functions of the optimizer step; needs neither torch nor transformers."""
+"""Learning-rate schedules as pure functions of the optimizer step, without torch and transformers."""
 
 from hf_strategies.lengths import to_steps
 from hf_strategies.schedules.curve import Curve

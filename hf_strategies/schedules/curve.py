@@ -1,4 +1,4 @@
-"""What a curve is: a function with its parameters and its description, one row of a table."""
+"""A curve: a function with its parameters and its description, one row of the table of warmups or of decays."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,13 +11,15 @@ __all__ = ["Curve", "lift"]
 
 @dataclass(frozen=True)
 class Curve:
-    """One row: a named curve, its parameters, what it does, where it comes from, a value worked out by hand.
+    """A named curve, one row of the table of warmups or of decays.
 
-    A warmup's ``function`` takes ``t``, the fraction of the warmup that is done (0 at the first update, 1 at its
-    end); a decay's takes ``step``, the optimizer steps since the warmup ended, and ``steps``, the length of the
-    decay (0 <= step <= steps). Both take the parameters by name and give the ratio of the peak learning rate.
-    ``golden`` holds arguments, parameters and the value that they must give. ``check`` raises `StrategyError` for
-    parameters that are good one by one and do not go together.
+    The ``function`` of a warmup takes ``t``, the fraction of the warmup that is done: 0 at the first update, 1 at
+    the end of the warmup. The ``function`` of a decay takes ``step``, the optimizer steps since the end of the
+    warmup, and ``steps``, the length of the decay (0 <= step <= steps). Both take the parameters as keyword
+    arguments and return the ratio of the peak learning rate.
+
+    ``golden`` is a test case worked out by hand: positional arguments, parameters, and the value to return.
+    ``check`` raises `StrategyError` for parameters that are valid one by one but contradict each other.
     """
 
     name: str
@@ -31,7 +33,7 @@ class Curve:
 
 
 def lift(shape: float, floor: float) -> float:
-    """Squeeze a curve from [0, 1] into [floor, 1]: ``shape + floor * (1 - shape)``, exact at both ends.
+    """Map ``shape`` from [0, 1] to [``floor``, 1]: ``shape + floor * (1 - shape)``, exact at both ends.
 
     >>> lift(0.5, 0.2)
     0.6

@@ -1,4 +1,4 @@
-"""How the learning rate falls: ``step`` of ``steps`` since the warmup ended to the ratio of the peak."""
+"""Decays: the ratio of the peak after ``step`` of the ``steps`` that follow the warmup; floor is ``min_lr_ratio``."""
 
 import math
 from bisect import bisect_right
@@ -31,7 +31,7 @@ __all__ = [
 
 
 def constant(step: float, steps: int) -> float:
-    """Stay at the peak: 1 whatever ``step``."""
+    """Stay at the peak: return 1 at every step."""
     return 1.0
 
 
@@ -72,7 +72,7 @@ def sqrt(step: float, steps: int, *, min_lr_ratio: float) -> float:
 
 
 def step_down(step: float, steps: int, *, gamma: float, step_size: int, min_lr_ratio: float) -> float:
-    """Fall by a factor at every ``step_size`` steps: ``max(floor, gamma ** (step // step_size))``.
+    """Fall by the factor ``gamma`` every ``step_size`` steps: ``max(floor, gamma ** (step // step_size))``.
 
     >>> step_down(59, 90, gamma=0.5, step_size=30, min_lr_ratio=0.0)
     0.5
@@ -81,7 +81,7 @@ def step_down(step: float, steps: int, *, gamma: float, step_size: int, min_lr_r
 
 
 def multi_step(step: float, steps: int, *, gamma: float, milestones: tuple[int, ...], min_lr_ratio: float) -> float:
-    """Fall by a factor at each milestone: ``max(floor, gamma ** (milestones reached))``.
+    """Fall by the factor ``gamma`` at each milestone: ``max(floor, gamma ** (milestones reached))``.
 
     >>> multi_step(60, 100, gamma=0.5, milestones=(50, 75), min_lr_ratio=0.0)
     0.5
@@ -92,7 +92,7 @@ def multi_step(step: float, steps: int, *, gamma: float, milestones: tuple[int, 
 def exponential(step: float, steps: int, *, gamma: float | None = None, min_lr_ratio: float) -> float:
     """Fall by the same factor at every step: ``max(floor, gamma ** step)``.
 
-    Without ``gamma`` it is the factor that reaches the floor (0.01 when the floor is 0) at the end.
+    With ``gamma`` None, the factor is chosen so that the curve ends at the floor, or at 0.01 if the floor is 0.
 
     >>> exponential(2, 100, gamma=0.5, min_lr_ratio=0.0)
     0.25
@@ -116,9 +116,9 @@ def cosine_restarts(
 ) -> float:
     """Fall on half a cosine wave, again and again: ``floor + (1 - floor) * d ** n * (1 + cos(pi * p)) / 2``.
 
-    Cycle n (from 0) is ``cycle_length * cycle_mult ** n`` steps long, p the fraction of it that is done, d is
-    ``peak_decay``. The last cycle is cut off where training ends; one that ends just there ends at the floor, not
-    at the peak of a next one, so that what stays at the last value stays low.
+    n is the number of the cycle, from 0, and p the fraction of this cycle that is done; d is ``peak_decay``. Cycle n
+    is ``cycle_length * cycle_mult ** n`` steps long. The last cycle is cut off at the end of training. If a cycle
+    ends exactly there, the last value is the floor and not the next peak, so that the rate stays low after the end.
 
     >>> [cosine_restarts(s, 99, cycle_length=10, cycle_mult=2, peak_decay=0.5, min_lr_ratio=0) for s in (5, 10, 20)]
     [0.5, 0.5, 0.25]
@@ -133,9 +133,9 @@ def cosine_restarts(
 def triangular(step: float, steps: int, *, cycle_length: int, peak_decay: float, min_lr_ratio: float) -> float:
     """Fall to the floor and rise again on straight lines: ``floor + (1 - floor) * d ** n * abs(1 - 2 p)``.
 
-    p is the fraction done of a cycle of ``cycle_length`` steps, which begins at a peak; n counts the peaks from
-    0 (it changes at the floor, in the middle of a cycle), d is ``peak_decay``. A training that ends with a whole
-    cycle ends at a peak: the curve has risen to it without a jump, so it is the last value.
+    A cycle of ``cycle_length`` steps begins at a peak; p is the fraction of it that is done. n is the number of the
+    nearest peak, from 0; it changes at the floor, in the middle of a cycle. d is ``peak_decay``. A training that ends
+    with a whole cycle ends at a peak, because the curve rises to it without a jump.
 
     >>> [triangular(s, 99, cycle_length=10, peak_decay=0.5, min_lr_ratio=0) for s in (0, 5, 10, 15, 20)]
     [1.0, 0.0, 0.5, 0.0, 0.25]
@@ -146,19 +146,19 @@ def triangular(step: float, steps: int, *, cycle_length: int, peak_decay: float,
 
 
 def stable(step: float, steps: int, *, cooldown: int, cooldown_shape: str, min_lr_ratio: float) -> float:
-    """Hold the peak, then cool down to the floor over the last ``cooldown`` steps, on the curve of that name.
+    """Hold the peak, then fall to the floor over the last ``cooldown`` steps, on the curve ``cooldown_shape``.
 
     >>> [stable(s, 100, cooldown=20, cooldown_shape="linear", min_lr_ratio=0.0) for s in (0, 80, 90, 100)]
     [1.0, 1.0, 0.5, 0.0]
     """
-    held = steps - cooldown
-    if step <= held:
+    hold_steps = steps - cooldown
+    if step <= hold_steps:
         return 1.0
-    return COOLDOWNS[cooldown_shape](step - held, cooldown, min_lr_ratio=min_lr_ratio)
+    return COOLDOWNS[cooldown_shape](step - hold_steps, cooldown, min_lr_ratio=min_lr_ratio)
 
 
 def check_cooldown(values: Mapping[str, Any]) -> None:
-    """Refuse an exponential cooldown to 0, which it would never reach."""
+    """Raise `StrategyError` for an exponential cooldown to a floor of 0, because the curve never reaches 0."""
     if values["cooldown_shape"] == "exponential" and not values["min_lr_ratio"]:
         raise StrategyError(
             "cooldown_shape='exponential' with min_lr_ratio=0, which it never reaches: give min_lr_ratio above 0,"
@@ -173,16 +173,16 @@ COOLDOWNS = {
     "sqrt": sqrt,
     "exponential": exponential,
 }
-"""The curves that end at the floor with no other parameter given; exponential only at a floor above 0."""
+"""The decays that end at the floor with their other parameters at the default; exponential needs a floor above 0."""
 
 
 def _cycle(step: float, length: int, mult: float) -> tuple[int, float]:
-    """Return the number of the cycle that ``step`` is in, and the fraction of it that is done, in [0, 1)."""
+    """Return the number of the cycle at ``step``, from 0, and the fraction of this cycle that is done, in [0, 1)."""
     if mult == 1.0:
         cycle = int(step // length)
         return cycle, (step - cycle * length) / length
     cycle = int(math.log(1.0 + step * (mult - 1.0) / length, mult))
-    # The logarithm may be off by a rounding at the border of two cycles.
+    # At the border of two cycles, the rounding of the logarithm may select the wrong cycle.
     if step >= _cycle_start(cycle + 1, length, mult):
         cycle += 1
     elif step < _cycle_start(cycle, length, mult):
@@ -191,6 +191,7 @@ def _cycle(step: float, length: int, mult: float) -> tuple[int, float]:
 
 
 def _cycle_start(cycle: int, length: int, mult: float) -> float:
+    """Return the step at which a cycle begins: the sum of the lengths of the cycles before it."""
     return float(length * (mult**cycle - 1.0) / (mult - 1.0))
 
 
@@ -341,8 +342,8 @@ _BUILT_IN: tuple[Curve, ...] = (
     ),
 )
 
-# Only the registry adds to it.
+# Writable, for the registry alone; other modules read DECAYS.
 DECAY_ROWS: dict[str, Curve] = {row.name: row for row in _BUILT_IN}
 
 DECAYS: Mapping[str, Curve] = MappingProxyType(DECAY_ROWS)
-"""The decays by name, the built-in ones and those that users add."""
+"""The decays by name: the built-in decays and those that users register."""

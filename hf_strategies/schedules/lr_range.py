@@ -1,4 +1,4 @@
-"""The learning-rate range test: the ramp of rates, when to stop, and what to read from the curve of losses."""
+"""The learning-rate range test: its growing rates, when it stops, and the rate that its losses suggest."""
 
 import math
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from hf_strategies.values import number
 __all__ = ["Ramp", "RangeTest", "read_beta", "read_range_test", "smooth", "stop_reason"]
 
 _FEWEST_STEPS = 10
-_DIVERGED = 4.0  # times the best smoothed loss, as in fastai
+_DIVERGED = 4.0  # a loss of this many times the best averaged loss has diverged; as in fastai
 
 
 @dataclass(frozen=True)
@@ -18,8 +18,8 @@ class Ramp:
     """Learning rates that grow by a constant factor per step, from ``start_lr`` to ``end_lr`` over ``steps``.
 
     The rate of step k is ``start_lr * (end_lr / start_lr) ** (k / (steps - 1))``: ``start_lr`` at k = 0 and
-    ``end_lr`` at the last, k = ``steps - 1``. Raises `StrategyError` unless 0 < start_lr < end_lr and there are
-    at least 10 whole steps. Numbers may be given as text.
+    ``end_lr`` at the last step, k = ``steps - 1``. Raises `StrategyError` unless 0 < start_lr < end_lr and ``steps``
+    is a whole number of at least 10. The numbers may be text.
 
     >>> Ramp("1e-4", 1.0, 41).rate(20)
     0.01
@@ -30,7 +30,7 @@ class Ramp:
     steps: int
 
     def __post_init__(self) -> None:
-        """Read and check the numbers."""
+        """Check the numbers, and turn text into numbers."""
         start, end, steps = (number(name, getattr(self, name)) for name in ("start_lr", "end_lr", "steps"))
         if start <= 0:
             raise StrategyError(f"start_lr={start!r} is not above 0: give a tiny rate, such as start_lr=1e-7")
@@ -42,18 +42,19 @@ class Ramp:
             object.__setattr__(self, name, value)
 
     def rate(self, step: int) -> float:
-        """Return the learning rate of a step, counted from 0."""
+        """Return the learning rate of ``step``, counted from 0."""
         done = step / (self.steps - 1)
         return float(self.start_lr ** (1.0 - done) * self.end_lr**done)
 
 
 @dataclass(frozen=True)
 class RangeTest:
-    """What a range test saw and what it suggests; `read_range_test` makes it.
+    """The result of a range test: its rates and losses, and the suggested rates. `read_range_test` creates it.
 
-    ``rates`` and ``losses`` belong together by position: the loss was measured just before the optimizer step of
-    that rate. ``smoothed`` is the curve that was read. ``suggestion`` is the rate at which it falls most steeply,
-    ``minimum_over_ten`` a tenth of the rate at its minimum; both are None when it does not fall.
+    ``losses[k]`` was measured just before the optimizer step with the rate ``rates[k]``; ``smoothed`` are the losses
+    after smoothing. ``suggestion`` is the rate at which the smoothed loss falls most steeply, ``minimum_over_ten`` a
+    tenth of the rate at its minimum; both are None when the smoothed loss does not fall. ``stopped_because`` says why
+    the test ended.
     """
 
     rates: tuple[float, ...]
@@ -64,7 +65,7 @@ class RangeTest:
     stopped_because: str
 
     def __str__(self) -> str:
-        """Say the suggestion, or that there is none, in one line."""
+        """Return one line with the suggestion, or with the reason why there is none."""
         ending = f"Range test of {len(self.rates)} steps, {self.stopped_because}."
         if self.suggestion is None or self.minimum_over_ten is None:
             return (
@@ -83,44 +84,46 @@ class RangeTest:
 
 
 def read_beta(beta: object) -> float:
-    """Read the weight of a neighbour in the smoothing; raises `StrategyError` unless it is in [0, 1).
+    """Return ``beta``, the weight of a neighbour in the smoothing; raises `StrategyError` unless it is in [0, 1).
 
     >>> read_beta("0.9")
     0.9
     """
-    read = float(number("beta", beta))
-    if not 0.0 <= read < 1.0:
-        raise StrategyError(f"beta={read!r} is not in [0, 1): give 0 for no smoothing, or such as 0.9")
-    return read
+    weight = float(number("beta", beta))
+    if not 0.0 <= weight < 1.0:
+        raise StrategyError(f"beta={weight!r} is not in [0, 1): give 0 for no smoothing, or such as 0.9")
+    return weight
 
 
 def smooth(losses: Sequence[float], beta: float) -> tuple[float, ...]:
     """Average each loss with its neighbours, with weight ``beta ** distance``.
 
-    Up to where the bias-corrected exponential moving average is lowest, the neighbours are those on both sides: that
-    average looks back only and so lags by up to beta / (1 - beta) steps, and a rate read from it is too high by as
-    many steps of the ramp. From there on it is that average, so that what diverges later does not weigh here.
+    Up to the minimum of the bias-corrected exponential moving average, the neighbours on both sides count. The moving
+    average itself uses past losses only. It therefore lags by up to beta / (1 - beta) steps, and a rate read from it
+    would be too high by as many steps of the ramp. After the minimum the result is the moving average, so that a loss
+    that diverges later has no weight before it diverges.
 
     >>> smooth([4.0, 2.0, 0.0], beta=0.5)
     (2.857142857142857, 2.0, 1.1428571428571428)
     """
-    behind = _averages(losses, beta)
-    if not behind:
+    moving = _averages(losses, beta)
+    if not moving:
         return ()
-    falling = losses[: behind.index(min(behind)) + 1]
-    left, right = _sums(falling, beta), _sums(falling[::-1], beta)[::-1]
-    both = [
+    falling = losses[: moving.index(min(moving)) + 1]
+    past, future = _sums(falling, beta), _sums(falling[::-1], beta)[::-1]
+    # Both sums contain the loss itself, with weight 1.
+    two_sided = [
         (before + after - loss) / (before_weight + after_weight - 1.0)
-        for loss, (before, before_weight), (after, after_weight) in zip(falling, left, right, strict=True)
+        for loss, (before, before_weight), (after, after_weight) in zip(falling, past, future, strict=True)
     ]
-    return (*both, *behind[len(both) :])
+    return (*two_sided, *moving[len(two_sided) :])
 
 
 def stop_reason(losses: Sequence[float], beta: float = 0.9) -> str | None:
-    """Say why the test must not go on after these losses, or None when it may.
+    """Return the reason why the test has to stop after these losses; None when it may go on.
 
-    It stops at a loss that is NaN or infinite, and when the average of the losses so far (weights
-    ``beta ** distance``, bias-corrected) is over 4 times the best that this average has been.
+    The test stops at a loss that is NaN or infinite. It also stops when the moving average of the losses (weights
+    ``beta ** distance``, bias-corrected) is over 4 times the lowest value that this average has had.
 
     >>> stop_reason([1.0, 0.5, float("nan")])
     'stopped because the loss is nan'
@@ -133,7 +136,7 @@ def stop_reason(losses: Sequence[float], beta: float = 0.9) -> str | None:
         return f"stopped because the loss is {losses[-1]}"
     averages = _averages(losses, beta)
     best = min(averages)
-    # For a loss that can be negative, 4 times the best would be below it.
+    # For a positive best average, this limit is 4 times it; for a negative one, 4 times it would be a lower loss.
     if averages[-1] > best + (_DIVERGED - 1.0) * abs(best):
         return f"stopped because the loss diverged: {averages[-1]:.3g} after {best:.3g}"
     return None
@@ -142,17 +145,17 @@ def stop_reason(losses: Sequence[float], beta: float = 0.9) -> str | None:
 def read_range_test(
     rates: Sequence[float], losses: Sequence[float], *, beta: float = 0.9, stopped_because: str | None = None
 ) -> RangeTest:
-    """Read the suggestions from the losses that were seen at growing rates.
+    """Return the result of a range test, with the suggested rates, from the losses at growing rates.
 
-    The suggestion is the rate where the smoothed loss falls most steeply against log(rate), of those up to its
-    minimum (Smith 2017, arXiv:1506.01186, as fastai reads it). There is none when the smoothed loss falls by no
-    more than the standard deviation of the losses around it.
+    The suggestion is the rate, up to the minimum of the smoothed loss, where the smoothed loss falls most steeply
+    against log(rate) (Smith 2017, arXiv:1506.01186, as fastai reads it). There is no suggestion when the smoothed
+    loss falls by no more than the standard deviation of the losses around it.
 
     Args:
         rates: learning rates, growing.
-        losses: the training loss at each; a last one that is NaN or infinite is left out.
-        beta: weight of a neighbour in the smoothing, in [0, 1); with 0 there is no telling a fall from noise.
-        stopped_because: why there are no more; None for the end of the ramp.
+        losses: the training loss at each rate; a loss that is NaN or infinite is left out.
+        beta: weight of a neighbour in the smoothing, in [0, 1); with 0, any fall gives a suggestion, noise too.
+        stopped_because: why the test ended; None for the end of the ramp.
 
     Raises `StrategyError` when ``beta`` is out of range or the lengths differ.
 
@@ -163,10 +166,10 @@ def read_range_test(
     beta = read_beta(beta)
     if len(rates) != len(losses):
         raise StrategyError(f"{len(rates)} rates do not fit {len(losses)} losses: give one loss for each rate")
-    seen = [(rate, loss) for rate, loss in zip(rates, losses, strict=True) if math.isfinite(loss)]
-    rates, losses = tuple(rate for rate, _ in seen), tuple(loss for _, loss in seen)
+    finite = [(rate, loss) for rate, loss in zip(rates, losses, strict=True) if math.isfinite(loss)]
+    rates, losses = tuple(rate for rate, _ in finite), tuple(loss for _, loss in finite)
     smoothed = smooth(losses, beta)
-    falls = len(seen) > 2 and _falls(losses, smoothed)
+    falls = len(finite) > 2 and _falls(losses, smoothed)
     return RangeTest(
         rates,
         losses,
@@ -178,7 +181,7 @@ def read_range_test(
 
 
 def _sums(losses: Sequence[float], beta: float) -> list[tuple[float, float]]:
-    """The exponentially weighted sum of losses, and that of the weights, up to each position."""
+    """Return, up to each position, the sum of the losses and that of their weights ``beta ** distance``."""
     total = weight = 0.0
     sums = []
     for loss in losses:
@@ -188,20 +191,24 @@ def _sums(losses: Sequence[float], beta: float) -> list[tuple[float, float]]:
 
 
 def _averages(losses: Sequence[float], beta: float) -> list[float]:
+    """Return the bias-corrected exponential moving average at each position."""
     return [total / weight for total, weight in _sums(losses, beta)]
 
 
 def _falls(losses: Sequence[float], smoothed: Sequence[float]) -> bool:
-    low = smoothed.index(min(smoothed))
-    rest = [loss - line for loss, line in zip(losses[: low + 1], smoothed, strict=False)]
-    noise = math.sqrt(sum(difference**2 for difference in rest) / len(rest))
-    return smoothed[0] - smoothed[low] > noise
+    """Return whether the smoothed loss falls by more than the standard deviation of the losses around it."""
+    lowest = smoothed.index(min(smoothed))
+    residuals = [loss - average for loss, average in zip(losses[: lowest + 1], smoothed, strict=False)]
+    noise = math.sqrt(sum(residual**2 for residual in residuals) / len(residuals))
+    return smoothed[0] - smoothed[lowest] > noise
 
 
 def _steepest(rates: Sequence[float], smoothed: Sequence[float]) -> float:
+    """Return the rate, up to the minimum, with the steepest fall; of equally steep falls, the lowest rate."""
     last = min(smoothed.index(min(smoothed)), len(rates) - 2)
-    slopes = {
+    # Downwards, because of equal slopes the last to be entered replaces the others.
+    rate_by_slope = {
         (smoothed[at + 1] - smoothed[at - 1]) / math.log(rates[at + 1] / rates[at - 1]): rates[at]
         for at in range(last, 0, -1)
     }
-    return slopes[min(slopes)]
+    return rate_by_slope[min(rate_by_slope)]

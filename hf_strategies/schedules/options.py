@@ -11,17 +11,17 @@ from hf_strategies.values import number
 __all__ = ["ON_EXTEND", "check_names", "check_on_extend", "default_warmup_steps", "read_min_lr"]
 
 ON_EXTEND = ("error", "keep", "replan", "jump")
-"""What to do when a run is resumed with another number of steps than it was planned for."""
+"""The choices for a run that is resumed with another number of steps than it was planned for; see `ScheduleLR`."""
 
 
 def check_on_extend(value: object) -> None:
-    """Refuse a value of ``on_extend`` that is none of `ON_EXTEND`."""
+    """Raise `StrategyError` unless ``value`` is one of `ON_EXTEND`."""
     if value not in ON_EXTEND:
         raise StrategyError(f"on_extend={value!r} is no choice: {did_you_mean(str(value), ON_EXTEND)}")
 
 
 def check_names(plan: Plan, given: Iterable[str], *, more: Iterable[str] = ()) -> None:
-    """Refuse the name of a parameter that a schedule does not have; ``more`` are names that are allowed too."""
+    """Raise `StrategyError` unless each name in ``given`` is a parameter of the plan, or one of ``more``."""
     known = {*plan.parameters, *more}
     for name in given:
         if name not in known:
@@ -31,10 +31,11 @@ def check_names(plan: Plan, given: Iterable[str], *, more: Iterable[str] = ()) -
 def read_min_lr(
     plan: Plan, value: object, given: Mapping[str, Any], *, peak: float | None = None, peak_name: str = "the peak"
 ) -> float:
-    """Read ``min_lr``, the floor of a schedule as a learning rate: a number from 0 to ``peak``.
+    """Check and return ``min_lr``, the floor of a schedule as a learning rate from 0 to ``peak``.
 
-    ``given`` are the parameters of the same schedule, among which ``min_lr_ratio`` would be a second floor.
-    ``peak`` is None when it is not known; ``peak_name`` is what the message calls it.
+    ``given`` are the parameters that the user gives for the same schedule; ``min_lr_ratio`` among them is a mistake,
+    because it would be a second floor. ``peak`` is None when the peak is not known. ``peak_name`` is the name of the
+    peak in the message.
 
     >>> from hf_strategies.schedules import find_plan
     >>> read_min_lr(find_plan("cosine_decay"), "1e-6", {}, peak=2e-5)
@@ -52,9 +53,10 @@ def read_min_lr(
 
 
 def default_warmup_steps(plan: Plan, warmup: int | float = 0.1) -> int | float:
-    """Return the ``warmup_steps`` for a schedule when the user gives none: ``warmup``, a tenth of the training.
+    """Return the ``warmup_steps`` for a schedule when the user gives none: ``warmup``, by default 0.1 of training.
 
-    It is 0 for a schedule without a warmup, and for one with a default of its own, which 0 stands for.
+    The result is 0 for a schedule without a warmup. It is also 0 for a schedule with a default warmup of its own,
+    because ``warmup_steps=0`` then selects that default.
 
     >>> from hf_strategies.schedules import find_plan
     >>> [default_warmup_steps(find_plan(name)) for name in ("linear_warmup_sqrt_decay", "sqrt_decay", "one_cycle")]

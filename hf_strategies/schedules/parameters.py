@@ -1,4 +1,4 @@
-"""The parameters that a curve takes: default, unit, bounds, and how a given value is read."""
+"""The kinds of parameters of a curve: each has a default and a help text, and checks the values that users give."""
 
 import math
 from collections.abc import Sequence
@@ -15,9 +15,10 @@ __all__ = ["Choice", "Clock", "Length", "Milestones", "Parameter", "Real"]
 
 @dataclass(frozen=True)
 class Clock:
-    """What lengths are measured against, in optimizer steps: the training, its warmup and, if known, an epoch.
+    """The lengths, in optimizer steps, by which a parameter is turned into steps: the training, its warmup, an epoch.
 
-    ``end`` is where the curve ends, if not at the end of the training.
+    ``steps_per_epoch`` is None when it is not known. ``end`` is the step at which the curve ends; None stands for the
+    end of the training.
     """
 
     total_steps: int
@@ -27,11 +28,11 @@ class Clock:
 
     @property
     def decay_steps(self) -> int:
-        """The steps after the warmup."""
+        """The number of steps from the end of the warmup to the end of the curve."""
         return (self.total_steps if self.end is None else self.end) - self.warmup_steps
 
     def steps(self, name: str, value: object) -> int:
-        """Turn a length, as a user gives it, into steps."""
+        """Return a length that a user gives in optimizer steps; ``name`` is the parameter's name, for the message."""
         return to_steps(name, value, total_steps=self.total_steps, steps_per_epoch=self.steps_per_epoch)
 
 
@@ -40,22 +41,22 @@ class Parameter(Protocol):
 
     @property
     def help(self) -> str:
-        """What it means and in which unit."""
+        """The meaning of the parameter, with its unit."""
 
     @property
     def shown(self) -> str:
-        """The default as the documentation shows it."""
+        """The default in words, as ``hf-strategies show`` prints it."""
 
     def read(self, name: str, value: object, clock: Clock) -> Any:
-        """Check ``value`` and turn it into what the curve computes with."""
+        """Check ``value``, and return it in the form that the curve's function takes."""
 
     def read_default(self, name: str, clock: Clock) -> Any:
-        """The default as the curve computes with it."""
+        """Return the default in the form that the curve's function takes."""
 
 
 @dataclass(frozen=True)
 class Real:
-    """A real number in [low, high], in (low, high] with ``above_low``; the default None leaves it unset."""
+    """A real number in [``low``, ``high``], or in (``low``, ``high``] with ``above_low``; the default may be None."""
 
     default: float | None
     low: float
@@ -65,23 +66,23 @@ class Real:
 
     @property
     def shown(self) -> str:
-        """The default as the documentation shows it."""
+        """The default in words, as ``hf-strategies show`` prints it."""
         return "unset" if self.default is None else f"{self.default:g}"
 
     def read(self, name: str, value: object, clock: Clock) -> float | None:
-        """Check that ``value`` is in bounds; None stands for unset where the default does."""
+        """Return ``value`` as a float, after a check of its bounds; None is allowed if the default is None."""
         if value is None and self.default is None:
             return None
         return within(name, value, self.low, self.high, above_low=self.above_low)
 
     def read_default(self, name: str, clock: Clock) -> float | None:
-        """The default as the curve computes with it."""
+        """Return the default."""
         return self.default
 
 
 @dataclass(frozen=True)
 class Choice:
-    """One of several words."""
+    """One word out of ``choices``."""
 
     default: str
     choices: tuple[str, ...]
@@ -89,26 +90,26 @@ class Choice:
 
     @property
     def shown(self) -> str:
-        """The default as the documentation shows it."""
+        """The default in words, as ``hf-strategies show`` prints it."""
         return self.default
 
     def read(self, name: str, value: object, clock: Clock) -> str:
-        """Check that ``value`` is one of the words."""
+        """Return ``value`` if it is one of the choices."""
         if value not in self.choices:
             raise StrategyError(f"{name}={value!r} is none of its choices: {did_you_mean(str(value), self.choices)}")
         return str(value)
 
     def read_default(self, name: str, clock: Clock) -> str:
-        """The default."""
+        """Return the default."""
         return self.default
 
 
 @dataclass(frozen=True)
 class Length:
-    """A length of at least one step, as `lengths` reads it: 500, ``"500 steps"``, ``"2ep"`` or 0.1.
+    """A length of at least one step, as `hf_strategies.lengths` reads it: 500, ``"500 steps"``, ``"2ep"`` or 0.1.
 
-    ``default`` None is the length of the warmup, or ``without_warmup`` steps where there is none. ``in_decay``
-    says that it must fit into what follows the warmup.
+    The ``default`` None stands for the length of the warmup, or for ``without_warmup`` steps if there is no warmup.
+    ``text`` is the default in words. With ``in_decay``, the length has to fit between the warmup and the end.
     """
 
     default: int | float | str | None
@@ -119,11 +120,11 @@ class Length:
 
     @property
     def shown(self) -> str:
-        """The default as the documentation shows it."""
+        """The default in words, as ``hf-strategies show`` prints it."""
         return self.text
 
     def read(self, name: str, value: object, clock: Clock) -> int:
-        """Turn ``value`` into optimizer steps."""
+        """Return ``value`` in optimizer steps."""
         steps = clock.steps(name, value)
         if steps < 1:
             raise StrategyError(f"{name}={value!r} gives {steps} steps: give a length of at least one step")
@@ -135,7 +136,7 @@ class Length:
         return steps
 
     def read_default(self, name: str, clock: Clock) -> int:
-        """The default in steps, cut to what there is."""
+        """Return the default in optimizer steps; with ``in_decay``, at most the steps that follow the warmup."""
         if self.default is None:
             return clock.warmup_steps or self.without_warmup
         steps = max(1, clock.steps(name, self.default))
@@ -144,9 +145,11 @@ class Length:
 
 @dataclass(frozen=True)
 class Milestones:
-    """Positions in the training, rising, after the warmup: lengths from its beginning, as `lengths` reads them.
+    """Positions in the training, in rising order, after the warmup.
 
-    They are read as steps since the warmup ended. ``default`` are fractions of what follows the warmup.
+    Users give each position as a length from the beginning of the training, as `hf_strategies.lengths` reads it. The
+    curve takes them in steps since the end of the warmup. ``default`` are fractions of the steps that follow the
+    warmup, ``text`` is the default in words.
     """
 
     default: tuple[float, ...]
@@ -155,11 +158,11 @@ class Milestones:
 
     @property
     def shown(self) -> str:
-        """The default as the documentation shows it."""
+        """The default in words, as ``hf-strategies show`` prints it."""
         return self.text
 
     def read(self, name: str, value: object, clock: Clock) -> tuple[int, ...]:
-        """Turn a list of positions into steps since the end of the warmup."""
+        """Return a list of positions in steps since the end of the warmup."""
         if not isinstance(value, Sequence) or isinstance(value, str) or not value:
             raise StrategyError(f"{name}={value!r} is no list of positions: give such as {name}=[0.5, 0.75]")
         steps = [clock.steps(name, position) for position in value]
@@ -179,5 +182,5 @@ class Milestones:
         return tuple(step - clock.warmup_steps for step in steps)
 
     def read_default(self, name: str, clock: Clock) -> tuple[int, ...]:
-        """The default in steps since the end of the warmup."""
+        """Return the default in steps since the end of the warmup."""
         return tuple(math.ceil(fraction * clock.decay_steps) for fraction in self.default)

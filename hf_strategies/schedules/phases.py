@@ -1,4 +1,4 @@
-"""Composition: a schedule put together from phases, each a curve from one level to another."""
+"""The schedule ``phases``, which joins a list of phases; each follows a curve from one level to another."""
 
 import json
 from bisect import bisect_right
@@ -23,9 +23,10 @@ _EXAMPLE = '[{"shape": "linear", "length": 0.1, "start": 0, "end": 1}, {"shape":
 
 @dataclass(frozen=True)
 class Phase:
-    """One phase: steps ``begin`` to ``stop``, on the curve ``shape`` from level ``start`` to level ``end``.
+    """One phase: from step ``begin`` to step ``stop``, the curve ``shape`` leads from level ``start`` to ``end``.
 
-    Levels are ratios of the peak. A rising phase takes a warmup's curve, a falling one a decay's.
+    Levels are ratios of the peak. ``shape`` is the name of a warmup in a rising phase, else the name of a decay.
+    ``parameters`` are the other parameters of that curve.
     """
 
     shape: str
@@ -36,42 +37,43 @@ class Phase:
     parameters: Mapping[str, Any]
 
     def curve(self) -> Callable[[float], float]:
-        """Return the function of the steps since ``begin``."""
+        """Return the ratio of the peak as a function of the steps since ``begin``."""
         length = self.stop - self.begin
         if self.end > self.start:
             rise = partial(WARMUPS[self.shape].function, start=self.start / self.end, **self.parameters)
             return lambda step: self.end * rise(step / length)
-        fall = partial(DECAYS[self.shape].function, **_with_floor(self))
+        fall = partial(DECAYS[self.shape].function, **_decay_parameters(self))
         return lambda step: self.start * fall(step, length)
 
 
 @dataclass(frozen=True)
 class _PhaseList:
-    """The parameter ``phases``: a list of mappings, or that as JSON text."""
+    """The parameter ``phases``: a list of mappings, or such a list as JSON text."""
 
     help: str = "list of phases, each with shape, length, start, end and the curve's own parameters"
     shown: str = "has to be given"
 
     def read(self, name: str, value: object, clock: Clock) -> tuple[Phase, ...]:
-        """Check the list and work out where each phase begins and how high."""
+        """Check the list, and return its phases; without ``start``, a phase starts at the last level before it."""
         entries = _entries(name, value)
         stops = _stops(name, entries, clock)
         phases: list[Phase] = []
         level = 1.0
         for index, (entry, begin, stop) in enumerate(zip(entries, [0, *stops], stops, strict=False)):
-            own = Clock(clock.total_steps, begin, clock.steps_per_epoch, stop)
-            phases.append(_read_phase(f"{name}[{index}]", entry, own, level))
+            # A phase reads its parameters as a decay does; the steps before the phase count as its warmup.
+            phase_clock = Clock(clock.total_steps, begin, clock.steps_per_epoch, stop)
+            phases.append(_read_phase(f"{name}[{index}]", entry, phase_clock, level))
             level = phases[-1].curve()(stop - begin)
         return tuple(phases)
 
     def read_default(self, name: str, clock: Clock) -> tuple[Phase, ...]:
-        """Refuse: there is no default."""
+        """Raise `StrategyError`: there is no default."""
         raise StrategyError(f"{name} is missing: give a list such as {_EXAMPLE}")
 
 
 @dataclass(frozen=True)
 class _PhasesPlan:
-    """Phases after one another; warmup is a first phase that rises."""
+    """The plan of the schedule ``phases``; a first phase that rises takes the place of ``warmup_steps``."""
 
     name: str = "phases"
     summary: str = "phases after one another, each a curve from one level to another, given as a list"
@@ -82,11 +84,11 @@ class _PhasesPlan:
 
     @property
     def parameters(self) -> dict[str, Parameter]:
-        """The list of phases."""
+        """The one parameter, the list of phases."""
         return {"phases": _PhaseList()}
 
     def multiplier(self, clock: Clock, values: Mapping[str, Any]) -> Multiplier:
-        """Join the phases where they meet; the step at which two meet belongs to the later one."""
+        """Join the phases; the step at which two phases meet belongs to the later phase."""
         phases: tuple[Phase, ...] = values["phases"]
         begins = [phase.begin for phase in phases]
         curves = [phase.curve() for phase in phases]
@@ -102,13 +104,14 @@ PHASES = _PhasesPlan()
 
 
 def _entries(name: str, value: object) -> Sequence[Mapping[str, Any]]:
+    """Return the list of phases as the user wrote it, after a check that it is a list of mappings with text keys."""
     if isinstance(value, str):
         try:
             value = json.loads(value)
-        except ValueError as mistake:
-            raise StrategyError(f"{name}={value!r} is no JSON: give a list such as {_EXAMPLE}") from mistake
-    good = isinstance(value, Sequence) and value and all(isinstance(entry, Mapping) for entry in value)
-    if not good:
+        except ValueError as error:
+            raise StrategyError(f"{name}={value!r} is no JSON: give a list such as {_EXAMPLE}") from error
+    is_list = isinstance(value, Sequence) and value and all(isinstance(entry, Mapping) for entry in value)
+    if not is_list:
         raise StrategyError(f"{name}={value!r} is no list of phases: give one such as {_EXAMPLE}")
     _check_keys(name, value)  # type: ignore[arg-type]
     return value  # type: ignore[return-value]
@@ -122,7 +125,7 @@ def _check_keys(name: str, entries: Sequence[Mapping[Any, Any]]) -> None:
 
 
 def _stops(name: str, entries: Sequence[Mapping[str, Any]], clock: Clock) -> list[int]:
-    """Return where each phase stops; positions are summed before they are rounded, so that fractions add up."""
+    """Return the last step of each phase; positions are rounded after they are summed, so that fractions add up."""
     position, stops = 0.0, []
     for index, entry in enumerate(entries):
         if "length" in entry:
@@ -144,11 +147,13 @@ def _stops(name: str, entries: Sequence[Mapping[str, Any]], clock: Clock) -> lis
 
 
 def _exact_length(name: str, value: object, clock: Clock) -> float:
+    """Return a length in steps; a fraction of the training is not rounded."""
     span = read_span(name, value)
     return span.amount * clock.total_steps if span.unit == "of training" else clock.steps(name, value)
 
 
 def _read_phase(name: str, entry: Mapping[str, Any], clock: Clock, level: float) -> Phase:
+    """Return the phase of an entry; ``clock`` has its first and last step, ``level`` is the default of ``start``."""
     shape = entry.get("shape")
     start = _level(f"{name}.start", entry.get("start", level))
     end = _level(f"{name}.end", entry.get("end", start if shape == "constant" else 0.0))
@@ -171,7 +176,7 @@ def _read_phase(name: str, entry: Mapping[str, Any], clock: Clock, level: float)
     if end > start:
         table[shape].parameters["start"].read(f"{name}.start", start, clock)
     elif end == 0.0 < start:
-        _check_reaches_zero(name, shape, values)
+        _check_reaches_0(name, shape, values)
     return Phase(shape, clock.warmup_steps, clock.warmup_steps + clock.decay_steps, start, end, values)
 
 
@@ -182,17 +187,18 @@ def _level(name: str, value: object) -> float:
     return level
 
 
-def _check_reaches_zero(name: str, shape: str, values: Mapping[str, Any]) -> None:
-    """Refuse a phase that would end above the 0 it is to reach, as an exponential without gamma does."""
-    endless = shape == "exponential" and values["gamma"] is None
-    if endless or values.get("cooldown_shape") == "exponential":
+def _check_reaches_0(name: str, shape: str, values: Mapping[str, Any]) -> None:
+    """Raise `StrategyError` for a phase that has to end at 0, on a curve that cannot reach 0."""
+    without_gamma = shape == "exponential" and values["gamma"] is None
+    if without_gamma or values.get("cooldown_shape") == "exponential":
         raise StrategyError(
             f"{name}.end=0 with an exponential fall, which never reaches 0: give {name}.end above 0, such as 0.01, or"
             " another curve"
         )
 
 
-def _with_floor(phase: Phase) -> dict[str, Any]:
+def _decay_parameters(phase: Phase) -> dict[str, Any]:
+    """Return the parameters of a falling phase's curve, with the end of the phase as the floor."""
     if "min_lr_ratio" not in DECAYS[phase.shape].parameters:
         return dict(phase.parameters)
     return {**phase.parameters, "min_lr_ratio": phase.end / phase.start if phase.start else 0.0}

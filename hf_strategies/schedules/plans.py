@@ -1,4 +1,4 @@
-"""Plans: what a schedule's name stands for before any number of steps is known."""
+"""Plans: the definitions of schedules by name, before any number of steps is known."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -11,14 +11,15 @@ from hf_strategies.schedules.parameters import Clock, Parameter
 __all__ = ["FunctionPlan", "Multiplier", "Plan", "WarmupDecayPlan"]
 
 Multiplier = Callable[[float], float]
+"""A function of the optimizer step that returns the ratio of the peak learning rate."""
 
 
 class Plan(Protocol):
-    """What a schedule's name stands for."""
+    """The definition of a schedule."""
 
     @property
     def name(self) -> str:
-        """The name in ``lr_scheduler_type``."""
+        """The schedule's name, as in ``lr_scheduler_type``."""
 
     @property
     def parameters(self) -> Mapping[str, Parameter]:
@@ -26,15 +27,15 @@ class Plan(Protocol):
 
     @property
     def summary(self) -> str:
-        """What it does, in a line."""
+        """What the schedule does, in one line."""
 
     @property
     def formula(self) -> str:
-        """How it is computed."""
+        """How the ratio of the peak is computed."""
 
     @property
     def source(self) -> str:
-        """Where it comes from."""
+        """The paper or the library that the schedule comes from."""
 
     @property
     def has_warmup(self) -> bool:
@@ -42,17 +43,18 @@ class Plan(Protocol):
 
     @property
     def default_warmup(self) -> float:
-        """The fraction of training that stands for ``warmup_steps=0``."""
+        """The warmup, as a fraction of training, that ``warmup_steps=0`` selects."""
 
     def multiplier(self, clock: Clock, values: Mapping[str, Any]) -> Multiplier:
-        """Return the function of the step, for 0 <= step <= total steps, from parameters that were read."""
+        """Return the function for 0 <= step <= total steps; ``values`` are the parameters after `Parameter.read`."""
 
 
 @dataclass(frozen=True)
 class WarmupDecayPlan:
     """A warmup curve and a decay curve, joined where the warmup ends.
 
-    ``defaults`` replace defaults of the parameters.
+    ``defaults`` replace parameters of the curves, in order to give them other defaults. ``own_summary`` and
+    ``own_source`` replace the texts that are put together from the two curves.
     """
 
     name: str
@@ -66,36 +68,36 @@ class WarmupDecayPlan:
     @property
     def parameters(self) -> dict[str, Parameter]:
         """All parameters by the names that users give; those of the warmup begin with ``warmup_``."""
-        own = {_prefixed(key): row for key, row in self.warmup.parameters.items()} | dict(self.decay.parameters)
-        return own | dict(self.defaults)
+        warmup = {_prefixed(key): row for key, row in self.warmup.parameters.items()}
+        return warmup | dict(self.decay.parameters) | dict(self.defaults)
 
     @property
     def summary(self) -> str:
-        """What it does, in a line."""
+        """What the schedule does, in one line."""
         if self.own_summary or not self.has_warmup:
             return self.own_summary or self.decay.summary
         return f"{self.warmup.summary}, then {self.decay.summary}"
 
     @property
     def formula(self) -> str:
-        """How warmup and decay are computed."""
+        """The formulas of the warmup and of the decay."""
         if not self.has_warmup:
             return self.decay.formula
         return f"warmup: {self.warmup.formula};  decay: {self.decay.formula}"
 
     @property
     def source(self) -> str:
-        """Where the two curves come from."""
+        """The papers or libraries that the two curves come from."""
         return self.own_source or "; ".join(part for part in (self.warmup.source, self.decay.source) if part)
 
     @property
     def has_warmup(self) -> bool:
-        """Whether it rises before it falls."""
+        """Whether there is a warmup curve other than ``none``."""
         return self.warmup.name != "none"
 
     @property
     def warmup_end(self) -> float:
-        """The value of the warmup's curve at its end, with the default parameters."""
+        """The value of the warmup curve at its end, with the default parameters."""
         clock = Clock(total_steps=2, warmup_steps=1)
         values = {key: row.read_default(key, clock) for key, row in self.warmup.parameters.items()}
         return self.warmup.function(1.0, **values)
@@ -116,7 +118,7 @@ class WarmupDecayPlan:
 
 @dataclass(frozen=True)
 class FunctionPlan:
-    """A whole schedule as one function ``f(step, total_steps=, warmup_steps=, **parameters)``."""
+    """A whole schedule as one function: ``function(step, total_steps=..., warmup_steps=..., **parameters)``."""
 
     name: str
     function: Callable[..., float]
@@ -128,7 +130,7 @@ class FunctionPlan:
     default_warmup: float = 0.0
 
     def multiplier(self, clock: Clock, values: Mapping[str, Any]) -> Multiplier:
-        """Bind the function to the lengths and the parameters."""
+        """Return the function with the lengths and the parameters bound."""
         return partial(self.function, total_steps=clock.total_steps, warmup_steps=clock.warmup_steps, **values)
 
 

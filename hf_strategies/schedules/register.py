@@ -1,4 +1,7 @@
-"""Curves and schedules of one's own: checked by the laws, named, and at once usable from ``lr_scheduler_type``."""
+"""Registration of warmups, decays and schedules that users write; their names are valid in ``lr_scheduler_type``.
+
+A function is registered only if its schedules obey the laws of `check_laws`.
+"""
 
 import math
 from collections.abc import Callable, Mapping
@@ -16,6 +19,7 @@ __all__ = ["LENGTHS", "check_laws", "register_decay", "register_schedule", "regi
 
 
 Parameters = Mapping[str, Parameter | float]
+"""Parameters by name; a number stands for a `Real` with this default and without bounds."""
 
 
 def register_warmup(
@@ -28,18 +32,18 @@ def register_warmup(
 ) -> None:
     """Add a warmup, and with it ``{name}_warmup_{decay}_decay`` for every decay.
 
-    ``function(t, **parameters)`` is the ratio of the peak when the fraction ``t`` in [0, 1] of the warmup is done;
-    exactly 1.0 at ``t = 1`` and never falling. ``parameters`` maps names to defaults, or to rows (`Real`,
-    `Length`, `Choice`) with bounds and help; users give them as ``warmup_{parameter}``.
+    ``function(t, **parameters)`` returns the ratio of the peak when the fraction ``t`` in [0, 1] of the warmup is
+    done. It never falls, and is exactly 1.0 at ``t = 1``. ``parameters`` maps names to defaults, or to rows (`Real`,
+    `Length`, `Choice`) with bounds and a help text; users give a value as ``warmup_{parameter}``.
 
-    Raises `StrategyError`, and adds nothing, when a law is broken (see `schedules.laws`) or a name is taken.
+    Raises `StrategyError`, and adds nothing, when a law is broken (see `check_laws`) or a name is taken.
 
     Example::
 
         register_warmup("quintic", lambda t, start: start + (1 - start) * t**5, {"start": 0.0})
         schedule("quintic_warmup_constant_decay", total_steps=10, warmup_steps=2)(1)  # 0.03125
     """
-    row = Curve(_checked(name), function, _warmup_rows(parameters), summary or f"rises as {name}", "", source)
+    row = Curve(_checked_name(name), function, _warmup_rows(parameters), summary or f"rises as {name}", "", source)
     _check_and_add(new_pairs(warmup=row), warmup=row)
 
 
@@ -53,17 +57,18 @@ def register_decay(
 ) -> None:
     """Add a decay, and with it ``{name}_decay`` and ``{warmup}_warmup_{name}_decay`` for every warmup.
 
-    ``function(step, steps, **parameters)`` is the ratio of the peak after ``step`` of the ``steps`` optimizer
-    steps that follow the warmup; exactly 1.0 at step 0, in [0, 1] everywhere.
+    ``function(step, steps, **parameters)`` returns the ratio of the peak after ``step`` of the ``steps`` optimizer
+    steps that follow the warmup. It is exactly 1.0 at step 0, and in [0, 1] everywhere. ``parameters`` maps names to
+    defaults, or to rows (`Real`, `Length`, `Choice`, `Milestones`) with bounds and a help text.
 
-    Raises `StrategyError`, and adds nothing, when a law is broken or a name is taken.
+    Raises `StrategyError`, and adds nothing, when a law is broken (see `check_laws`) or a name is taken.
 
     Example::
 
         register_decay("half", lambda step, steps: 1.0 if step < steps / 2 else 0.5, summary="halves midway")
         schedule("half_decay", total_steps=10)(7)  # 0.5
     """
-    row = Curve(_checked(name), function, _decay_rows(parameters), summary or f"falls as {name}", "", source)
+    row = Curve(_checked_name(name), function, _decay_rows(parameters), summary or f"falls as {name}", "", source)
     _check_and_add(new_pairs(decay=row), decay=row)
 
 
@@ -75,12 +80,13 @@ def register_schedule(
     summary: str = "",
     source: str = "",
 ) -> None:
-    """Add a whole schedule under its own name.
+    """Add a whole schedule under the name ``name``.
 
-    ``function(step, *, total_steps, warmup_steps, **parameters)`` is the ratio of the peak after ``step``
-    optimizer steps, in [0, 1]; 0 <= step <= total_steps, 0 <= warmup_steps < total_steps.
+    ``function(step, *, total_steps, warmup_steps, **parameters)`` returns the ratio of the peak, in [0, 1], after
+    ``step`` optimizer steps, where 0 <= step <= total_steps and 0 <= warmup_steps < total_steps. ``parameters`` maps
+    names to defaults, or to rows (`Real`, `Length`, `Choice`, `Milestones`) with bounds and a help text.
 
-    Raises `StrategyError`, and adds nothing, when a law is broken or the name is taken.
+    Raises `StrategyError`, and adds nothing, when a law is broken (see `check_laws`) or the name is taken.
 
     Example::
 
@@ -90,11 +96,12 @@ def register_schedule(
         register_schedule("late", late, {"share": 0.9})
         schedule("late", total_steps=10, share=0.5)(5)  # 0.1
     """
-    plan = FunctionPlan(_checked(name), function, _rows(parameters), summary=summary or name, source=source)
+    plan = FunctionPlan(_checked_name(name), function, _rows(parameters), summary=summary or name, source=source)
     _check_and_add([plan])
 
 
-def _checked(name: str) -> str:
+def _checked_name(name: str) -> str:
+    """Return ``name`` if it can be the name of a curve or a schedule; raises `StrategyError` if not."""
     if not isinstance(name, str) or not name.isidentifier() or name != name.lower():
         raise StrategyError(f"name={name!r} is no name for a schedule: give lower-case letters, digits and _")
     return name
@@ -119,6 +126,7 @@ def _rows(parameters: Parameters | None) -> dict[str, Parameter]:
 
 
 def _row(key: str, value: Any) -> Parameter:
+    """Return the parameter ``key`` for a row or a default; raises `StrategyError` for a bad name or value."""
     if not isinstance(key, str) or not key.isidentifier() or iskeyword(key):
         raise StrategyError(f"parameters[{key!r}] is no name for a parameter: give letters, digits and _")
     if key in RESERVED_PARAMETERS:
@@ -131,59 +139,64 @@ def _row(key: str, value: Any) -> Parameter:
 
 
 def _check_and_add(plans: list[Plan], **curve: Curve) -> None:
+    """Add the plans, and the ``warmup`` or the ``decay`` that they come from, if all of them obey the laws."""
     for plan in plans:
         try:
             check_laws(plan)
         except StrategyError:
             raise
-        except Exception as mistake:
-            raise StrategyError(
-                f"{plan.name!r} fails when it is computed: {mistake!r}: mend its function"
-            ) from mistake
+        except Exception as error:
+            raise StrategyError(f"{plan.name!r} fails when it is computed: {error!r}: mend its function") from error
     add_plans(plans, **curve)
 
 
 LENGTHS = ((1, 0), (2, 0), (2, 1), (10, 0), (10, 3), (100, 10), (100, 99), (137, 41))
-"""Pairs of total and warmup steps."""
+"""The lengths for which `check_laws` computes a schedule: pairs of total steps and warmup steps."""
 
 
 def check_laws(plan: Plan) -> None:
-    """Raise `StrategyError` unless a schedule keeps the laws for each of `LENGTHS`, with its default parameters.
+    """Raise `StrategyError` unless a schedule obeys the laws for each of `LENGTHS`, with its default parameters.
 
-    Every value is a Python float, finite and in [0, 1], and the same when asked for again. A warmup never falls
+    Every value is a Python float, finite and in [0, 1], and the same when it is computed again. A warmup never falls
     and ends at exactly 1; a decay begins at exactly 1.
     """
     for total, warmup in LENGTHS:
         if warmup and not plan.has_warmup:
             continue
-        case = build(plan, {}, total_steps=total, warmup_steps=warmup)
-        _check_values(case)
+        schedule = build(plan, {}, total_steps=total, warmup_steps=warmup)
+        _check_values(schedule)
         if isinstance(plan, WarmupDecayPlan):
-            _check_joint(plan, case)
+            _check_join(plan, schedule)
 
 
-def _check_values(case: Schedule) -> None:
-    for step in range(case.total_steps + 1):
-        value = case(step)
+def _check_values(schedule: Schedule) -> None:
+    for step in range(schedule.total_steps + 1):
+        value = schedule(step)
         if type(value) is not float:
-            raise _broken(case, step, value, "is no Python float", "return float(...)")
+            raise _law_error(schedule, step, value, "is no Python float", "return float(...)")
         if not (math.isfinite(value) and 0.0 <= value <= 1.0):
-            raise _broken(case, step, value, "is not in [0, 1]", "return a ratio of the peak learning rate")
-        if case(step) != value:
-            raise _broken(case, step, value, "is another one when asked again", "use nothing but the arguments")
+            raise _law_error(schedule, step, value, "is not in [0, 1]", "return a ratio of the peak learning rate")
+        if schedule(step) != value:
+            raise _law_error(
+                schedule, step, value, "is another one when asked again", "use nothing but the arguments"
+            )
 
 
-def _check_joint(plan: WarmupDecayPlan, case: Schedule) -> None:
-    rise = [case(step) for step in range(case.warmup_steps)]
-    if rise != sorted(rise):
-        raise _broken(case, case.warmup_steps, max(rise), "comes before a lower one", "let a warmup never fall")
-    for what, value in (("warmup at t = 1", plan.warmup_end), ("decay at step 0", case(case.warmup_steps))):
+def _check_join(plan: WarmupDecayPlan, schedule: Schedule) -> None:
+    rising = [schedule(step) for step in range(schedule.warmup_steps)]
+    if rising != sorted(rising):
+        raise _law_error(
+            schedule, schedule.warmup_steps, max(rising), "comes before a lower one", "let a warmup never fall"
+        )
+    for place, value in (("warmup at t = 1", plan.warmup_end), ("decay at step 0", schedule(schedule.warmup_steps))):
         if value != 1.0:
-            raise _broken(case, case.warmup_steps, value, f"({what}) is not exactly 1", "begin and end at the peak")
+            raise _law_error(
+                schedule, schedule.warmup_steps, value, f"({place}) is not exactly 1", "begin and end at the peak"
+            )
 
 
-def _broken(case: Schedule, step: int, value: object, what: str, remedy: str) -> StrategyError:
+def _law_error(schedule: Schedule, step: int, value: object, problem: str, remedy: str) -> StrategyError:
     return StrategyError(
-        f"{case.name!r} breaks a law: its value {value!r} at step {step} of {case.total_steps} (warmup"
-        f" {case.warmup_steps}) {what}: {remedy}"
+        f"{schedule.name!r} breaks a law: its value {value!r} at step {step} of {schedule.total_steps} (warmup"
+        f" {schedule.warmup_steps}) {problem}: {remedy}"
     )

@@ -1,4 +1,4 @@
-"""The names: every warmup crossed with every decay, whole schedules, and what users add to them."""
+"""All schedules by name: every warmup with every decay, whole schedules, and those that users register."""
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -20,11 +20,11 @@ __all__ = [
     "RESERVED_PARAMETERS",
     "SCHEDULES",
     "TRANSFORMERS_NAMES",
+    "add_listener",
     "add_plans",
     "find_plan",
     "load_entry_points",
     "new_pairs",
-    "on_new",
 ]
 
 
@@ -43,7 +43,10 @@ TRANSFORMERS_NAMES = (
     "reduce_on_plateau",
     "warmup_stable_decay",
 )
-"""Values, and members' names in lower case, of transformers' own `SchedulerType`, which need not be loaded for it."""
+"""The names that transformers has already: the values and the member names, in lower case, of its `SchedulerType`.
+
+They are copied, so that transformers need not be imported.
+"""
 
 RESERVED_PARAMETERS = (
     "last_epoch",
@@ -57,21 +60,25 @@ RESERVED_PARAMETERS = (
     "total_steps",
     "warmup_steps",
 )
-"""Arguments of `schedule`, of `ScheduleLR` and of transformers, which take such a value first."""
+"""Names that no parameter of a curve may have, because they are arguments of functions that pass parameters on.
+
+These functions are `schedule`, `ScheduleLR` and those of transformers.
+"""
 
 
 ENTRY_POINTS = "hf_strategies.schedules"
-"""The group of entry points by which other packages contribute: each names a function that registers."""
+"""The group of entry points of packages that add schedules; each names a function that calls ``register_...``."""
 
 _plans: dict[str, Plan] = {}
 _listeners: list[Callable[[], None]] = []
-_loaded: set[tuple[str, str, str]] = set()
+_called: set[tuple[str, str, str]] = set()  # entry points: the package, the name, the function
 
 SCHEDULES: Mapping[str, Plan] = MappingProxyType(_plans)
+"""The plans of all schedules by name."""
 
 
 def find_plan(name: str) -> Plan:
-    """Look up what a name stands for; an unknown one raises `StrategyError` with near matches.
+    """Return the plan of a schedule's name; raises `StrategyError`, with near matches, for an unknown name.
 
     >>> find_plan("exponential_warmup_step_decay").source.split(";")[0]
     "log-linear annealing, as fastai's SchedExp"
@@ -85,23 +92,27 @@ def find_plan(name: str) -> Plan:
     return _plans[name]
 
 
-def crossed(warmup: Curve, decay: Curve) -> WarmupDecayPlan:
-    """Name a pair ``{warmup}_warmup_{decay}_decay``, or ``{decay}_decay`` without warmup."""
+def _pair(warmup: Curve, decay: Curve) -> WarmupDecayPlan:
+    """Return the plan ``{warmup}_warmup_{decay}_decay``, or ``{decay}_decay`` for the warmup ``none``."""
     prefix = "" if warmup.name == "none" else f"{warmup.name}_warmup_"
     return WarmupDecayPlan(f"{prefix}{decay.name}_decay", warmup, decay)
 
 
 def new_pairs(warmup: Curve | None = None, decay: Curve | None = None) -> list[Plan]:
-    """Cross a new warmup with all decays and the plateau's cooldown, or a new decay with all warmups."""
+    """Return the plans that a new warmup or a new decay adds.
+
+    A warmup is paired with every decay and with the plateau cooldown, a decay with every warmup.
+    """
     if warmup is not None:
-        return [*(crossed(warmup, other) for other in DECAY_ROWS.values()), plateau_cooldown(warmup)]
-    return [crossed(other, decay) for other in WARMUP_ROWS.values() if decay is not None]
+        return [*(_pair(warmup, other) for other in DECAY_ROWS.values()), plateau_cooldown(warmup)]
+    return [_pair(other, decay) for other in WARMUP_ROWS.values() if decay is not None]
 
 
 def add_plans(plans: list[Plan], *, warmup: Curve | None = None, decay: Curve | None = None) -> None:
-    """Enter plans, and the curve that they came from, all or none; those who listen are told.
+    """Add plans, and the curve that they come from, to the tables, and call every listener.
 
-    Raises `StrategyError` when a name is taken. A listener that refuses (transformers may own a name) undoes it.
+    Raises `StrategyError` when a name is taken. If a listener raises an exception, for example because transformers
+    owns a name, nothing is added.
     """
     for plan in plans:
         if plan.name in _plans:
@@ -112,74 +123,86 @@ def add_plans(plans: list[Plan], *, warmup: Curve | None = None, decay: Curve | 
         _plans.update({plan.name: plan for plan in plans})
         WARMUP_ROWS.update({warmup.name: warmup} if warmup else {})
         DECAY_ROWS.update({decay.name: decay} if decay else {})
-        _tell()
+        _call_listeners()
 
 
-def _tell() -> None:
+def _call_listeners() -> None:
     for listener in _listeners:
         listener()
 
 
 @contextmanager
 def _all_or_none() -> Iterator[None]:
-    """Put the tables back as they were if anything fails."""
-    before = [(table, dict(table)) for table in (_plans, WARMUP_ROWS, DECAY_ROWS)]
+    """Restore the tables of plans, warmups and decays if the body of the ``with`` statement fails."""
+    copies = [(table, dict(table)) for table in (_plans, WARMUP_ROWS, DECAY_ROWS)]
     try:
         yield
     except BaseException:
-        for table, entries in before:
+        for table, entries in copies:
             table.clear()
             table.update(entries)  # type: ignore[arg-type]
         raise
 
 
 @contextmanager
-def _untold() -> Iterator[None]:
-    """Tell nobody of new names in between: transformers cannot be made to forget a name."""
-    waiting = _listeners[:]
+def _without_listeners() -> Iterator[None]:
+    """Call no listener in the body of the ``with`` statement, even if it adds names.
+
+    A listener makes new names known to transformers, which cannot remove a name again. The listeners are therefore
+    called only after all names of a package are added.
+    """
+    paused = _listeners[:]
     _listeners.clear()
     try:
         yield
     finally:
-        _listeners[:0] = waiting
+        _listeners[:0] = paused
 
 
-def on_new(listener: Callable[[], None]) -> None:
-    """Have ``listener`` called whenever names were added."""
+def add_listener(listener: Callable[[], None]) -> None:
+    """Call ``listener`` from now on each time that names are added."""
     _listeners.append(listener)
 
 
 def load_entry_points() -> None:
-    """Let installed packages contribute, once each: every entry point of the group is loaded and called."""
+    """Load and call the entry points of installed packages in the group `ENTRY_POINTS`, each once per process."""
     for entry in metadata.entry_points(group=ENTRY_POINTS):
-        # Two packages may give their entry points the same name.
+        # The package is part of the key, because two packages may give their entry points the same name.
         key = (entry.dist.name if entry.dist else "", entry.name, entry.value)
-        if key not in _loaded:
-            _loaded.add(key)
-            _contribute(entry)
+        if key not in _called:
+            _called.add(key)
+            _call(entry)
 
 
-def _contribute(entry: metadata.EntryPoint) -> None:
+def _call(entry: metadata.EntryPoint) -> None:
+    """Load and call an entry point; if it fails, none of its names is added, and a warning reports the failure."""
     try:
         with _all_or_none():
-            with _untold():
+            with _without_listeners():
                 entry.load()()
-            _tell()
-    except Exception as mistake:
-        # Only a warning: a broken package must not keep everybody from training.
+            _call_listeners()
+    except Exception as error:
+        # A warning and no error: a broken package must not prevent every training on the machine.
         warnings.warn(
             f"entry point {entry.name!r} ({entry.value}) of group {ENTRY_POINTS!r} fails and adds no schedule:"
-            f" {mistake!r}. Mend or uninstall the package that has it.",
+            f" {error!r}. Mend or uninstall the package that has it.",
             stacklevel=4,
         )
 
 
 def _built_in() -> Iterator[Plan]:
+    """Yield the built-in plans."""
     for warmup in WARMUP_ROWS.values():
         for decay in DECAY_ROWS.values():
-            yield crossed(warmup, decay)
+            yield _pair(warmup, decay)
     for warmup in WARMUP_ROWS.values():
         yield plateau_cooldown(warmup)
+    yield from _published()
+    yield PHASES
+
+
+def _published() -> Iterator[Plan]:
+    """Yield the pairs of a warmup and a decay that are known under a name of their own, with its defaults."""
     yield WarmupDecayPlan(
         "one_cycle",
         WARMUP_ROWS["cosine"],
@@ -204,7 +227,6 @@ def _built_in() -> Iterator[Plan]:
         own_summary="a straight line up over 0.1 of the training, unless warmup_steps is given, and one down",
         own_source="Howard & Ruder 2018, arXiv:1801.06146 (ULMFiT)",
     )
-    yield PHASES
 
 
 _plans.update({plan.name: plan for plan in _built_in()})

@@ -1,4 +1,4 @@
-"""Plans that outlive a process, and what becomes of them when a training is made longer or shorter."""
+"""Schedules of runs that are resumed: how checkpoints save them, and how they fit another number of steps."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -13,10 +13,11 @@ __all__ = ["SavedPlan", "replan"]
 
 
 def replan(planned: Schedule, *, at: int, total_steps: int) -> Schedule:
-    """Spread what is left of a schedule at step ``at`` over the steps up to ``total_steps``, without a jump.
+    """Return a schedule that spreads the rest of ``planned``, from step ``at``, over the steps up to ``total_steps``.
 
-    g(step) = f(step) up to ``at``, then f(at + (step - at) * (N - at) / (M - at)), where f is ``planned``, N its
-    length and M ``total_steps``. Raises `StrategyError` when nothing is left of it, or of the training.
+    The result g is g(step) = f(step) up to step ``at``, then f(at + (step - at) * (N - at) / (M - at)), where f is
+    ``planned``, N is its length and M is ``total_steps``. It has no jump. Raises `StrategyError` when no step is left
+    of ``planned`` or of the training.
 
     >>> longer = replan(schedule("linear_decay", total_steps=10), at=5, total_steps=25)
     >>> [longer(step) for step in (5, 15, 25, 99)]
@@ -27,21 +28,22 @@ def replan(planned: Schedule, *, at: int, total_steps: int) -> Schedule:
             f"on_extend='replan' at step {at} has nothing to spread: the schedule ends at step {planned.total_steps},"
             f" the training at {total_steps}: take on_extend='keep' or 'jump'"
         )
-    share = (planned.total_steps - at) / (total_steps - at)
+    pace = (planned.total_steps - at) / (total_steps - at)  # steps of the old schedule for each new step
     old = planned.multiplier
 
     def multiplier(step: float) -> float:
-        return old(step) if step <= at else old(at + (min(step, total_steps) - at) * share)
+        return old(step) if step <= at else old(at + (min(step, total_steps) - at) * pace)
 
     return replace(planned, total_steps=total_steps, multiplier=multiplier)
 
 
 @dataclass(frozen=True)
 class SavedPlan:
-    """How a schedule was asked for, in plain values: enough to make it again in another process.
+    """The arguments of a schedule, in values that JSON can hold, so that another process can build it again.
 
-    ``horizon`` is the number of steps that the training has, which differs from ``total_steps`` after it was
-    extended; ``stretches`` are the re-plannings since, each a step and the horizon from then on.
+    ``total_steps`` is the length that the schedule was first built for. ``horizon`` is the length of the training; it
+    differs from ``total_steps`` after the training was made longer or shorter. ``stretches`` lists the calls of
+    `replan` since: pairs of the step ``at`` and of the horizon from then on.
     """
 
     name: str
@@ -52,45 +54,48 @@ class SavedPlan:
     stretches: tuple[tuple[int, int], ...] = ()
 
     def __post_init__(self) -> None:
-        # Here, before the first step: a value that JSON does not know would fail at the first checkpoint.
+        # Refuse a value that JSON cannot hold now, before the first step, and not at the first checkpoint.
         for name in ("total_steps", "warmup_steps", "horizon"):
             object.__setattr__(self, name, _plain(name, getattr(self, name)))
         object.__setattr__(self, "parameters", {key: _plain(key, value) for key, value in self.parameters.items()})
 
     @classmethod
     def of_json(cls, text: str) -> "SavedPlan":
-        """Read what `to_json` wrote."""
+        """Return the plan from the text that `to_json` returned."""
         entries = json.loads(text)
         return cls(**entries | {"stretches": tuple((at, horizon) for at, horizon in entries["stretches"])})
 
     def to_json(self) -> str:
-        """Write everything as JSON text, which a checkpoint can hold whatever it is read with."""
+        """Return the plan as JSON text; a text can be loaded from a checkpoint even with ``weights_only=True``."""
         return json.dumps(asdict(self))
 
     @property
     def was_extended(self) -> bool:
-        """Whether the training has another number of steps than the schedule was first made for."""
+        """Whether the training has another number of steps than the schedule was first built for."""
         return bool(self.stretches) or self.horizon != self.total_steps
 
     def build(self, **more: Any) -> Schedule:
-        """Make the schedule, with ``more`` parameters."""
+        """Build the schedule; ``more`` are parameters to add or replace."""
         parameters = {**self.parameters, **more}
-        built = schedule(self.name, total_steps=self.total_steps, warmup_steps=self.warmup_steps, **parameters)
+        result = schedule(self.name, total_steps=self.total_steps, warmup_steps=self.warmup_steps, **parameters)
         for at, horizon in self.stretches:
-            built = replan(built, at=at, total_steps=horizon)
-        return built
+            result = replan(result, at=at, total_steps=horizon)
+        return result
 
-    def kept(self, horizon: int) -> "SavedPlan":
-        """Return the same plan for a training of another length."""
+    def with_horizon(self, horizon: int) -> "SavedPlan":
+        """Return the plan of the same schedule in a training of another length."""
         return replace(self, horizon=horizon)
 
     def replanned(self, at: int, horizon: int) -> "SavedPlan":
-        """Return the plan with what is left at step ``at`` spread over a training of another length."""
+        """Return the plan whose rest, from step ``at``, is spread over the rest of a training of another length."""
         return replace(self, horizon=horizon, stretches=(*self.stretches, (at, horizon)))
 
 
 def _plain(name: str, value: object) -> Any:
-    """Turn a value into those that JSON knows: sequences into lists, mappings into dicts, numbers into plain ones."""
+    """Return ``value`` in types that JSON can hold: lists, dicts with text keys, text, numbers, booleans and None.
+
+    ``name`` is the parameter's name, for the message.
+    """
     if value is None or isinstance(value, str | int | float):
         return value
     if isinstance(value, Integral):

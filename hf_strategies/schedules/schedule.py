@@ -1,4 +1,4 @@
-"""Schedules from their names: lengths and parameters are read here, the curves come from the plan."""
+"""Schedules built from their names: lengths and parameters are checked here, the curves come from the plan."""
 
 import math
 from collections.abc import Mapping
@@ -22,11 +22,11 @@ __all__ = ["Schedule", "build", "schedule"]
 class Schedule:
     """A learning-rate schedule as a pure function of the optimizer step.
 
-    ``schedule(step)`` is the ratio of the peak learning rate that the update after ``step`` finished ones
-    uses: update k (counted from 1) uses ``schedule(k - 1)``. ``total_steps`` includes the warmup. From
-    ``total_steps`` on the value stays what it is there; a step below 0 counts as 0.
+    ``schedule(step)`` is the ratio of the peak learning rate for the update that follows ``step`` finished updates:
+    update k, counted from 1, uses ``schedule(k - 1)``. ``total_steps`` includes the warmup. After ``total_steps``
+    the value stays at ``schedule(total_steps)``; a step below 0 counts as 0.
 
-    ``parameters`` holds every parameter as computed with: lengths are in steps, defaults are filled in.
+    ``parameters`` holds the value of every parameter: lengths are in steps, and defaults are filled in.
     """
 
     name: str
@@ -40,7 +40,7 @@ class Schedule:
         return self.multiplier(step)
 
     def learning_rates(self, peak: float) -> list[float]:
-        """Return the learning rate of each of the ``total_steps`` updates, for a peak learning rate.
+        """Return the learning rate of each of the ``total_steps`` updates, where ``peak`` is the highest.
 
         >>> schedule("linear_warmup_linear_decay", total_steps=4, warmup_steps=2).learning_rates(1.0)
         [0.0, 0.5, 1.0, 0.5]
@@ -63,7 +63,7 @@ def schedule(
     ``total_steps`` (optimizer steps, warmup included) and W is ``warmup_steps`` (steps as int, a fraction of
     the training as float in (0, 1), or epochs as ``"2ep"`` when ``steps_per_epoch`` is given); 0 <= W < N.
     ``parameters`` are those of the two curves, such as ``warmup_start``, ``min_lr_ratio``, ``gamma``,
-    ``step_size``; ``hf-strategies show NAME`` tells them with defaults and units. Numbers may be text.
+    ``step_size``; ``hf-strategies show NAME`` prints them with defaults and units. Numbers may be text.
 
     Raises `StrategyError` for an unknown name or parameter and for a value out of range.
 
@@ -85,8 +85,8 @@ def build(
     warmup_steps: int | float | str = 0,
     steps_per_epoch: float | None = None,
 ) -> Schedule:
-    """Build a schedule from its plan, as `schedule` does from its name."""
-    total = _positive("total_steps", total_steps)
+    """Build a schedule from a plan, as `schedule` does from a name."""
+    total = _read_total_steps(total_steps)
     epoch = None if steps_per_epoch is None else steps_in_epoch(steps_per_epoch)
     warmup = _warmup_length(plan, warmup_steps, total, epoch)
     clock = Clock(total, warmup, epoch)
@@ -96,13 +96,17 @@ def build(
     )
 
 
-def _positive(name: str, value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | Integral) or (steps := int(number(name, value))) < 1:
-        raise StrategyError(f"{name}={value!r} is no number of steps: give an integer of at least 1")
+def _read_total_steps(value: object) -> int:
+    steps = 0
+    if isinstance(value, int | Integral) and not isinstance(value, bool):
+        steps = int(number("total_steps", value))
+    if steps < 1:
+        raise StrategyError(f"total_steps={value!r} is no number of steps: give an integer of at least 1")
     return steps
 
 
 def _warmup_length(plan: Plan, given: int | float | str, total: int, steps_per_epoch: float | None) -> int:
+    """Return the warmup in steps, after a check that the plan has a warmup and that the training is longer."""
     warmup = to_steps("warmup_steps", given, total_steps=total, steps_per_epoch=steps_per_epoch)
     if warmup == 0:
         return min(math.ceil(plan.default_warmup * total), total - 1)
@@ -120,21 +124,24 @@ def _warmup_length(plan: Plan, given: int | float | str, total: int, steps_per_e
 
 
 def _with_warmup(name: str) -> str:
+    """Return the words that suggest ``linear_warmup_{name}``, or no words if there is no schedule of that name."""
     return f", such as 'linear_warmup_{name}'" if name.endswith(("_decay", "_cooldown")) else ""
 
 
 def _read_parameters(plan: Plan, given: Mapping[str, Any], clock: Clock) -> dict[str, Any]:
-    rows = plan.parameters
+    """Return the value of every parameter of the plan, out of those that the user gives and the defaults."""
     check_names(plan, given)
     return {
         key: row.read(key, given[key], clock) if key in given else row.read_default(key, clock)
-        for key, row in rows.items()
+        for key, row in plan.parameters.items()
     }
 
 
 def _clamped(function: Multiplier, total: int) -> Multiplier:
-    # A plain function, not a callable object: LambdaLR writes the __dict__ of an object into scheduler.pt and
-    # would overwrite the configuration with the old run's on resume.
+    """Return the function with its step limited to [0, ``total``]."""
+
+    # A function and not a callable object: LambdaLR saves the __dict__ of an object in scheduler.pt. When a run is
+    # resumed, the old run's settings would replace the new run's.
     def multiplier(step: float) -> float:
         return function(min(max(step, 0), total))
 

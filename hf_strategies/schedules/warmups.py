@@ -1,4 +1,7 @@
-"""How the learning rate rises: ``t``, the fraction of the warmup done, to the ratio of the peak."""
+"""The warmups: curves on which the learning rate rises to its peak.
+
+Each function returns the ratio of the peak learning rate when the fraction ``t`` of the warmup is done.
+"""
 
 import math
 from collections.abc import Mapping
@@ -11,7 +14,7 @@ __all__ = ["WARMUPS", "WARMUP_ROWS"]
 
 
 def none(t: float) -> float:
-    """Start at the peak: 1 whatever ``t``."""
+    """Start at the peak: return 1 for every ``t``."""
     return 1.0
 
 
@@ -111,8 +114,8 @@ _BUILT_IN: tuple[Curve, ...] = (
     ),
 )
 
-# Only the registry adds to it.
+# Writable, for the registry alone; other modules read WARMUPS.
 WARMUP_ROWS: dict[str, Curve] = {row.name: row for row in _BUILT_IN}
 
 WARMUPS: Mapping[str, Curve] = MappingProxyType(WARMUP_ROWS)
-"""The warmups by name, the built-in ones and those that users add."""
+"""The warmups by name: the built-in warmups and those that users register."""

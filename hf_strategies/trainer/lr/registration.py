@@ -19,7 +19,7 @@ from transformers.utils import logging
 from hf_strategies.errors import StrategyError, did_you_mean
 from hf_strategies.pytorch.lr_scheduler import ScheduleLR
 from hf_strategies.schedules import SCHEDULES, find_plan, load_entry_points
-from hf_strategies.schedules.registry import on_new
+from hf_strategies.schedules.registry import add_listener
 from hf_strategies.trainer.lr.enum_members import add_members, member_name
 
 __all__ = ["check_scheduler_arguments", "register_schedules", "registered_names", "scheduler_type"]
@@ -131,4 +131,4 @@ def _create(name: str, optimizer: Optimizer, warmup: int, total: int, /, **kwarg
     return ScheduleLR(optimizer, name, total_steps=total, warmup_steps=warmup, **kwargs)
 
 
-on_new(register_schedules)
+add_listener(register_schedules)

@@ -11,12 +11,12 @@ from transformers.trainer_utils import has_length
 
 from hf_strategies.errors import StrategyError
 from hf_strategies.pytorch.lr_scheduler import ScheduleLR
-from hf_strategies.schedules.plateau_cooldown import LENGTH, Cooldown
+from hf_strategies.schedules.plateau_cooldown import DEFAULT_LENGTH, Cooldown
 from hf_strategies.trainer.callbacks.plateau_cooldown.rates import has_own_cooldown
 
 __all__ = ["DEFAULTS", "ResolvedCooldown", "resolve_cooldown"]
 
-DEFAULTS: Mapping[str, Any] = {"cooldown": LENGTH, "cooldown_shape": "sqrt", "min_lr_ratio": 0.0}
+DEFAULTS: Mapping[str, Any] = {"cooldown": DEFAULT_LENGTH, "cooldown_shape": "sqrt", "min_lr_ratio": 0.0}
 
 
 @dataclass(frozen=True)
