@@ -1,1 +1,1 @@
-"""For any PyTorch loop: schedules as torch schedulers, best weights in memory; needs torch, not transformers."""
+"""Schedulers and best weights for any PyTorch training loop; needs torch, but not transformers."""

@@ -11,30 +11,38 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from hf_strategies.errors import StrategyError
-from hf_strategies.pytorch.shards import OptimizerPieces, Piece, bare, pieces, refuse_unknown_placements, settle
+from hf_strategies.pytorch.shards import (
+    OptimizerPieces,
+    Piece,
+    drop_gathered,
+    pieces,
+    refuse_unknown_placements,
+    uncompiled_name,
+)
 
 __all__ = ["BestWeights"]
 
 
 class BestWeights:
-    """Keep a copy of a model's weights in CPU memory and put it back later.
+    """Keep a copy of a model's weights in CPU memory, and restore it later.
 
-    What is copied: all buffers and the parameters that require a gradient when this is made or later, each once
-    when tied. Parameters that stay frozen cannot have changed and are left alone: of a model with LoRA adapters
-    only these are copied. Of sharded weights (FSDP 2, DeepSpeed ZeRO-3, tensor parallelism) each process copies
-    its own shard, under any ZeRO its share of the fp32 master weights too; so every process has to call `keep`
-    and `restore` at the same steps, though they do not communicate.
+    The copy holds all buffers, and the parameters that require a gradient now or when `keep` is called; tied weights
+    are copied once. Parameters that stay frozen are not copied, because they cannot change: for a model with LoRA
+    adapters, only the adapters are copied. If the weights are sharded (FSDP 2, DeepSpeed ZeRO-3, tensor parallelism),
+    each process copies its own shard; under any ZeRO, also its share of the fp32 master weights. Every process
+    therefore has to call `keep` and `restore` at the same steps, although the processes do not communicate.
 
-    Cost: that many bytes of CPU memory per process, and one copy of them at each `keep`. From a GPU the copy does
-    not hold up the training; it goes to pinned memory, of which torch takes the next power of two per tensor.
-    ``optimizer`` adds its state to what is kept: with Adam, twice the trainable weights once more. Under DeepSpeed
-    without ZeRO in fp16, whose master weights are not kept, restore at the end of training only.
+    Cost: the size of the copied tensors in CPU memory per process, and the time of one copy at each `keep`. The copy
+    from a GPU does not block the training; it uses pinned memory, where torch rounds the size of each tensor up to a
+    power of two. With ``optimizer``, its state is copied too: for Adam, twice the size of the trainable weights.
+    Under DeepSpeed in fp16 without ZeRO the master weights are not copied, so restore only at the end of training.
 
     Args:
-        model: the model, wrapped or not; with `torch.compile` too.
-        optimizer: keep and restore its state in step with the weights, to train on from there; None for not.
+        model: the model, wrapped or not, compiled with `torch.compile` or not.
+        optimizer: the optimizer whose state is kept and restored together with the weights, so that training can go
+            on from there; None keeps the weights alone.
 
-    Raises `StrategyError` under FSDP 1 and where parameters or optimizer state are on NVMe.
+    Raises `StrategyError` under FSDP 1, and if parameters or the optimizer's state are on NVMe.
 
     >>> model = nn.Linear(2, 1)
     >>> best = BestWeights(model)
@@ -50,50 +58,52 @@ class BestWeights:
         refuse_unknown_placements(model)
         self._model = model
         self._optimizer = None if optimizer is None else OptimizerPieces(optimizer)
-        # One that is frozen only for a while, as by GradualUnfreezing, may change after it was kept.
-        self._trainable = {bare(name) for name, parameter in model.named_parameters() if parameter.requires_grad}
-        self._kept: dict[str, Tensor] = {}
-        self._copying: set[torch.device] = set()  # from where copies may be under way
+        # A parameter that is frozen for a while, as by GradualUnfreezing, may change after it was copied.
+        self._trainable = {
+            uncompiled_name(name) for name, parameter in model.named_parameters() if parameter.requires_grad
+        }
+        self._copies: dict[str, Tensor] = {}
+        self._copying: set[torch.device] = set()  # the devices from which a copy may not be finished
 
     @property
     def is_kept(self) -> bool:
         """Whether there is a copy to restore."""
-        return bool(self._kept)
+        return bool(self._copies)
 
     @property
     def has_optimizer(self) -> bool:
-        """Whether an optimizer's state is kept too."""
+        """Whether the optimizer's state is kept too."""
         return self._optimizer is not None
 
     @torch.no_grad()
     def keep(self) -> None:
-        """Copy the weights as they are now, in place of an earlier copy."""
-        before, self._kept = self._kept, {}
-        for piece in self.pieces(before):
-            tensor, kept = piece.tensor, before.get(piece.name)
-            if kept is None or kept.shape != tensor.shape or kept.dtype != tensor.dtype:
-                kept = _room_for(tensor)  # a buffer may have grown
-            kept.copy_(tensor, non_blocking=tensor.is_cuda)
+        """Copy the present weights; the copy replaces an earlier one."""
+        earlier, self._copies = self._copies, {}
+        for piece in self.pieces(earlier):
+            tensor, copy = piece.tensor, earlier.get(piece.name)
+            if copy is None or copy.shape != tensor.shape or copy.dtype != tensor.dtype:
+                copy = _allocate_copy(tensor)  # the shape of a buffer may change
+            copy.copy_(tensor, non_blocking=tensor.is_cuda)
             if tensor.is_cuda:
                 self._copying.add(tensor.device)
-            self._kept[piece.name] = kept
+            self._copies[piece.name] = copy
 
     @torch.no_grad()
     def restore(self) -> None:
-        """Put the kept weights back into the model, in place; raises `StrategyError` when none are kept."""
-        if not self._kept:
+        """Write the copy into the model, in place; raises `StrategyError` when there is no copy."""
+        if not self._copies:
             raise StrategyError("no weights are kept: call keep() before restore()")
         self._wait()
         if self._optimizer:
-            self._optimizer.forget_others({name for name in self._kept if name.startswith(OptimizerPieces.prefix)})
-        for piece in self.pieces(self._kept):
-            if piece.name in self._kept:
-                piece.put(self._kept[piece.name])
+            self._optimizer.forget_others({name for name in self._copies if name.startswith(OptimizerPieces.prefix)})
+        for piece in self.pieces(self._copies):
+            if piece.name in self._copies:
+                piece.put(self._copies[piece.name])
 
     def drop(self) -> None:
         """Free the copy."""
         self._wait()
-        self._kept = {}
+        self._copies = {}
 
     def save(
         self,
@@ -101,61 +111,66 @@ class BestWeights:
         note: dict[str, str] | None = None,
         which: Callable[[Piece], bool] = lambda _: True,
     ) -> None:
-        """Write the kept weights, or ``which`` of them, to a safetensors file with a note, whole or not at all."""
+        """Write the copy to a safetensors file, with ``note`` as its metadata.
+
+        ``which`` selects the pieces to write. An interrupted write leaves no incomplete file under ``path``.
+        """
         self._wait()
-        chosen = {piece.name: self._kept[piece.name] for piece in self.pieces(self._kept) if which(piece)}
+        chosen = {piece.name: self._copies[piece.name] for piece in self.pieces(self._copies) if which(piece)}
         unfinished = f"{os.fspath(path)}.tmp"
         save_file(chosen, unfinished, metadata=note)
         os.replace(unfinished, path)
 
     @staticmethod
     def note_of(path: str | os.PathLike[str]) -> dict[str, str]:
-        """Read the note of a file that `save` wrote."""
+        """Return the note of a file that `save` wrote."""
         with safe_open(path, framework="pt") as file:
             return dict(file.metadata() or {})
 
     def load(self, *paths: str | os.PathLike[str]) -> None:
-        """Read kept weights from what `save` wrote; raises `StrategyError` if they fit another model."""
+        """Read the copy from files that `save` wrote; raises `StrategyError` if they are of another model."""
         loaded = {name: tensor for path in paths for name, tensor in load_file(path).items()}
-        own = {piece.name: tuple(piece.tensor.shape) for piece in self.pieces()}
-        theirs = {name: tuple(tensor.shape) for name, tensor in loaded.items()}
-        for name in sorted(own.keys() | theirs.keys()):
-            # The optimizer may have made first steps of some parameters since then.
-            if own.get(name) != theirs.get(name) and not (name.startswith("optimizer.") and name not in theirs):
+        expected = {piece.name: tuple(piece.tensor.shape) for piece in self.pieces()}
+        saved = {name: tuple(tensor.shape) for name, tensor in loaded.items()}
+        for name in sorted(expected.keys() | saved.keys()):
+            # The files may lack the state of parameters whose first update came later.
+            state_is_newer = name.startswith(OptimizerPieces.prefix) and name not in saved
+            if expected.get(name) != saved.get(name) and not state_is_newer:
                 raise StrategyError(
-                    f"{os.fspath(paths[0])!r} is of another model: {name} is {theirs.get(name, 'missing')} there and"
-                    f" {own.get(name, 'missing')} here"
+                    f"{os.fspath(paths[0])!r} is of another model: {name} is {saved.get(name, 'missing')} there and"
+                    f" {expected.get(name, 'missing')} here"
                 )
-        self._kept = loaded
+        self._copies = loaded
 
     def layout(self) -> tuple[set[str], str]:
-        """Tell where this process's copy belongs.
+        """Return the kinds of pieces in this process's copy, and a fingerprint of how the weights are sharded.
 
-        Returns the kinds of its parts, out of ``{"common", "own"}`` (the same in every process; this one's share),
-        and a fingerprint of how the shares are cut.
+        The kinds are ``"common"``, for a piece that is the same in every process, and ``"own"``, for a shard.
         """
-        found = [(piece.name, piece.placement) for piece in self.pieces(self._kept)]
-        kinds = {"own" if placement else "common" for _, placement in found}
-        cut = sorted(pair for pair in found if not pair[0].startswith(OptimizerPieces.prefix))
-        return kinds, hashlib.sha256(repr(cut).encode()).hexdigest()
+        placements = [(piece.name, piece.placement) for piece in self.pieces(self._copies)]
+        kinds = {"own" if placement else "common" for _, placement in placements}
+        of_weights = sorted(pair for pair in placements if not pair[0].startswith(OptimizerPieces.prefix))
+        return kinds, hashlib.sha256(repr(of_weights).encode()).hexdigest()
 
-    def pieces(self, kept: Iterable[str] = ()) -> Iterator[Piece]:
-        """Yield what there is to keep now, with the names in ``kept`` even where they are frozen."""
-        settle(self._model)
+    def pieces(self, names: Iterable[str] = ()) -> Iterator[Piece]:
+        """Yield the pieces to copy; parameters with one of ``names`` are included even if they are frozen now."""
+        drop_gathered(self._model)
 
         def wanted(name: str, parameter: nn.Parameter) -> bool:
-            return parameter.requires_grad or name in self._trainable or name in kept
+            return parameter.requires_grad or name in self._trainable or name in names
 
         yield from pieces(self._model, wanted)
         if self._optimizer:
             yield from self._optimizer.pieces()
 
     def _wait(self) -> None:
+        """Wait until the copies from all devices are finished."""
         for device in self._copying:
             torch.cuda.synchronize(device)
         self._copying.clear()
 
 
-def _room_for(tensor: Tensor) -> Tensor:
-    # Pinned memory is what makes a copy from the GPU go on by itself.
+def _allocate_copy(tensor: Tensor) -> Tensor:
+    """Return an empty tensor in CPU memory, of the same shape and dtype."""
+    # Only into pinned memory can a copy from the GPU go on while the training continues.
     return torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=tensor.is_cuda)

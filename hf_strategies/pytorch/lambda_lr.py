@@ -1,4 +1,4 @@
-"""Schedulers whose rate is a function of the step, for the callbacks that put one of their own over it."""
+"""Access to the `LambdaLR` of a training, for the callbacks that replace its functions of the step."""
 
 from typing import Any
 
@@ -10,9 +10,10 @@ __all__ = ["lambda_lr", "set_rates"]
 
 
 def lambda_lr(owner: str, scheduler: Any) -> LambdaLR:
-    """Return the `LambdaLR` that a training uses, out of what accelerate and DeepSpeed wrap around it.
+    """Return the `LambdaLR` inside the wrappers that accelerate and DeepSpeed put around a scheduler.
 
-    Raises `StrategyError`, in the name of ``owner``, for a scheduler that is none.
+    Raises `StrategyError` if there is no `LambdaLR`. ``owner`` is the beginning of the message, such as
+    ``"ReduceOnPlateau cannot reduce"``.
     """
     inner = scheduler
     while not isinstance(inner, LambdaLR) and hasattr(inner, "scheduler"):
@@ -26,7 +27,7 @@ def lambda_lr(owner: str, scheduler: Any) -> LambdaLR:
 
 
 def set_rates(scheduler: LambdaLR) -> float:
-    """Set the rates of the very next update to what the functions give now; return the first group's."""
+    """Set the rates of the next update to the present values of the functions; return the first group's rate."""
     rates = [
         peak * ratio(scheduler.last_epoch)
         for peak, ratio in zip(scheduler.base_lrs, scheduler.lr_lambdas, strict=True)

@@ -1,4 +1,4 @@
-"""What one process holds of a model's weights, wherever they are placed."""
+"""The tensors of a model and of its optimizer that one process holds, also when they are sharded."""
 
 import importlib
 from collections.abc import Callable, Iterator
@@ -12,15 +12,16 @@ from torch.distributed.tensor import DTensor
 
 from hf_strategies.errors import StrategyError
 
-__all__ = ["OptimizerPieces", "Piece", "bare", "pieces", "refuse_unknown_placements", "settle"]
+__all__ = ["OptimizerPieces", "Piece", "drop_gathered", "pieces", "refuse_unknown_placements", "uncompiled_name"]
 
 
 @dataclass(frozen=True)
 class Piece:
-    """A named tensor of this process, to be read, and written by `put`.
+    """A named tensor of this process, which can be read (`tensor`) and written (`put`).
 
-    ``source`` is the tensor or reads it; ``placement`` is empty where every process holds the same, else it says
-    how the share of this one is cut.
+    ``source`` is the tensor, or a function that returns it. ``write`` is the function that writes it; None copies the
+    value into the tensor. ``placement`` is empty if every process holds the same tensor, else it describes the shard
+    of this process.
     """
 
     name: str
@@ -30,19 +31,19 @@ class Piece:
 
     @property
     def tensor(self) -> Tensor:
-        """What it holds now."""
+        """The present value."""
         return self.source if isinstance(self.source, Tensor) else self.source()
 
     def put(self, value: Tensor) -> None:
-        """Write the value, in place."""
+        """Replace the value, in place."""
         if self.write:
             self.write(value)
         else:
-            self.tensor.copy_(value)  # of the same memory as what it was made of
+            self.tensor.copy_(value)  # the tensor shares its memory with the model or the optimizer
 
 
 def refuse_unknown_placements(model: nn.Module) -> None:
-    """Raise `StrategyError` for weights that are placed in a way that `pieces` does not know."""
+    """Raise `StrategyError` if the weights are placed in a way that `pieces` does not support."""
     if any(isinstance(module, FullyShardedDataParallel) for module in model.modules()):
         raise StrategyError("best weights cannot be kept under FSDP 1: set fsdp_config={'version': 2}")
     for name, parameter in model.named_parameters():
@@ -56,43 +57,44 @@ def refuse_unknown_placements(model: nn.Module) -> None:
             raise StrategyError("best weights cannot be kept with zero_hpz_partition_size > 1: set it to 1")
 
 
-def settle(model: nn.Module) -> None:
-    """Drop the whole weights that an evaluation left gathered, so that only each process's share is there.
+def drop_gathered(model: nn.Module) -> None:
+    """Free the gathered weights that an evaluation left, so that each process holds its shards only.
 
-    FSDP 2 leaves its root unsharded after a forward pass without a backward pass, and DeepSpeed ZeRO-3 its small
-    parameters: what is written to the shares would be overwritten from, or hidden by, the gathered ones.
+    After a forward pass without a backward pass, FSDP 2 leaves its root module unsharded, and DeepSpeed ZeRO-3 its
+    small parameters. The gathered weights would hide a value that is written to the shards, or overwrite it.
     """
     for module in model.modules():
         if isinstance(module, FSDPModule):
             module.reshard()
     parameter: Any
     for parameter in model.parameters():
-        # By name, so that deepspeed need not be imported.
+        # The status is compared by its name, so that deepspeed need not be imported.
         if getattr(getattr(parameter, "ds_status", None), "name", "") == "AVAILABLE":
             parameter.partition()
 
 
 def pieces(model: nn.Module, wanted: Callable[[str, nn.Parameter], bool]) -> Iterator[Piece]:
-    """Yield what this process holds of the wanted parameters and of all buffers, tied ones once.
+    """Yield the pieces that this process holds of the wanted parameters and of all buffers; tied weights once.
 
-    Under FSDP 2 and tensor parallelism that is its local shard; under DeepSpeed ZeRO-3 its partition, and under
-    any ZeRO its share of the fp32 master weights too, from which the next step would otherwise bring back the
-    weights of before.
+    ``wanted`` returns whether a parameter is included, from its name and the parameter. A piece is the local shard
+    under FSDP 2 and tensor parallelism, and the partition under DeepSpeed ZeRO-3. Under any ZeRO, the process's share
+    of the fp32 master weights is a piece too: the next step computes the weights from them, and would otherwise undo
+    a change of the weights.
     """
     sharded = False
     for long_name, parameter in model.named_parameters():
-        name = bare(long_name)
+        name = uncompiled_name(long_name)
         if wanted(name, parameter):
             for piece in _of_parameter(name, parameter):
                 sharded |= bool(piece.placement) or hasattr(parameter, "_hp_mapping")
                 yield piece
-    # No process looks after the buffers of the others unless it is DDP, which copies those of the first.
+    # The buffers of a sharded model may differ between processes; under DDP, they are copied from the first process.
     for long_name, buffer in model.named_buffers():
-        yield _of_tensor(bare(long_name), buffer, "a buffer of a sharded model" if sharded else "")
+        yield _of_tensor(uncompiled_name(long_name), buffer, "a buffer of a sharded model" if sharded else "")
 
 
-def bare(name: str) -> str:
-    """A parameter's name without what `torch.compile` puts into it."""
+def uncompiled_name(name: str) -> str:
+    """Return a parameter's name without the prefixes that `torch.compile` adds."""
     return name.replace("_orig_mod.", "")
 
 
@@ -107,7 +109,8 @@ def _of_parameter(name: str, parameter: nn.Parameter) -> Iterator[Piece]:
         yield from _of_zero_3(name, parameter)
         return
     yield _of_tensor(name, parameter)
-    mapping = getattr(parameter, "_hp_mapping", None)  # DeepSpeed ZeRO-1 and 2; None where others hold the masters
+    # Of DeepSpeed ZeRO-1 and 2; None if other processes hold the master weights of the parameter.
+    mapping = getattr(parameter, "_hp_mapping", None)
     if mapping is not None:
         address = mapping.lp_fragment_address
         yield Piece(f"{name} (fp32 master)", mapping.hp_fragment, f"{address.start} + {address.numel}")
@@ -117,7 +120,7 @@ def _of_zero_3(name: str, parameter: Any) -> Iterator[Piece]:
     shard: Tensor = parameter.ds_tensor
     placement = f"ZeRO-3 partition of {shard.numel()}"
     yield Piece(name, shard.detach(), placement)
-    # A model that is only evaluated has no optimizer, and what is frozen has no master.
+    # There are no master weights without an optimizer, as in an evaluation, or for a frozen parameter.
     if hasattr(parameter, "_z3_optimizer") and parameter.requires_grad:
         deepspeed = importlib.import_module("deepspeed.utils")
 
@@ -127,23 +130,24 @@ def _of_zero_3(name: str, parameter: Any) -> Iterator[Piece]:
         def write(value: Tensor) -> None:
             deepspeed.safe_set_local_fp32_param(parameter, value.to(shard.device))
 
-        yield Piece(f"{name} (fp32 master)", read, placement, write)  # an offloaded one is brought to the device
+        # DeepSpeed copies offloaded master weights to the device when they are read.
+        yield Piece(f"{name} (fp32 master)", read, placement, write)
 
 
-_NUMBERS = {float: torch.float64, int: torch.int64, bool: torch.bool}
+_NUMBER_DTYPES = {float: torch.float64, int: torch.int64, bool: torch.bool}
 
 
 class OptimizerPieces:
-    """The state of an optimizer, such as Adam's moments, by name; not its learning rates and other settings.
+    """The state of an optimizer, such as Adam's moments, as pieces; without its settings, such as learning rates.
 
-    ``optimizer`` may be wrapped by accelerate and DeepSpeed. Raises `StrategyError` for state that is neither
-    tensors nor numbers, or lies on NVMe.
+    ``optimizer`` may be wrapped by accelerate and DeepSpeed. Raises `StrategyError` for a state that is neither a
+    tensor nor a number, or that is on NVMe.
     """
 
     prefix = "optimizer."
 
     def __init__(self, optimizer: Any) -> None:
-        self._zero = ""
+        self._zero = ""  # the placement of every piece: "ZeRO" under DeepSpeed
         while hasattr(optimizer, "optimizer"):
             optimizer = optimizer.optimizer
             if type(optimizer).__module__.startswith("deepspeed.runtime"):
@@ -158,16 +162,16 @@ class OptimizerPieces:
         self._optimizer = optimizer
 
     def pieces(self) -> Iterator[Piece]:
-        """Yield what there is now; nothing for parameters that have made no step."""
+        """Yield the present state; a parameter has none before its first update."""
         for index, parameter in enumerate(self._parameters()):
             state = self._optimizer.state.get(parameter, {})
             for key, value in state.items():
                 yield self._piece(f"{self.prefix}{index}.{key}", state, key, value)
 
     def forget_others(self, names: set[str]) -> None:
-        """Drop the state of parameters that have none among ``names``: they had made no step then.
+        """Drop the state of each parameter that has no piece in ``names``, as before its first update.
 
-        Raises `StrategyError` when one of ``names`` is not here.
+        Raises `StrategyError` when the optimizer has no piece of one of ``names``.
         """
         missing = names - {piece.name for piece in self.pieces()}
         if missing:
@@ -177,7 +181,7 @@ class OptimizerPieces:
                 self._optimizer.state.pop(parameter, None)
 
     def _parameters(self) -> list[Any]:
-        # ZeRO-3 takes its flat parameters out of the groups between the steps.
+        # Between two steps, ZeRO-3 removes its flat parameters from the groups.
         flat = getattr(self._wrapper, "fp32_partitioned_groups_flat", None) if self._zero else None
         if flat is not None:
             return list(flat)
@@ -189,13 +193,13 @@ class OptimizerPieces:
         if isinstance(value, Tensor):
             return Piece(name, value.detach(), self._zero)
         kind = type(value)
-        if kind not in _NUMBERS:
+        if kind not in _NUMBER_DTYPES:
             raise StrategyError(
                 f"the state {key!r} of {type(self._optimizer).__name__} is a {kind.__name__}, neither tensor nor"
                 " number: it cannot be kept with the best weights"
             )
 
-        def write(kept: Tensor) -> None:
-            state[key] = kind(kept.item())
+        def write(new: Tensor) -> None:
+            state[key] = kind(new.item())
 
-        return Piece(name, torch.tensor(value, dtype=_NUMBERS[kind]), self._zero, write)
+        return Piece(name, torch.tensor(value, dtype=_NUMBER_DTYPES[kind]), self._zero, write)

@@ -10,7 +10,7 @@ from torch import nn
 from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME
 
 from hf_strategies.pytorch.best_weights import BestWeights
-from hf_strategies.pytorch.shards import Piece, bare
+from hf_strategies.pytorch.shards import Piece, uncompiled_name
 
 __all__ = ["SavedModel"]
 
@@ -41,7 +41,7 @@ class SavedModel:
     def _named(self, model: nn.Module, weights: BestWeights) -> Iterator[tuple[str | None, Piece]]:
         """Each persistent piece, or share, with its name here, any of those of tied weights; None if it is not."""
         groups = _tied_names(model)
-        persistent = {bare(name) for name in model.state_dict(keep_vars=True)}
+        persistent = {uncompiled_name(name) for name in model.state_dict(keep_vars=True)}
         for piece in weights.pieces():
             group = groups.get(piece.name, [piece.name])
             if piece.placement or persistent & set(group):
@@ -73,5 +73,5 @@ def _tied_names(model: nn.Module) -> dict[str, list[str]]:
         *model.named_parameters(remove_duplicate=False),
         *model.named_buffers(remove_duplicate=False),
     ):
-        names.setdefault(id(tensor), []).append(bare(name))
+        names.setdefault(id(tensor), []).append(uncompiled_name(name))
     return {name: group for group in names.values() for name in group}
