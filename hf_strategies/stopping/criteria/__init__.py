@@ -1,1 +1,1 @@
-"""Stop criteria: pure functions of the evaluations so far, and the table with one row for each."""
+"""The stop criteria, as pure functions of the evaluations so far, and the table of them."""

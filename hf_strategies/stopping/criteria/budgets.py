@@ -1,6 +1,7 @@
-"""Criteria that compare what training has used up with a limit.
+"""Criteria that hold when training has used up a budget of time, floating-point operations or tokens.
 
-Where the use was not recorded, as before a run was resumed with a callback that records it, no budget is spent.
+At an evaluation where the use was not recorded, such as one before the run was resumed with a callback that records
+it, no criterion here holds.
 """
 
 from collections.abc import Callable
@@ -26,6 +27,6 @@ def token_budget(series: Series, *, limit: float) -> Reasons:
     return _spent(series, "tokens", limit, lambda used: f"training has seen {used:.0f} of {limit:.0f} tokens")
 
 
-def _spent(series: Series, resource: str, limit: float, say: Callable[[float], str]) -> Reasons:
+def _spent(series: Series, resource: str, limit: float, reason: Callable[[float], str]) -> Reasons:
     amounts = [getattr(evaluation, resource) for evaluation in series.evaluations]
-    return [None if used is None or used < limit else say(used) for used in amounts]
+    return [None if used is None or used < limit else reason(used) for used in amounts]

@@ -1,4 +1,4 @@
-"""Criteria that look at the shape of the curves: Prechelt's three, and the gap to the training loss."""
+"""Criteria of overfitting: the three of Prechelt 1998, and the gap between validation and training loss."""
 
 import math
 from collections.abc import Sequence
@@ -14,63 +14,67 @@ def generalisation_loss(series: Series, *, alpha: float) -> Reasons:
     """Prechelt's GL(``alpha``): the metric is more than ``alpha`` percent worse than the best so far.
 
     GL(t) = 100 * (E(t) / E_opt(t) - 1), where E is the metric and E_opt the least E up to t. Where higher is
-    better: 100 * (1 - E(t) / E_opt(t)), of the greatest. A value that is not finite is infinitely worse; while
-    E_opt is not above 0 the criterion does not hold. Prechelt 1998, "Early Stopping - But When?".
+    better, GL(t) = 100 * (1 - E(t) / E_opt(t)), and E_opt is the greatest E up to t. GL is infinite at a value that
+    is not finite. As long as E_opt is not above 0 the criterion does not hold. Prechelt 1998, "Early Stopping - But
+    When?".
     """
     return [
         f"{series.name} is {loss:.4g} % worse than its best, more than {alpha:g} %" if loss > alpha else None
-        for loss in _losses(series)
+        for loss in _generalisation_losses(series)
     ]
 
 
 def progress_quotient(series: Series, *, alpha: float, strip: int) -> Reasons:
-    """Prechelt's PQ(``alpha``): generalisation loss is high against the progress still made in training.
+    """Prechelt's PQ(``alpha``): the generalisation loss is high relative to the progress that training still makes.
 
     GL(t) / P_k(t) > ``alpha``, where GL is as in `generalisation_loss` and P_k(t) = 1000 * (mean of the training
-    loss over the last k evaluations / the least of them - 1) is the training progress in a ``strip`` of k. Looked
-    at at the end of each strip: at the evaluations k, 2k, ... counted from 1. Where there is no progress at all
-    any loss above 0 stops; progress to a training loss of 0 or below is infinite, and never does. Prechelt 1998.
+    loss over the last k evaluations / the least of them - 1) is the training progress in a ``strip`` of k. The
+    criterion holds only at the end of a strip: at the evaluations k, 2k, ... counted from 1. Without any progress it
+    holds for any GL above 0. With a training loss of 0 or below, progress is infinite and it does not hold. Prechelt
+    1998.
     """
     train = _train_losses(series, "progress_quotient")
-    found: Reasons = []
-    for index, loss in enumerate(_losses(series)):
+    reasons: Reasons = []
+    for index, loss in enumerate(_generalisation_losses(series)):
         window = [value for value in train[max(0, index + 1 - strip) : index + 1] if value is not None]
         if (index + 1) % strip or len(window) < strip:
-            found.append(None)
+            reasons.append(None)
             continue
         progress = _progress(window)
         holds = loss > alpha * progress
-        said = f"{series.name} is {loss:.4g} % worse than its best at a training progress of {progress:.4g} per mille"
-        found.append(f"{said}, a quotient of more than {alpha:g}" if holds else None)
-    return found
+        loss_words = f"{series.name} is {loss:.4g} % worse than its best"
+        reason = f"{loss_words} at a training progress of {progress:.4g} per mille, a quotient of more than {alpha:g}"
+        reasons.append(reason if holds else None)
+    return reasons
 
 
 def successive_increases(series: Series, *, count: int, strip: int) -> Reasons:
-    """Prechelt's UP(``count``): the metric got worse in so many strips in a row.
+    """Prechelt's UP(``count``): the metric got worse in ``count`` strips in a row.
 
-    A strip of k evaluations got worse when the metric at its end is worse than at the end of the strip before:
-    E(t) > E(t - k), at t = k, 2k, ... counted from 1. What is not finite is worse than what is. Prechelt 1998.
+    In a ``strip`` of k evaluations the metric got worse if it is worse at the end of the strip than at the end of
+    the strip before: E(t) > E(t - k) at t = k, 2k, ... counted from 1. A value that is not finite is worse than any
+    that is finite. Prechelt 1998.
     """
     costs = [cost if math.isfinite(cost) else math.inf for cost in series.costs]
-    found: Reasons = []
+    reasons: Reasons = []
     rises = 0
     for index, cost in enumerate(costs):
         if (index + 1) % strip or index < strip:
-            found.append(None)
+            reasons.append(None)
             continue
         before = costs[index - strip]
         rises = rises + 1 if cost > before or cost == math.inf else 0
-        said = f"{series.name} got worse in {count} {'strip' if count == 1 else 'strips'} of {strip} in a row"
-        found.append(said if rises >= count else None)
-    return found
+        reason = f"{series.name} got worse in {count} {'strip' if count == 1 else 'strips'} of {strip} in a row"
+        reasons.append(reason if rises >= count else None)
+    return reasons
 
 
 def generalisation_gap(series: Series, *, gap: float | None, ratio: float | None) -> Reasons:
     """The metric exceeds the training loss by more than ``gap``, or is more than ``ratio`` times as high.
 
-    For a validation loss of the same kind as the training loss, whose mean since the evaluation before is taken;
-    label smoothing and dropout raise the training loss. One of the two has to be given; the ratio is for training
-    losses that are not negative.
+    The metric has to be a validation loss of the same kind as the training loss; label smoothing and dropout raise
+    the training loss. The training loss is its mean since the evaluation before. One of ``gap`` and ``ratio``, or
+    both, has to be given; ``ratio`` is for training losses that are not negative.
     """
     if gap is None and ratio is None:
         raise StrategyError("generalisation_gap has neither gap nor ratio: give one, such as gap=0.5")
@@ -79,39 +83,40 @@ def generalisation_gap(series: Series, *, gap: float | None, ratio: float | None
             f"generalisation_gap compares losses, and of {series.name} higher is better: watch a loss,"
             " generalisation_gap(0.5, monitor=loss)"
         )
-    found: Reasons = []
+    reasons: Reasons = []
     for value, train in zip(series.values, _train_losses(series, "generalisation_gap"), strict=True):
-        wide = train is not None and gap is not None and value - train > gap
-        steep = train is not None and ratio is not None and train >= 0 and value > ratio * train
-        limit = f"more than {gap:g} above" if wide else f"more than {ratio or 0:g} times"
-        said = f"{series.name} is {value:.6g}, {limit} the training loss of {train or 0:.6g}"
-        found.append(said if wide or steep else None)
-    return found
+        over_gap = train is not None and gap is not None and value - train > gap
+        over_ratio = train is not None and ratio is not None and train >= 0 and value > ratio * train
+        limit = f"more than {gap:g} above" if over_gap else f"more than {ratio or 0:g} times"
+        reason = f"{series.name} is {value:.6g}, {limit} the training loss of {train or 0:.6g}"
+        reasons.append(reason if over_gap or over_ratio else None)
+    return reasons
 
 
-def _losses(series: Series) -> list[float]:
-    """GL at each evaluation, in percent."""
-    found, best = [], math.inf
+def _generalisation_losses(series: Series) -> list[float]:
+    """Return Prechelt's GL at each evaluation, in percent."""
+    losses, best = [], math.inf
     for cost in series.costs:
         best = min(best, cost) if math.isfinite(cost) else best
         if not math.isfinite(cost):
-            found.append(math.inf)
+            losses.append(math.inf)
         elif series.sign * best <= 0.0:
-            found.append(0.0)
+            losses.append(0.0)
         else:
-            found.append(100.0 * (cost - best) / abs(best))
-    return found
+            losses.append(100.0 * (cost - best) / abs(best))
+    return losses
 
 
 def _progress(window: Sequence[float]) -> float:
-    """Training progress in a strip, per mille."""
+    """Return Prechelt's P_k, the training progress in a strip of training losses, per mille."""
     low, mean = min(window), math.fsum(window) / len(window)
-    if mean <= low:  # all are equal; rounding may even put the mean below them
+    if mean <= low:  # all losses are equal; rounding can give a mean that is even below the least
         return 0.0
     return 1000.0 * (mean / low - 1.0) if low > 0.0 else math.inf
 
 
 def _train_losses(series: Series, criterion: str) -> list[float | None]:
+    """Return the training loss of each evaluation; raise `StrategyError` where one is missing after step 0."""
     for evaluation in series.evaluations:
         if evaluation.train_loss is None and evaluation.step > 0:
             raise StrategyError(

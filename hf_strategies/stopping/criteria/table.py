@@ -1,4 +1,4 @@
-"""The table of stop criteria: one row per criterion."""
+"""The table of the stop criteria, with one row for each."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,7 +19,11 @@ __all__ = ["CRITERIA", "Criterion", "Golden"]
 
 @dataclass(frozen=True)
 class Golden:
-    """A case worked out by hand: values, further columns and settings, and where it stops (None: nowhere)."""
+    """An example worked out by hand: the values of a metric, and where a criterion stops and what is best there.
+
+    ``settings`` are the criterion's parameters, and ``columns`` further attributes of the evaluations. An index of
+    None stands for no stop, or no best evaluation.
+    """
 
     values: Sequence[float]
     settings: Mapping[str, Any]
@@ -31,14 +35,13 @@ class Golden:
 
 @dataclass(frozen=True)
 class Criterion:
-    """One row: a named criterion, its function, parameters in their order, what it says, where it comes from.
+    """One row of the table: a criterion with its name, its parameters, a summary of one line and its source.
 
-    ``function`` takes a `Series` and the parameters by name, and `improvement` if ``improves``; it returns one
-    reason, or None, per evaluation. With ``needs_train_loss`` the training has to log a loss for each evaluation. A
-    budget names the ``resource`` that it spends ("seconds", "flos" or "tokens"), and its parameter ``limit`` is how
-    much of it: training evaluates as soon as that is used up. A ``safety`` stop ends a run for good, not because it
-    has stalled, and so may stand beside a callback that cools down at a plateau. ``golden`` is a case worked out by
-    hand.
+    ``function`` takes a `Series` and the parameters by name, and with ``improves`` also ``improvement``. It returns
+    `Reasons`. With ``needs_train_loss``, training has to log its loss before each evaluation. A budget names its
+    ``resource`` ("seconds", "flos" or "tokens"), and its parameter ``limit`` is the amount of it: training evaluates
+    as soon as that amount is used up. A criterion with ``safety`` ends a run for good and not because the metric has
+    stalled; such a criterion may be used beside a callback that cools down at a plateau.
     """
 
     name: str

@@ -1,1 +1,1 @@
-"""What other settings would have done to runs that are over."""
+"""Replays: what other stop settings would have done to runs that have ended."""

@@ -1,4 +1,4 @@
-"""What stop settings would have done to past runs, as pure functions of what `trainer_state.json` holds."""
+"""Past runs, read from `trainer_state.json`, and what stop settings would have done to them."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -14,14 +14,14 @@ from hf_strategies.stopping.rule import Judgement
 
 __all__ = ["Outcome", "PastRun", "refuse_missing", "replay"]
 
-_NOT_METRICS = ("_runtime", "_per_second", "_preparation_time")
+_SUFFIXES_OF_NO_METRIC = ("_runtime", "_per_second", "_preparation_time")
 
 
 @dataclass(frozen=True)
 class PastRun:
-    """A run as the Trainer left it: its log, the optimizer steps it made, and how many it was planned to make.
+    """A run that has ended: its log, the optimizer steps that it made, and the steps that were planned.
 
-    ``usage`` is what training had used up at its evaluations, recorded by a run with a budget.
+    ``usage`` is what training had used up at its evaluations, which only a run with a budget records.
     """
 
     name: str
@@ -32,9 +32,9 @@ class PastRun:
 
     @classmethod
     def of_state(cls, name: str, state: Any) -> "PastRun":
-        """Read the mapping that `trainer_state.json` holds, as far as it is of training (see `training_log`).
+        """Read the content of a `trainer_state.json`, up to the end of training (see `training_log`).
 
-        Raises `StrategyError` for what is none.
+        Raises `StrategyError` for anything else.
 
         >>> PastRun.of_state("a", {"log_history": [{"eval_loss": 2.0, "step": 5}], "max_steps": 9}).complete
         False
@@ -42,29 +42,29 @@ class PastRun:
         log = state.get("log_history") if isinstance(state, Mapping) else None
         if not isinstance(log, list) or not all(isinstance(entry, Mapping) for entry in log):
             raise StrategyError(f"{name} has no log_history: give a trainer_state.json as the Trainer writes it")
-        for holder, key in ((state, "global_step"), *((entry, "step") for entry in log)):
-            _steps(name, holder, key)
+        for mapping, key in ((state, "global_step"), *((entry, "step") for entry in log)):
+            _steps(name, mapping, key)
         planned = _steps(name, state, "max_steps") or None
         return cls(name, training_log(state), last_step(state), planned, _usage(state))
 
     @property
     def complete(self) -> bool:
-        """Whether it is known to have made all of its planned steps."""
+        """Whether the run is known to have made all of its planned steps."""
         return self.planned_steps is not None and self.steps >= self.planned_steps
 
     @cached_property
     def metrics(self) -> list[str]:
         """The names of the metrics that its evaluations logged."""
         keys = dict.fromkeys(key for entry in self.log_history for key in entry if key.startswith("eval_"))
-        return [key for key in keys if not key.endswith(_NOT_METRICS)]
+        return [key for key in keys if not key.endswith(_SUFFIXES_OF_NO_METRIC)]
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one setting would have done to one run, its best weights restored at the end.
+    """What one setting would have done to one run, with the best weights restored at the end.
 
-    ``best_of_run`` is the best evaluation of all that are recorded, ``first`` the first value that is finite,
-    ``secondary`` the value of another metric at the evaluation that is kept.
+    ``first`` is the first finite value, ``best_of_run`` the best of all recorded evaluations, and ``secondary`` the
+    value of another metric at the evaluation that is ``kept``.
     """
 
     run: PastRun
@@ -76,27 +76,27 @@ class Outcome:
 
     @property
     def stop(self) -> Evaluation | None:
-        """The evaluation at which training would have stopped."""
+        """The evaluation at which training would have stopped, if any."""
         return self.judgement.stop
 
     @property
     def ran_on(self) -> bool:
-        """Whether it would have trained on beyond what is recorded, of a run that ended before its planned steps."""
+        """Whether training would have gone on beyond the log, because the run ended before its planned steps."""
         return self.stop is None and not self.run.complete
 
     @property
     def kept(self) -> Evaluation | None:
-        """The evaluation whose weights are kept: the best up to the stop; its value is the metric's, not smoothed."""
+        """The evaluation whose weights are restored: the best up to the stop, with the value that is not smoothed."""
         return self.judgement.best
 
     @property
     def saved(self) -> float:
-        """The share of the run's optimizer steps that were not needed, 1 - stop / steps; 0 without a stop."""
+        """The share of the run's optimizer steps that the stop saves, 1 - stop / steps; 0 without a stop."""
         return 1.0 - self.stop.step / self.run.steps if self.stop else 0.0
 
     @property
     def regret(self) -> float | None:
-        """By how much the kept value is worse than the best one recorded, in the metric's unit."""
+        """By how much the kept value is worse than the best of the run, in the metric's unit."""
         if self.kept is None or self.best_of_run is None:
             return None
         return abs(self.kept.value - self.best_of_run.value)
@@ -105,9 +105,10 @@ class Outcome:
     def given_up(self) -> float | None:
         """The regret as a share of what the run gained, for means over runs whose metrics differ in scale.
 
-        min(1, |k - b| / |f - b|), with k the ``kept`` value, b that of ``best_of_run`` and f ``first``: 0 where
-        the run's best is kept, 1 where nothing better than the first value is, or nothing is kept. A metric that
-        explodes late does not shrink it. Where f = b it is 0 if k = b, else 1. None: no value was ever finite.
+        min(1, |k - b| / |f - b|), where k is the ``kept`` value, b that of ``best_of_run`` and f is ``first``. The
+        share is 0 if the best of the run is kept, and 1 if the kept value is no better than the first or nothing is
+        kept. Values that explode late in the run do not make the share smaller. Where f = b it is 0 if k = b, else
+        1. None: no value was finite.
         """
         if self.best_of_run is None or self.first is None:
             return None
@@ -118,23 +119,24 @@ class Outcome:
 
 
 def replay(runs: Sequence[PastRun], settings: Sequence[Setting], *, secondary: str | None = None) -> list[Outcome]:
-    """Judge each of ``runs`` under each of ``settings``: all settings of the first run, then of the second, ...
+    """Judge each of ``runs`` under each of ``settings``; all outcomes of the first run come first.
 
-    ``secondary`` is a further metric to read at the evaluation that is kept. Raises `StrategyError` for a run that
-    lacks a metric or has fewer than two evaluations, and for a budget of which the run recorded no use.
+    ``secondary`` is another metric, which is read at the evaluation that is kept. Raises `StrategyError` for a run
+    that lacks a metric or has fewer than two evaluations, and for a budget whose resource the run did not record.
 
     >>> from hf_strategies.stopping.replay.settings import grid
     >>> log = [{"eval_loss": loss, "step": step} for loss, step in ((0.5, 10), (0.4, 20), (0.6, 30), (0.7, 40))]
     >>> run = PastRun("a", log, steps=40, planned_steps=40)
-    >>> [(one.stop and one.stop.step, one.saved) for one in replay([run], grid("loss", patience=[1, 2, 3]))]
+    >>> outcomes = replay([run], grid("loss", patience=[1, 2, 3]))
+    >>> [(outcome.stop and outcome.stop.step, outcome.saved) for outcome in outcomes]
     [(30, 0.25), (40, 0.0), (None, 0.0)]
     """
-    others = None if secondary is None else Metric.read(secondary)
-    return [outcome for run in runs for outcome in _replay_one(run, settings, others)]
+    metric = None if secondary is None else Metric.read(secondary)
+    return [outcome for run in runs for outcome in _outcomes(run, settings, metric)]
 
 
 def refuse_missing(run: PastRun, metric: Metric) -> None:
-    """Raise `StrategyError` if a run has no evaluation, or one of the metric's names was never logged."""
+    """Raise `StrategyError` if a run has no evaluation, or never logged one of the names that the metric needs."""
     if not run.metrics:
         raise StrategyError(f"{run.name} has no evaluation in its log: only a run that evaluated can be replayed")
     for name in metric.names:
@@ -143,21 +145,23 @@ def refuse_missing(run: PastRun, metric: Metric) -> None:
             raise StrategyError(f"{run.name} has no {name!r} in its log: {near}")
 
 
-def _replay_one(run: PastRun, settings: Sequence[Setting], secondary: Metric | None) -> list[Outcome]:
+def _outcomes(run: PastRun, settings: Sequence[Setting], secondary: Metric | None) -> list[Outcome]:
+    """Return the outcome of each setting for one run."""
     watched = settings[0].rule.watched
     for metric in (watched.metric, *(() if secondary is None else (secondary,))):
         refuse_missing(run, metric)
     first, best = _first_and_best(run, watched.metric, watched.mode)
-    others = {one.step: one.value for one in _history(run, secondary)} if secondary else {}
-    found = []
+    secondary_at = {each.step: each.value for each in _history(run, secondary)} if secondary else {}
+    outcomes = []
     for setting in settings:
         judgement = _judge(run, setting)
-        other = others.get(judgement.best.step) if judgement.best else None
-        found.append(Outcome(run, setting, judgement, first, best, other))
-    return found
+        value = secondary_at.get(judgement.best.step) if judgement.best else None
+        outcomes.append(Outcome(run, setting, judgement, first, best, value))
+    return outcomes
 
 
 def _first_and_best(run: PastRun, metric: Metric, mode: Direction) -> tuple[float | None, Evaluation | None]:
+    """Return the first finite value and the best evaluation of a run."""
     history = _history(run, metric)
     if len(history) < 2:
         count = f"{len(history)} evaluation{'' if len(history) == 1 else 's'} of {metric.text}"
@@ -173,6 +177,7 @@ def _history(run: PastRun, metric: Metric) -> list[Evaluation]:
 
 
 def _judge(run: PastRun, setting: Setting) -> Judgement:
+    """Judge a run; an error names the run and the setting."""
     for name in setting.rule.names:
         refuse_missing(run, Metric(name, (name,)))
     for resource, limit in setting.rule.budgets:
@@ -188,6 +193,7 @@ def _judge(run: PastRun, setting: Setting) -> Judgement:
 
 
 def _steps(name: str, entry: Mapping[str, Any], key: str) -> int:
+    """Return a number of steps in a state or a log; raise `StrategyError` for anything else."""
     steps = entry.get(key, 0)
     if isinstance(steps, bool) or not isinstance(steps, int):
         raise StrategyError(f"{name} has {key}={steps!r}, no number of steps: give a file as the Trainer writes it")
@@ -195,10 +201,13 @@ def _steps(name: str, entry: Mapping[str, Any], key: str) -> int:
 
 
 def _usage(state: Mapping[str, Any]) -> Usage | None:
-    """The longest of the usage that stopping callbacks recorded, each with what was used up at each step."""
-    found: dict[str, Mapping[str, float]] = {}
+    """Return what training had used up at each step, from the records of the callbacks in a Trainer's state.
+
+    Where several callbacks have recorded a resource, the record with the most steps counts.
+    """
+    usage: dict[str, Mapping[str, float]] = {}
     for record in (state.get("stateful_callbacks") or {}).values():
         recorded = record.get("usage") if isinstance(record, Mapping) else None
-        for name, used in (recorded or {}).items():
-            found[name] = max(used, found.get(name, {}), key=len)
-    return found or None
+        for resource, used in (recorded or {}).items():
+            usage[resource] = max(used, usage.get(resource, {}), key=len)
+    return usage or None

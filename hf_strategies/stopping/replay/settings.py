@@ -1,4 +1,4 @@
-"""The settings to replay: the product of lists of values."""
+"""The settings to replay: all combinations of values from several lists."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,14 +11,14 @@ from hf_strategies.stopping.rule import StoppingRule
 __all__ = ["MOST_SETTINGS", "Setting", "grid", "varying"]
 
 MOST_SETTINGS = 1000
-"""More settings than this are refused: no one reads such a table."""
+"""The most settings that a replay takes: nobody reads a larger table."""
 
 _NAMES = ("patience", "stop_when", "min_delta", "relative_delta", "z", "smoothing", "start_from")
 
 
 @dataclass(frozen=True)
 class Setting:
-    """One cell of the grid: the rule, and the values that it was made of, as texts by their names."""
+    """One cell of the grid: a rule, and the values that it was made from, as texts by their names."""
 
     values: Mapping[str, str]
     rule: StoppingRule
@@ -30,18 +30,19 @@ class Setting:
 def grid(
     monitor: str = "loss", mode: str | None = None, *, samples: object = None, **lists: Iterable[object]
 ) -> list[Setting]:
-    """Make a setting of each combination of the values in ``lists``; the last list varies fastest.
+    """Return a setting for each combination of the values in ``lists``; the last list varies fastest.
 
-    The lists are ``patience`` (lengths of training), or ``stop_when`` (whole conditions) instead, ``min_delta``,
-    ``relative_delta``, ``z``, ``smoothing`` (None or "none": without) and ``start_from``; values are as
-    `StoppingRule.read` takes them. Raises `StrategyError` for a bad value, both patience and stop_when, neither,
-    an unknown or empty list, and more than `MOST_SETTINGS` settings.
+    The lists are ``patience`` (lengths of training) or ``stop_when`` (whole conditions), ``min_delta``,
+    ``relative_delta``, ``z``, ``smoothing`` (None or "none" for no smoothing) and ``start_from``. Their values, and
+    ``monitor``, ``mode`` and ``samples``, are those of `StoppingRule.read`. Raises `StrategyError` for a bad value,
+    for both or neither of patience and stop_when, for an unknown or empty list, and for more than `MOST_SETTINGS`
+    settings.
 
     >>> [str(setting) for setting in grid("loss", patience=[1, "2ep"], min_delta=[0.0, 0.01])][1:3]
     ['patience=1, min_delta=0.01', 'patience=2ep, min_delta=0.0']
     """
     given = {name: list(lists[name]) for name in _NAMES if name in lists}
-    _refuse(lists, given)
+    _check_lists(lists, given)
     names = list(given)
     return [
         _setting(monitor, mode, samples, dict(zip(names, cell, strict=True))) for cell in product(*given.values())
@@ -49,17 +50,17 @@ def grid(
 
 
 def varying(settings: Sequence[Setting]) -> list[str]:
-    """The names of the values that differ between settings; the first name if none does.
+    """Return the names of the values that differ between settings; if none differs, the first name.
 
     >>> varying(grid("loss", patience=[3], min_delta=[0.0, 0.01]))
     ['min_delta']
     """
     names = list(settings[0].values)
-    found = [name for name in names if len({setting.values[name] for setting in settings}) > 1]
-    return found or names[:1]
+    different = [name for name in names if len({setting.values[name] for setting in settings}) > 1]
+    return different or names[:1]
 
 
-def _refuse(lists: Mapping[str, object], given: Mapping[str, Sequence[object]]) -> None:
+def _check_lists(lists: Mapping[str, object], given: Mapping[str, Sequence[object]]) -> None:
     for name in lists:
         if name not in _NAMES:
             raise StrategyError(f"{name} is no list of a replay's grid: give {', '.join(_NAMES)}")
