@@ -4,7 +4,7 @@ import inspect
 import textwrap
 from collections.abc import Sequence
 
-from hf_strategies.stopping.condition import COMMON
+from hf_strategies.stopping.condition import COMMON_PARAMETERS
 from hf_strategies.stopping.criteria.table import CRITERIA, Criterion
 from hf_strategies.stopping.improvement import IMPROVEMENT_PARAMETERS
 from hf_strategies.stopping.parameters import Parameter
@@ -42,7 +42,7 @@ def criterion_sheet(row: Criterion) -> str:
         "",
         "Parameters",
         *_parameter_lines(list({**row.parameters, **improvement}.items())),
-        f"  {', '.join(COMMON)}: another metric to look at; its direction; 'ema(0.3)' or the like",
+        f"  {', '.join(COMMON_PARAMETERS)}: another metric to look at; its direction; 'ema(0.3)' or the like",
         "",
         f"Source: {row.source}",
     ]

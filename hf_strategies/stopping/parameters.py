@@ -1,4 +1,4 @@
-"""The parameters that a criterion takes: default, unit, bounds, and how a given value is read."""
+"""The parameters of criteria: their defaults, units and bounds, and the reading of values that users give."""
 
 import math
 import re
@@ -11,7 +11,7 @@ from hf_strategies.values import number, within
 
 __all__ = ["Amount", "Count", "Duration", "Number", "Parameter"]
 
-_CLOCK = re.compile(r"((?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)\s*(s|min|h|d)")
+_CLOCK_TIME = re.compile(r"((?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)\s*(s|min|h|d)")
 _SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 
 
@@ -20,14 +20,14 @@ class Parameter(Protocol):
 
     @property
     def default(self) -> Any:
-        """The value when none is given; `...` where one has to be."""
+        """The value when the user gives none; `...` if a value has to be given."""
 
     @property
     def help(self) -> str:
-        """What it means and in which unit."""
+        """The meaning and the unit, for help texts."""
 
     def read(self, name: str, value: object) -> Any:
-        """Check a value as a user gives it."""
+        """Check a value as a user gives it; ``name`` is the parameter's, for messages."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Number:
     above_low: bool = False
 
     def read(self, name: str, value: object) -> float | None:
-        """Check that ``value`` is in bounds."""
+        """Return ``value`` as a number; raise `StrategyError` if it is out of bounds."""
         if value is None and self.default is None:
             return None
         return within(name, value, self.low, self.high, above_low=self.above_low)
@@ -56,7 +56,7 @@ class Count:
     low: int = 1
 
     def read(self, name: str, value: object) -> int:
-        """Check that ``value`` is such a number."""
+        """Return ``value`` as an int; raise `StrategyError` for anything but a whole number of at least ``low``."""
         given = number(name, value)
         if not isinstance(given, int) or given < self.low:
             raise StrategyError(f"{name}={value!r} is out of range: give a whole number of at least {self.low}")
@@ -65,15 +65,15 @@ class Count:
 
 @dataclass(frozen=True)
 class Amount:
-    """A positive amount; of time with ``clock``: seconds, or ``"90min"``, ``"1.5h"``, ``"2d"``."""
+    """A positive amount; with ``clock`` an amount of time, in seconds or as ``"90min"``, ``"1.5h"``, ``"2d"``."""
 
     default: Any
     help: str
     clock: bool = False
 
     def read(self, name: str, value: object) -> float:
-        """Check the amount; time is turned into seconds."""
-        match = _CLOCK.fullmatch(value.strip()) if self.clock and isinstance(value, str) else None
+        """Return the amount, a time in seconds; raise `StrategyError` if it is not above 0."""
+        match = _CLOCK_TIME.fullmatch(value.strip()) if self.clock and isinstance(value, str) else None
         given = float(number(name, match[1] if match else value)) * (_SECONDS[match[2]] if match else 1.0)
         if not 0 < given < math.inf:
             raise StrategyError(f"{name}={value!r} is out of range: give an amount above 0")
@@ -82,9 +82,9 @@ class Amount:
 
 @dataclass(frozen=True)
 class Duration:
-    """A length of training, read as `lengths` does; a bare number counts evaluations, of which ``low`` is the least.
+    """A length of training as in `lengths`, where a bare number counts evaluations.
 
-    ``low`` is 0 or 1; with 1 the other units have to be above 0.
+    ``low``, 0 or 1, is the least number of evaluations; with 1, lengths in other units have to be above 0.
     """
 
     default: Any

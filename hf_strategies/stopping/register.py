@@ -1,4 +1,4 @@
-"""Criteria of one's own: checked, named, and at once usable in ``stop_when``."""
+"""Registration of a user's own criteria, which are checked first and can then be used in ``stop_when``."""
 
 import inspect
 import math
@@ -8,7 +8,7 @@ from keyword import iskeyword
 from typing import Any
 
 from hf_strategies.errors import StrategyError, did_you_mean
-from hf_strategies.stopping.condition import COMMON
+from hf_strategies.stopping.condition import COMMON_PARAMETERS
 from hf_strategies.stopping.criteria.patience import Reasons
 from hf_strategies.stopping.criteria.table import CRITERIA, Criterion
 from hf_strategies.stopping.history import RESOURCES, Series
@@ -19,10 +19,10 @@ from hf_strategies.values import switch
 
 __all__ = ["register_criterion"]
 
-_JOINS = ("any", "all")
-_TAKEN = (*COMMON, *IMPROVEMENT_PARAMETERS)  # what stop_when gives to every criterion
+_JOIN_NAMES = ("any", "all")
+_COMMON_NAMES = (*COMMON_PARAMETERS, *IMPROVEMENT_PARAMETERS)  # parameters that users may give to other criteria too
 _MODES: tuple[Direction, ...] = ("min", "max")
-_TRIAL = (3.0, 1.0, 2.0, math.nan, 2.5, 0.5, math.inf, 0.75)
+_TRIAL_VALUES = (3.0, 1.0, 2.0, math.nan, 2.5, 0.5, math.inf, 0.75)
 
 
 def register_criterion(
@@ -35,23 +35,26 @@ def register_criterion(
     resource: str | None = None,
     needs_train_loss: bool = False,
 ) -> None:
-    """Add a criterion, to be used in ``stop_when`` as the built-in ones are.
+    """Add a criterion, which can then be used in ``stop_when`` like the built-in criteria.
 
-    ``function(series, *, parameter=default, ...)`` gets the evaluations as a `Series` and returns one entry for each
-    of them: None, or, where it says stop, why, as the part of a sentence that follows "Stopped early:". An entry may
-    depend on no later evaluation, and on nothing but the arguments. Its keyword-only parameters are those that users
-    give: one with a float for default takes numbers, with an int whole numbers from 0, with None a number or nothing;
-    one without a default has to be given, and is a number unless annotated ``int``. A parameter called
-    ``improvement`` is not given by users: it gets the rule's `Improvement`, as `patience` does.
+    ``function(series, *, parameter=default, ...)`` takes the evaluations as a `Series`. It returns a list with one
+    entry for each evaluation: None, or the reason to stop there, as the part of a sentence that follows "Stopped
+    early:". An entry must depend on nothing but the arguments, and on no later evaluation.
 
-    ``summary`` is one line that says when it stops, ``source`` where it comes from. A ``safety`` stop ends a run for
-    good and not because it has stalled: it may stand in an `EarlyStopping` beside a `PlateauCooldown`. A budget gives
-    the ``resource`` that it spends, "seconds", "flos" or "tokens", and has a parameter ``limit``: as soon as so much
-    is used up, in the middle of an epoch too, training evaluates. With ``needs_train_loss`` a training that logs no
-    loss for each evaluation is refused when it starts.
+    The keyword-only parameters of the function are the parameters of the criterion. A default that is a float takes
+    numbers, an int takes whole numbers from 0, and None takes a number or None. A parameter without a default has to
+    be given, and is a number unless it is annotated ``int``. A parameter with the name ``improvement`` is no
+    parameter of the criterion: the function gets the rule's `Improvement` for it, as `patience` does.
 
-    Raises `StrategyError`, and adds nothing, for a name that is taken or is no identifier, for a signature of another
-    kind, and when a trial on short series (those without a default being 1) fails or breaks the above.
+    ``summary`` is one line that describes when the criterion stops, ``source`` is where it comes from. A criterion
+    with ``safety`` ends a run for good and not because it has stalled; an `EarlyStopping` beside a `PlateauCooldown`
+    may have such criteria only. A budget names its ``resource``, "seconds", "flos" or "tokens", and has a parameter
+    ``limit``: training evaluates as soon as it has used up that much, in the middle of an epoch too. With
+    ``needs_train_loss``, a training that does not log its loss between evaluations is refused at its start.
+
+    Raises `StrategyError`, and adds nothing, for a name that is taken or is no identifier, and for another signature.
+    The function is then tried on short series, with 1 for parameters without a default: raises `StrategyError`, too,
+    if it fails or does not keep to the above.
 
     Example::
 
@@ -64,12 +67,12 @@ def register_criterion(
     _check_name(name)
     if not isinstance(summary, str) or not summary.strip():
         raise StrategyError(f"summary={summary!r} of criterion {name!r} is no text: say in a line when it stops")
-    parameters = _parameters(name, function)
+    parameters = _parameter_rows(name, function)
     improves = parameters.pop("improvement", None) is not None
     _check_resource(name, resource, parameters)
     row = Criterion(
         name,
-        _Checked(name, function),
+        _CheckedFunction(name, function),
         parameters,
         summary,
         source,
@@ -78,44 +81,44 @@ def register_criterion(
         resource=resource,
         safety=switch("safety", safety),
     )
-    _try(row)
+    _check_on_trial_series(row)
     CRITERIA[name] = row
 
 
 @dataclass(frozen=True)
-class _Checked:
-    """A user's function, whose failures and results of another shape are told in one line."""
+class _CheckedFunction:
+    """A user's function, which raises a `StrategyError` of one line if it fails or returns something malformed."""
 
     name: str
     function: Callable[..., Reasons]
 
     def __call__(self, series: Series, **parameters: Any) -> Reasons:
         try:
-            found = self.function(series, **parameters)
+            result = self.function(series, **parameters)
         except StrategyError:
             raise
         except Exception as mistake:
             raise StrategyError(
                 f"criterion {self.name!r} fails on {len(series)} evaluations: {mistake!r}: mend its function"
             ) from mistake
-        if not isinstance(found, list) or len(found) != len(series):
-            raise self._broken(
-                f"returns {found!r} for {len(series)} evaluations: return a list of one entry for each"
+        if not isinstance(result, list) or len(result) != len(series):
+            raise self._error(
+                f"returns {result!r} for {len(series)} evaluations: return a list of one entry for each"
             )
-        for entry in found:
+        for entry in result:
             if entry is not None and (not isinstance(entry, str) or not entry):
-                raise self._broken(f"returns an entry {entry!r}: return None, or in words why to stop")
-        return found
+                raise self._error(f"returns an entry {entry!r}: return None, or in words why to stop")
+        return result
 
-    def _broken(self, what: str) -> StrategyError:
+    def _error(self, what: str) -> StrategyError:
         return StrategyError(f"criterion {self.name!r} {what}")
 
 
 def _check_name(name: object) -> None:
-    # ASCII, because Python's parser turns other letters into their plain forms.
+    # ASCII, because Python's parser changes other letters into a normal form, which the table would not have.
     if not isinstance(name, str) or not name.isidentifier() or not name.isascii() or iskeyword(name):
         raise StrategyError(f"name={name!r} is no name for a criterion: give letters, digits and _")
-    if name in CRITERIA or name in _JOINS:
+    if name in CRITERIA or name in _JOIN_NAMES:
         raise StrategyError(f"name={name!r} is taken: choose another name for the criterion")
 
 
@@ -131,8 +134,8 @@ def _check_resource(name: str, resource: object, parameters: Mapping[str, object
         )
 
 
-def _parameters(name: str, function: Callable[..., Reasons]) -> dict[str, Any]:
-    """Return the rows of the function's parameters; that of ``improvement``, if there is one, is no row."""
+def _parameter_rows(name: str, function: Callable[..., Reasons]) -> dict[str, Any]:
+    """Return the parameters of the criterion by name; ``improvement``, if the function takes it, is a text there."""
     try:
         first, *others = inspect.signature(function, eval_str=True).parameters.values()
     except (TypeError, ValueError, NameError):
@@ -141,19 +144,23 @@ def _parameters(name: str, function: Callable[..., Reasons]) -> dict[str, Any]:
         raise StrategyError(
             f"criterion {name!r}: {function!r} is no function of a series: write def {name}(series, *)"
         )
-    return {each.name: _row(name, each) for each in others}
+    return {each.name: _parameter_row(name, each) for each in others}
 
 
-def _row(name: str, found: inspect.Parameter) -> Parameter | str:
-    where = f"criterion {name!r}: parameter {found.name!r}"
-    if found.kind is not found.KEYWORD_ONLY:
-        raise StrategyError(f"{where} is not keyword-only: write f(series, *, {found.name}=...)")
-    if found.name == "improvement":
+def _parameter_row(criterion: str, parameter: inspect.Parameter) -> Parameter | str:
+    """Return the row of one keyword-only parameter, or the text "improvement" for the parameter of that name."""
+    where = f"criterion {criterion!r}: parameter {parameter.name!r}"
+    if parameter.kind is not parameter.KEYWORD_ONLY:
+        raise StrategyError(f"{where} is not keyword-only: write f(series, *, {parameter.name}=...)")
+    if parameter.name == "improvement":
         return "improvement"
-    if found.name in _TAKEN:
+    if parameter.name in _COMMON_NAMES:
         raise StrategyError(f"{where} has the name of what every criterion is given: choose another name")
-    default = ... if found.default is found.empty else found.default
-    kind = found.annotation if found.annotation in (int, float) else float if default is ... else type(default)
+    default = ... if parameter.default is parameter.empty else parameter.default
+    if parameter.annotation in (int, float):
+        kind = parameter.annotation
+    else:
+        kind = float if default is ... else type(default)
     if kind is int and default is not None:
         return Count(default, "a whole number", low=0)
     if kind in (int, float, type(None)):
@@ -161,27 +168,28 @@ def _row(name: str, found: inspect.Parameter) -> Parameter | str:
     raise StrategyError(f"{where} has the default {default!r}: give a number, None, or no default")
 
 
-def _try(row: Criterion) -> None:
-    """Raise `StrategyError` unless the criterion holds to its word on short series, of either direction."""
+def _check_on_trial_series(row: Criterion) -> None:
+    """Raise `StrategyError` if the criterion fails on short series of either direction, or an entry depends on later ones."""
     given: dict[str, Any] = {key: 1 if each.default is ... else each.default for key, each in row.parameters.items()}
     given = {key: row.parameters[key].read(key, value) for key, value in given.items()}
     given |= {"improvement": Improvement()} if row.improves else {}
     for mode in _MODES:
-        whole = row.function(_trial(len(_TRIAL), mode), **given)
-        for length in range(len(_TRIAL) + 1):
-            _check_prefix(row.name, row.function(_trial(length, mode), **given), whole)
+        whole = row.function(_trial_series(len(_TRIAL_VALUES), mode), **given)
+        for length in range(len(_TRIAL_VALUES) + 1):
+            _check_prefix(row.name, row.function(_trial_series(length, mode), **given), whole)
 
 
-def _check_prefix(name: str, found: Reasons, whole: Reasons) -> None:
-    for index, (now, later) in enumerate(zip(found, whole, strict=False)):
+def _check_prefix(name: str, prefix: Reasons, whole: Reasons) -> None:
+    """Raise `StrategyError` if the entries for the first evaluations change when later evaluations follow."""
+    for index, (now, later) in enumerate(zip(prefix, whole, strict=False)):
         if now != later:
             raise StrategyError(
-                f"criterion {name!r} says {now!r} of evaluation {index} of {len(found)}, and {later!r} when there are"
-                f" {len(whole)}: let an entry depend on nothing but the evaluations up to it"
+                f"criterion {name!r} says {now!r} of evaluation {index} of {len(prefix)}, and {later!r} when there"
+                f" are {len(whole)}: let an entry depend on nothing but the evaluations up to it"
             )
 
 
-def _trial(length: int, mode: Direction) -> Series:
+def _trial_series(length: int, mode: Direction) -> Series:
     count = [float(index + 1) for index in range(length)]
     columns = dict.fromkeys(("train_loss", "stderr", *RESOURCES), count)
-    return Series.of_values(_TRIAL[:length], mode, **columns)
+    return Series.of_values(_TRIAL_VALUES[:length], mode, **columns)

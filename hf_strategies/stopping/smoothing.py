@@ -15,31 +15,35 @@ __all__ = ["SMOOTHINGS", "Smoothing"]
 
 
 def ema(values: Sequence[float], weight: float) -> list[float]:
-    """Exponential moving average: s_0 = v_0, s_t = ``weight`` * v_t + (1 - ``weight``) * s_{t-1}.
+    """Return the exponential moving average: s_0 = v_0, s_t = w * v_t + (1 - w) * s_{t-1}.
 
-    A value that is not finite stays itself and is left out of the average.
+    w is ``weight``. A value that is not finite is returned as it is, and left out of the
+    average.
 
     >>> ema([1.0, 0.0, 0.0], 0.5)
     [1.0, 0.5, 0.25]
     """
-    found: list[float] = []
+    averaged: list[float] = []
     average: float | None = None
     for value in values:
         if math.isfinite(value):
             average = value if average is None else weight * value + (1.0 - weight) * average
-        found.append(average if average is not None and math.isfinite(value) else value)
-    return found
+        averaged.append(average if average is not None and math.isfinite(value) else value)
+    return averaged
 
 
 def windowed(values: Sequence[float], window: int, summary: Callable[[Sequence[float]], float]) -> list[float]:
-    """Summary of the last ``window`` finite values, fewer at the beginning; what is not finite stays itself."""
-    found: list[float] = []
+    """Return at each value the ``summary`` of the last ``window`` finite values, of fewer at the beginning.
+
+    A value that is not finite is returned as it is.
+    """
+    summaries: list[float] = []
     recent: list[float] = []
     for value in values:
         if math.isfinite(value):
             recent = [*recent, value][-window:]
-        found.append(float(summary(recent)) if math.isfinite(value) else value)
-    return found
+        summaries.append(float(summary(recent)) if math.isfinite(value) else value)
+    return summaries
 
 
 SMOOTHINGS: dict[str, tuple[Parameter, Callable[[Sequence[float], float], list[float]]]] = {
@@ -53,13 +57,16 @@ SMOOTHINGS: dict[str, tuple[Parameter, Callable[[Sequence[float], float], list[f
         lambda values, size: windowed(values, int(size), statistics.fmean),
     ),
 }
+"""The parameter and the function of each smoothing, by its name."""
 
 
 @dataclass(frozen=True)
 class Smoothing:
-    """One way of smoothing: ``"ema(0.3)"`` (weight of the newest value), ``"median(3)"``, ``"mean(3)"`` (window).
+    """A smoothing: ``"ema(0.3)"``, or ``"median(3)"`` and ``"mean(3)"`` over a window of evaluations.
 
-    >>> Smoothing.read("median(3)").of(Series.of_values([1.0, 9.0, 2.0])).values
+    ``size`` is the weight of the newest value for ``ema``, and the length of the window for the others.
+
+    >>> Smoothing.read("median(3)").apply(Series.of_values([1.0, 9.0, 2.0])).values
     (1.0, 5.0, 2.0)
     """
 
@@ -68,16 +75,16 @@ class Smoothing:
 
     @classmethod
     def read(cls, text: object) -> "Smoothing":
-        """Read it as a user writes it; raises `StrategyError` for what is none."""
+        """Read a smoothing as a user writes it; raise `StrategyError` for anything else."""
         if isinstance(text, Smoothing):
             return text
-        name, size = _call(text)
+        name, size = _name_and_size(text)
         if name not in SMOOTHINGS:
             raise StrategyError(f"smoothing={text!r} is unknown: {did_you_mean(name, SMOOTHINGS)}")
         return cls(name, SMOOTHINGS[name][0].read(f"smoothing: {name}", size))
 
-    def of(self, series: Series) -> Series:
-        """Return the series with smoothed values."""
+    def apply(self, series: Series) -> Series:
+        """Return the series with smoothed values and a name that shows the smoothing."""
         smoothed = SMOOTHINGS[self.name][1](series.values, self.size)
         rows = tuple(replace(row, value=value) for row, value in zip(series.evaluations, smoothed, strict=True))
         return replace(series, evaluations=rows, name=f"{self}[{series.name}]")
@@ -86,7 +93,7 @@ class Smoothing:
         return f"{self.name}({self.size!r})"
 
 
-def _call(text: object) -> tuple[str, object]:
+def _name_and_size(text: object) -> tuple[str, object]:
     match syntax_tree(text) if isinstance(text, str) else None:
         case ast.Call(func=ast.Name(id=name), args=[ast.Constant(value=size)], keywords=[]):
             return name, size

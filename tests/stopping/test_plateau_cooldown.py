@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from hf_strategies.stopping import StoppingRule
-from hf_strategies.stopping.plateau_cooldown import Phases, best_of, cooldown_reason, cooldown_record, phases
+from hf_strategies.stopping.plateau_cooldown import Phases, best_of, cooldown_phases, cooldown_reason, cooldown_record
 
 STALLED = "eval_score has not improved for 2 evaluations"
 RULE = StoppingRule.read("score", "patience(2)", "max")
@@ -21,7 +21,7 @@ def log(scores: Sequence[float], every: int = 10) -> list[dict[str, Any]]:
 def look(scores: Sequence[float], **options: Any) -> Phases:
     """A budget of 120 steps, half of the steps done for the cooldown, so that it starts at 80 at the latest."""
     settings: dict[str, Any] = {"length": lambda step: step // 2, "latest": 80, "total_steps": 120} | options
-    return phases(RULE, log(scores), **settings)
+    return cooldown_phases(RULE, log(scores), **settings)
 
 
 @pytest.mark.parametrize(
@@ -88,14 +88,14 @@ def test_where_it_starts_it_goes_on_only_from_the_best_weights() -> None:
 
 def test_any_criterion_is_a_trigger() -> None:
     rule = StoppingRule.read("score", "patience(9) or target(0.8)", "max")
-    found = phases(rule, log([0.5, 0.85]), length=lambda step: 5, latest=80, total_steps=120)
+    found = cooldown_phases(rule, log([0.5, 0.85]), length=lambda step: 5, latest=80, total_steps=120)
     assert (found.start, found.end, found.why) == (20, 25, "eval_score has reached 0.8 (0.85)")
 
 
 def test_a_budget_is_a_trigger() -> None:
     rule = StoppingRule.read("score", "patience(9) or time_budget('1min')", "max")
     usage = {"seconds": {"10": 40.0, "20": 70.0}}
-    found = phases(rule, log([0.5, 0.6]), length=lambda step: 5, latest=80, total_steps=120, usage=usage)
+    found = cooldown_phases(rule, log([0.5, 0.6]), length=lambda step: 5, latest=80, total_steps=120, usage=usage)
     assert (found.start, found.end) == (20, 25)
 
 

@@ -12,7 +12,7 @@ from hf_strategies.pytorch.lambda_lr import lambda_lr
 from hf_strategies.pytorch.shards import OptimizerPieces
 from hf_strategies.schedules.plateau_cooldown import Timeline
 from hf_strategies.stopping import Evaluation, StoppingRule
-from hf_strategies.stopping.plateau_cooldown import Phases, best_of, cooldown_reason, cooldown_record, phases
+from hf_strategies.stopping.plateau_cooldown import Phases, best_of, cooldown_phases, cooldown_reason, cooldown_record
 from hf_strategies.trainer.best_weights.keeper import BestKeeper
 from hf_strategies.trainer.callbacks.base import MetricRun, save_state
 from hf_strategies.trainer.callbacks.context import TrainerContext, records
@@ -162,7 +162,7 @@ class CooldownRun(MetricRun):
 
     def _phases_within(self, state: TrainerState, bounds: Bounds) -> tuple[Phases, Evaluation | None, bool]:
         cooldown, options = self._cooldown, self._options
-        plan = phases(
+        plan = cooldown_phases(
             options.rule,
             state.log_history,
             length=cooldown.cooldown.steps,
