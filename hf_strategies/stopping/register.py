@@ -169,7 +169,7 @@ def _parameter_row(criterion: str, parameter: inspect.Parameter) -> Parameter | 
 
 
 def _check_on_trial_series(row: Criterion) -> None:
-    """Raise `StrategyError` if the criterion fails on short series of either direction, or an entry depends on later ones."""
+    """Raise `StrategyError` if the criterion fails on short series, or if an entry depends on later evaluations."""
     given: dict[str, Any] = {key: 1 if each.default is ... else each.default for key, each in row.parameters.items()}
     given = {key: row.parameters[key].read(key, value) for key, value in given.items()}
     given |= {"improvement": Improvement()} if row.improves else {}
