@@ -13,7 +13,7 @@ from typing import Any
 
 from accelerate import PartialState
 
-from hf_strategies.trainer.distributed import leave
+from hf_strategies.trainer.distributed import exit_process
 from tests.conftest import CHECKOUT
 
 ON_CPU = {"ACCELERATE_USE_CPU": "true"}
@@ -49,4 +49,4 @@ def write_report(folder: Path, report: dict[str, Any]) -> None:
     """Write what this process saw, and end it: the last call of a program."""
     file = folder / f"rank{PartialState().process_index}.json"
     file.write_text(json.dumps(report), encoding="utf-8")
-    leave()
+    exit_process()

@@ -15,7 +15,7 @@ import yaml
 from transformers import HfArgumentParser
 
 from hf_strategies.errors import StrategyError, did_you_mean
-from hf_strategies.trainer.distributed import leave
+from hf_strategies.trainer.distributed import exit_process
 
 __all__ = ["flags_of_yaml", "parse", "run_command", "say"]
 
@@ -102,9 +102,9 @@ def run_command(main: Callable[[], object]) -> NoReturn:
     except StrategyError as mistake:
         if _is_main_process():
             print(f"error: {_one_line(mistake)}", file=sys.stderr)
-        leave(2)
+        exit_process(2)
         sys.exit(2)
-    leave()
+    exit_process()
     sys.exit(0)
 
 

@@ -1,7 +1,7 @@
-"""The edge: all that touches accelerate and transformers.
+"""The part of the package that uses accelerate and transformers.
 
-Whatever is imported from here, every schedule's name is valid from then on wherever ``lr_scheduler_type`` is, those
-included that other installed packages contribute by an entry point.
+Importing anything from here registers the name of every schedule as a value of ``lr_scheduler_type``, including the
+schedules that other installed packages contribute by an entry point.
 """
 
 from hf_strategies.schedules import load_entry_points

@@ -1,4 +1,4 @@
-"""Lines for the user on the console."""
+"""Print messages to the user on the console."""
 
 import logging
 
@@ -6,11 +6,11 @@ from transformers import TrainerState
 
 __all__ = ["say"]
 
-# Its lines go out at warning level: that is what a script shows which configures no logging.
+# Messages are logged as warnings, because a script that does not configure logging shows only those.
 logger = logging.getLogger(__name__)
 
 
 def say(state: TrainerState, line: str) -> None:
-    """Print a line in the main process."""
+    """Print one line, in the main process only."""
     if state.is_world_process_zero:
         logger.warning(line)

@@ -1,4 +1,4 @@
-"""Several processes: which placements shard the weights, one value for all of them, how a process ends."""
+"""Training on several processes: placements that shard weights, sharing a value, and ending a process safely."""
 
 import atexit
 import os
@@ -9,26 +9,29 @@ from typing import TypeVar
 from accelerate.utils import DistributedType, broadcast_object_list
 from torch import distributed
 
-__all__ = ["SHARDED", "from_rank_zero", "leave"]
+__all__ = ["SHARDED", "exit_process", "from_rank_zero"]
 
 SHARDED = {DistributedType.FSDP, DistributedType.DEEPSPEED, DistributedType.MEGATRON_LM}
-"""Placements in which no process has the whole weights.
+"""The kinds of distributed training in which no process has the whole weights.
 
-Some of them flatten parameters together: a frozen one would get zeros for its missing gradient, and move.
+Some of them flatten several parameters into one tensor. A frozen parameter in it would get a gradient of zeros in
+place of none, and the optimizer would change it.
 """
 
 T = TypeVar("T")
 
 
-def leave(code: int = 0) -> None:
-    """End the process with ``code`` if it is one of several; to be called last. Otherwise do nothing.
+def exit_process(code: int = 0) -> None:
+    """End the process with ``code`` if it is one of several; otherwise do nothing. Call this last.
 
-    A thread of gloo drops the tensors of a collective after the caller has gone on, and needs the interpreter for
-    it. When that is shutting down, Python unwinds the thread out of a C++ destructor, and the process aborts, one
-    time in some ten: "terminate called without an active exception". To end the threads first is no way out: whoever
-    drops the last reference to the process group waits for them, and DDP does so holding the lock that they wait
-    for. So the interpreter does what it does at its end, waiting for threads of Python and calling exit functions
-    included, but for its own shutting down.
+    A background thread of gloo frees the tensors of a collective after the caller has returned, and needs the
+    interpreter for that. If the interpreter is shutting down by then, Python unwinds the thread out of a C++
+    destructor and the process aborts with "terminate called without an active exception", in about one run of ten.
+
+    Ending those threads first is not possible: dropping the last reference to the process group waits for them, and
+    DDP does that while it holds the lock that they wait for. So this function does the work of a normal exit (it
+    waits for Python's threads, calls the exit functions and flushes the output), and skips the shutdown of the
+    interpreter.
     """
     if not distributed.is_initialized():
         return
@@ -40,10 +43,11 @@ def leave(code: int = 0) -> None:
 
 
 def from_rank_zero(value: T) -> T:
-    """Return the first process's ``value`` in all of them; every process has to call this.
+    """Return the ``value`` of the first process on every process; every process has to call this.
 
-    A process that decided otherwise would hang, or abort, the next collective of the others.
+    Decisions are shared in this way, because a process that decided differently would make the other processes hang
+    or abort at their next collective.
     """
-    box = [value]
-    broadcast_object_list(box, from_process=0)
-    return box[0]
+    values = [value]
+    broadcast_object_list(values, from_process=0)
+    return values[0]

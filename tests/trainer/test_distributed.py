@@ -6,13 +6,13 @@ import sys
 PROGRAM = """
 import atexit, sys, threading, time
 from torch import distributed
-from hf_strategies.trainer.distributed import leave
+from hf_strategies.trainer.distributed import exit_process
 
 if sys.argv[1] == "group":
     distributed.init_process_group("gloo", init_method="tcp://127.0.0.1:0", rank=0, world_size=1)
 atexit.register(print, "exit functions are called")
 threading.Thread(target=lambda: (time.sleep(0.2), print("threads are waited for"))).start()
-leave(3)
+exit_process(3)
 print("went on")
 """
 

@@ -1,1 +1,1 @@
-"""Learning rates with the Trainer: names of schedules, rates by layer, the range test."""
+"""Learning rates in the Trainer: the names of schedules, rates by layer, and the range test."""

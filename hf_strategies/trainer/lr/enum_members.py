@@ -1,6 +1,7 @@
-"""Adding members to an existing `enum.Enum`: the private parts of `enum` stay in this one file.
+"""Add members to an existing `enum.Enum`; no other file uses the private attributes of `enum`.
 
-Subclassing an enum that has members is forbidden, and transformers looks names up in the one enum that it has.
+A subclass would not do: Python forbids subclasses of an enum that has members, and transformers reads names from its
+own enum only.
 """
 
 import sys
@@ -14,7 +15,7 @@ E = TypeVar("E", bound=Enum)
 
 
 def member_name(value: str) -> str:
-    """Return the Python name of a member: the value in capitals.
+    """Return the Python name of the member with this value: the value in capitals.
 
     >>> member_name("cosine_decay")
     'COSINE_DECAY'
@@ -23,11 +24,12 @@ def member_name(value: str) -> str:
 
 
 def add_members(enum_class: type[E], values: list[str], resolve: Callable[[str], E]) -> Mapping[str, E]:
-    """Add string members to ``enum_class``, all of them or none; return them by value.
+    """Add members with these string ``values`` to ``enum_class``, all or none; return a mapping from value to member.
 
-    ``resolve`` gives the member back for its value: pickles and copies of a member call it, so that unpickling
-    in a fresh process imports the module that ``resolve`` lives in, which adds the members again. Raises
-    ValueError when a value or its member name is taken.
+    ``resolve`` returns the member for a value. A pickle or copy of a member stores a call of ``resolve``, so that
+    unpickling in a new process imports the module of ``resolve``, and that module adds the members again.
+
+    Raises ValueError when a value or its member name is taken.
     """
     taken = set(enum_class._value2member_map_) | set(enum_class.__members__)
     for value in values:
@@ -35,7 +37,7 @@ def add_members(enum_class: type[E], values: list[str], resolve: Callable[[str],
             raise ValueError(f"{enum_class.__name__} has {value!r} already")
     members = [_new_member(enum_class, value, resolve) for value in values]
     for member in members:
-        _enter(enum_class, member)
+        _insert(enum_class, member)
     return {str(member.value): member for member in members}
 
 
@@ -49,7 +51,7 @@ def _new_member(enum_class: type[E], value: str, resolve: Callable[[str], E]) ->
     return member  # type: ignore[no-any-return]
 
 
-def _enter(enum_class: type[E], member: E) -> None:
+def _insert(enum_class: type[E], member: E) -> None:
     name, value = member.name, member.value
     enum_class._member_names_.append(name)
     enum_class._member_map_[name] = member
@@ -57,6 +59,6 @@ def _enter(enum_class: type[E], member: E) -> None:
     hashable: list[str] = getattr(enum_class, "_hashable_values_", [])  # a second index since Python 3.12
     hashable.append(value)
     if sys.version_info >= (3, 12):
-        # Members became plain class attributes, and EnumType.__setattr__ refuses to set one; before, the
-        # metaclass looked them up in _member_map_.
+        # Since Python 3.12 a member is a class attribute, which EnumType.__setattr__ refuses to set. Earlier
+        # versions read members from _member_map_.
         type.__setattr__(enum_class, name, member)

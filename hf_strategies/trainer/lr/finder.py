@@ -1,4 +1,4 @@
-"""The learning-rate range test in the stock Trainer; it leaves everything as it was."""
+"""The learning-rate range test in the stock Trainer, which restores the Trainer afterwards."""
 
 import itertools
 from collections.abc import Iterator, Sequence
@@ -15,7 +15,7 @@ from hf_strategies.pytorch.lr_scheduler import ScheduleLR
 from hf_strategies.schedules.lr_range import Ramp, RangeTest, read_beta, read_range_test, stop_reason
 from hf_strategies.trainer.console import say
 from hf_strategies.trainer.distributed import SHARDED
-from hf_strategies.trainer.lr.trainer_snapshot import Kept
+from hf_strategies.trainer.lr.trainer_snapshot import TrainerSnapshot
 
 __all__ = ["LRFinder", "find_lr"]
 
@@ -23,53 +23,54 @@ __all__ = ["LRFinder", "find_lr"]
 def find_lr(
     trainer: Trainer, *, start_lr: float = 1e-7, end_lr: float = 1.0, steps: int = 100, beta: float = 0.9
 ) -> RangeTest:
-    """Suggest a learning rate for a Trainer by training it at growing rates, and leave it as it was.
+    """Train a Trainer for some steps at growing learning rates, suggest a rate, and restore the Trainer.
 
-    The steps are the Trainer's own, on the batches with which training would begin: `training_step`, accumulation,
-    clipping, mixed precision and optimizer are those of its arguments. Callbacks other than the test see none of
-    them. Afterwards model, optimizer, random numbers and the trainer itself are bit for bit as before; `train()`
-    does what it would have done. On several processes each makes the same steps and has the same result.
+    The steps are the Trainer's own, on the batches with which training would begin: `training_step`, gradient
+    accumulation, clipping, mixed precision and optimizer are those of its arguments. No other callback sees these
+    steps. Afterwards the model, the optimizer, the random number generators and the Trainer itself are bit for bit
+    as before, so that `train()` gives the same result as without the test. On several processes, each makes the same
+    steps and returns the same result.
 
-    Groups of parameters keep the ratios of their rates; the rates of the test stand in the place of
-    ``args.learning_rate`` (of the highest rate, where the optimizer came from elsewhere).
+    The parameter groups keep the ratios between their rates. Each rate of the test takes the place of
+    ``args.learning_rate``, or of the highest rate of the groups if the optimizer does not use that argument.
 
     Args:
-        trainer: a Trainer, before `train()` or after.
-        start_lr: rate of the first step.
-        end_lr: rate of the last step; the test stops earlier when the loss diverges.
-        steps: optimizer steps, at least 10.
-        beta: smoothing of the losses, see `read_range_test`.
+        trainer: a Trainer, before `train()` or after it.
+        start_lr: the rate of the first step.
+        end_lr: the rate of the last step; the test stops earlier when the loss diverges.
+        steps: the number of optimizer steps, at least 10.
+        beta: the smoothing of the losses; see `read_range_test`.
 
-    Raises `StrategyError` for bad numbers, for weights that FSDP or DeepSpeed shard, and when there is no data.
+    Raises `StrategyError` for a bad number, for weights that FSDP or DeepSpeed shard, and when there is no data.
 
     Source: Smith 2017, "Cyclical Learning Rates for Training Neural Networks", arXiv:1506.01186.
     """
     finder = LRFinder(trainer, start_lr=start_lr, end_lr=end_lr, steps=steps, beta=beta)
-    kept = Kept(trainer)
-    # First, and training ends with it: no other callback gets to know of this training.
-    trainer.callback_handler.callbacks.insert(0, _Only(finder, kept))
+    snapshot = TrainerSnapshot(trainer)
+    # This callback comes first and ends the training, so that no other callback sees any event of it.
+    trainer.callback_handler.callbacks.insert(0, _RangeTestOnly(finder, snapshot))
     try:
         trainer.train()
     except _FinishedError as finished:
         return finished.result
     finally:
-        kept.put_back()
+        snapshot.restore()
     raise AssertionError("the Trainer went past on_train_begin without calling it")
 
 
 class LRFinder(TrainerCallback):
-    """Run the range test of `find_lr` when training begins, say its result, and train on as if it had not been.
+    """Run the range test of `find_lr` when training begins, print the result, and then train as without the test.
 
-    It needs the Trainer, as only that knows how a step is made: ``trainer.add_callback(LRFinder(trainer))``. The
-    result is kept as ``result``. A resumed run is not tested, and goes on at the rate that it had.
+    The callback needs the Trainer, whose methods make the steps: ``trainer.add_callback(LRFinder(trainer))``. The
+    attribute ``result`` holds the result. A resumed run is not tested and continues at its own rates.
 
     Args:
         trainer: the Trainer that has this callback.
-        apply: train at the suggestion, each parameter group scaled by the same factor; without a suggestion the
-            rates stay.
+        apply: train at the suggested rate, with every parameter group scaled by the same factor; if the test
+            suggests no rate, the rates stay.
         start_lr, end_lr, steps, beta: as in `find_lr`.
 
-    Raises `StrategyError` as `find_lr` does, and when another Trainer begins to train with it.
+    Raises `StrategyError` as `find_lr` does, and when a Trainer other than ``trainer`` begins to train with it.
     """
 
     def __init__(
@@ -82,7 +83,7 @@ class LRFinder(TrainerCallback):
         steps: int = 100,
         beta: float = 0.9,
     ) -> None:
-        _refuse_unfit(trainer)
+        _check_testable(trainer)
         self.trainer = trainer
         self.apply = apply
         self.ramp = Ramp(start_lr, end_lr, steps)
@@ -92,24 +93,24 @@ class LRFinder(TrainerCallback):
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Run the test, and set the rates when asked to."""
+        """Run the test, and set the suggested rate if ``apply`` is set."""
         if state is not self.trainer.state:
             raise StrategyError("LRFinder(trainer) is a callback of another Trainer: make one for each")
         if state.global_step > 0:
             return
-        kept = Kept(self.trainer)
+        snapshot = TrainerSnapshot(self.trainer)
         try:
-            self.result = self.run(kept)
+            self.result = self.run(snapshot)
         finally:
-            kept.put_back()
+            snapshot.restore()
         say(state, str(self.result))
         if self.apply and self.result.suggestion is not None:
-            _apply(self.trainer, self.result.suggestion)
+            _set_learning_rate(self.trainer, self.result.suggestion)
 
-    def run(self, kept: Kept) -> RangeTest:
-        """Make the steps, which what was kept is to undo."""
-        ratios = _ratios(self.trainer)
-        updates = _updates(self.trainer, kept.new_loader())
+    def run(self, snapshot: TrainerSnapshot) -> RangeTest:
+        """Make the steps of the test and return its result; the caller restores ``snapshot`` afterwards."""
+        ratios = _rate_ratios(self.trainer)
+        updates = _batches_by_update(self.trainer, snapshot.new_loader())
         rates: list[float] = []
         losses: list[float] = []
         while len(rates) < self.ramp.steps and not stop_reason(losses, self.beta):
@@ -120,27 +121,30 @@ class LRFinder(TrainerCallback):
 
 
 class _FinishedError(Exception):
+    """Raised to leave `Trainer.train` once the test has its result."""
+
     def __init__(self, result: RangeTest) -> None:
         self.result = result
 
 
-class _Only(TrainerCallback):
-    """Run the test, and nothing of the training that it is the beginning of."""
+class _RangeTestOnly(TrainerCallback):
+    """Run the test when training begins, and end the training there."""
 
-    def __init__(self, finder: LRFinder, kept: Kept) -> None:
-        self.finder, self.kept = finder, kept
+    def __init__(self, finder: LRFinder, snapshot: TrainerSnapshot) -> None:
+        self.finder, self.snapshot = finder, snapshot
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Leave the Trainer's loop before its first step."""
-        raise _FinishedError(self.finder.run(self.kept))
+        """Run the test, then leave `Trainer.train` before its first step."""
+        raise _FinishedError(self.finder.run(self.snapshot))
 
 
 # --- the steps ------------------------------------------------------------------------------------------------
 
 
-def _refuse_unfit(trainer: Trainer) -> None:
+def _check_testable(trainer: Trainer) -> None:
+    """Raise `StrategyError` if the weights are sharded, or change already during the backward pass."""
     kind = trainer.accelerator.distributed_type
     if kind in SHARDED:
         raise StrategyError(
@@ -155,37 +159,41 @@ def _refuse_unfit(trainer: Trainer) -> None:
         )
 
 
-def _updates(trainer: Trainer, loader: Any) -> Iterator[tuple[list[Any], Any]]:
-    """The batches of each optimizer step, as the Trainer takes them, for as many epochs as it needs."""
+def _batches_by_update(trainer: Trainer, loader: Any) -> Iterator[tuple[list[Any], Any]]:
+    """Yield the batches of each optimizer step and their number of items, epoch after epoch without end.
+
+    The Trainer's own method takes the batches from ``loader``.
+    """
     for epoch in itertools.count():
         if hasattr(loader, "set_epoch"):
             loader.set_epoch(epoch)
         batches = iter(loader)
         for update in itertools.count():
-            taken, items = trainer.get_batch_samples(
+            taken, item_count = trainer.get_batch_samples(
                 batches, trainer.args.gradient_accumulation_steps, trainer.args.device
             )
             if not taken and update == 0:
                 raise StrategyError("train_dataset has no batch for the range test: give it at least one example")
             if not taken:
                 break
-            yield taken, items
+            yield taken, item_count
 
 
-def _accumulate(trainer: Trainer, batches: Sequence[Any], items: Any) -> float:
-    """Forward and backward of one update; returns the loss over all processes, which is the same on each."""
+def _accumulate(trainer: Trainer, batches: Sequence[Any], item_count: Any) -> float:
+    """Run the forward and backward passes of one update; return the mean loss over all processes."""
     model, accelerator = trainer.model_wrapped, trainer.accelerator
     trainer.current_gradient_accumulation_steps = len(batches)
     loss = torch.zeros((), device=trainer.args.device)
-    for at, inputs in enumerate(batches, start=1):
-        last = at == len(batches)
-        accelerator.gradient_state.sync_gradients = last
-        with nullcontext() if last else accelerator.no_sync(model):
-            loss += trainer.training_step(model, inputs, items)
+    for number, inputs in enumerate(batches, start=1):
+        is_last = number == len(batches)
+        accelerator.gradient_state.sync_gradients = is_last
+        with nullcontext() if is_last else accelerator.no_sync(model):
+            loss += trainer.training_step(model, inputs, item_count)
     return float(accelerator.gather(loss).mean())
 
 
 def _step(trainer: Trainer, rates: Sequence[float]) -> None:
+    """Clip the gradients and make one optimizer step, with one rate for each parameter group."""
     model, optimizer = trainer.model_wrapped, _optimizer(trainer)
     if trainer.args.max_grad_norm > 0:
         trainer.accelerator.clip_grad_norm_(model.parameters(), trainer.args.max_grad_norm)
@@ -202,17 +210,19 @@ def _optimizer(trainer: Trainer) -> Optimizer:
     return cast(Optimizer, trainer.optimizer)
 
 
-def _bases(trainer: Trainer) -> list[float]:
+def _peak_rates(trainer: Trainer) -> list[float]:
+    """Return each group's rate without the schedule."""
     return [float(group.get("initial_lr", group["lr"])) for group in _optimizer(trainer).param_groups]
 
 
-def _ratios(trainer: Trainer) -> list[float]:
-    bases = _bases(trainer)
-    # A user's own optimizer need not have args.learning_rate anywhere; nor has one that was scaled already.
-    reference = trainer.args.learning_rate if trainer.args.learning_rate in bases else max(bases)
+def _rate_ratios(trainer: Trainer) -> list[float]:
+    """Return the ratio of each group's rate to the learning rate, which the test replaces."""
+    peaks = _peak_rates(trainer)
+    # No group has the rate args.learning_rate in a user's own optimizer, or after the rates were scaled.
+    reference = trainer.args.learning_rate if trainer.args.learning_rate in peaks else max(peaks)
     if reference <= 0:
         raise StrategyError(f"learning_rate={reference!r} cannot be scaled: give one above 0, such as 5e-5")
-    return [base / reference for base in bases]
+    return [peak / reference for peak in peaks]
 
 
 def _set_rate(group: dict[str, Any], rate: float) -> None:
@@ -222,14 +232,15 @@ def _set_rate(group: dict[str, Any], rate: float) -> None:
         group["lr"] = rate
 
 
-def _apply(trainer: Trainer, rate: float) -> None:
-    """Make ``rate`` the learning rate of the run that begins, at whatever point of its schedule it is."""
-    old, new = _bases(trainer), [rate * ratio for ratio in _ratios(trainer)]
+def _set_learning_rate(trainer: Trainer, learning_rate: float) -> None:
+    """Make ``learning_rate`` the peak rate of the run that begins; each group stays at its point of the schedule."""
+    old_peaks = _peak_rates(trainer)
+    new_peaks = [learning_rate * ratio for ratio in _rate_ratios(trainer)]
     scheduler: Any = trainer.lr_scheduler
-    for group, before, after in zip(_optimizer(trainer).param_groups, old, new, strict=True):
-        _set_rate(group, after * (float(group["lr"]) / before) if before else after)
-        group["initial_lr"] = after
-    scheduler.base_lrs = new
+    for group, old, new in zip(_optimizer(trainer).param_groups, old_peaks, new_peaks, strict=True):
+        _set_rate(group, new * (float(group["lr"]) / old) if old else new)
+        group["initial_lr"] = new
+    scheduler.base_lrs = new_peaks
     if isinstance(scheduler, ScheduleLR):
         scheduler.refit()
     scheduler._last_lr = [float(group["lr"]) for group in _optimizer(trainer).param_groups]

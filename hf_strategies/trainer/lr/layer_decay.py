@@ -13,7 +13,7 @@ from hf_strategies.values import number
 
 __all__ = ["LayerDecayArguments", "layer_decay_optimizer", "parameter_groups"]
 
-# Optimizers that the Trainer makes with parameter groups of their own, which would take the place of ours.
+# Optimizers for which the Trainer makes parameter groups itself, in place of the groups by depth.
 _OWN_GROUPS = ("galore", "apollo", "lomo", "adalomo")
 
 
@@ -25,30 +25,33 @@ def parameter_groups(
     head_learning_rate: float | None = None,
     weight_decay: float = 0.0,
 ) -> list[dict[str, Any]]:
-    """Make an optimizer's parameter groups with a learning rate that falls from the top layer down.
+    """Return an optimizer's parameter groups, with a learning rate that falls from the top layer to the embeddings.
 
-    Of L layers, layer d has ``learning_rate * layer_decay ** (L - d)`` and the embeddings are layer 0: the top
-    layer has ``learning_rate`` itself, the embeddings ``learning_rate * layer_decay ** L``. The head has
-    ``head_learning_rate``, or ``learning_rate``. A schedule multiplies each group's rate by the same number.
+    In a model of L layers, layer d has the rate ``learning_rate * layer_decay ** (L - d)``, where layer 0 is the
+    embeddings. So the top layer has ``learning_rate`` and the embeddings ``learning_rate * layer_decay ** L``. The
+    head has ``head_learning_rate``, or ``learning_rate`` if that is None. A schedule multiplies the rates of all
+    groups by the same number.
 
-    The groups come from the top layer down, then the head, so that the rate the Trainer logs, the first group's,
-    is ``learning_rate``. Each has its ``depth`` (see `parameter_depths`). Frozen parameters are in none.
+    The groups are in order from the top layer to the embeddings, then the head. The Trainer logs the rate of the
+    first group, which is ``learning_rate``. Each group has a ``depth`` (see `parameter_depths`). Frozen parameters
+    are in no group.
 
     Args:
         model: a model with numbered layers.
-        learning_rate: peak rate of the top layer.
-        layer_decay: factor from a layer to the one below it, in (0, 1]; ELECTRA uses 0.8 and 0.9.
-        head_learning_rate: peak rate of the head.
-        weight_decay: of the parameters that the Trainer decays (no biases, no norms); the others have 0.
+        learning_rate: the peak rate of the top layer.
+        layer_decay: the factor from a layer to the layer below it, in (0, 1]; ELECTRA uses 0.8 and 0.9.
+        head_learning_rate: the peak rate of the head.
+        weight_decay: the weight decay of the parameters that the Trainer decays (no biases, no norms); all other
+            parameters have 0.
 
     Raises `StrategyError` for a bad value and for a model whose parameters have no depth.
 
     Sources: Howard & Ruder 2018, arXiv:1801.06146, section 3.2 (a factor of 1/2.6); Clark et al. 2020,
     arXiv:2003.10555, whose code gives the top layer ``layer_decay ** 2``, not 1, of the head's rate.
     """
-    layer_decay, head = _checked(layer_decay, head_learning_rate)
+    layer_decay, head = _check_rates(layer_decay, head_learning_rate)
     depths = parameter_depths(model)
-    # The method reads nothing of the Trainer it belongs to.
+    # The method uses no attribute of the Trainer, so that none is needed here.
     decayed = set(Trainer.get_decay_parameter_names(cast(Trainer, None), model))
     members: dict[tuple[int, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
@@ -70,20 +73,19 @@ def parameter_groups(
 def layer_decay_optimizer(
     args: TrainingArguments, *, layer_decay: float, head_learning_rate: float | None = None
 ) -> tuple[Any, dict[str, Any]]:
-    """Return what goes into ``Trainer(optimizer_cls_and_kwargs=...)``: the optimizer of ``args``, in our groups.
+    """Return a value for ``Trainer(optimizer_cls_and_kwargs=...)``: the optimizer of ``args``, with groups by depth.
 
-    The Trainer calls it with the model that it trains, whichever that is, when it makes its optimizer: so it
-    works with `model_init`, and with what a hyperparameter search writes into ``args``. The optimizer is the
-    Trainer's own for ``args.optim``, with all its settings; `learning_rate` and `weight_decay` are those of
-    ``args``; see `parameter_groups` for the rest. On resume the rates are those of the checkpoint, as for any
-    optimizer. Needs transformers 5.2 or later.
+    The Trainer passes its model when it makes the optimizer. So this works with `model_init`, and with the values
+    that a hyperparameter search writes into ``args``. The optimizer is the Trainer's own for ``args.optim``, with
+    all its settings, and the learning rate and weight decay of ``args``; see `parameter_groups` for the groups. On
+    resume the rates are those of the checkpoint, as for any optimizer. Needs transformers 5.2 or later.
 
-    Raises `StrategyError` for a bad value and for an ``optim`` that makes groups of its own.
+    Raises `StrategyError` for a bad value and for an ``optim`` that makes parameter groups of its own.
 
     >>> args = TrainingArguments("out", learning_rate=2e-5, lr_scheduler_type="cosine")
     >>> optimizer = layer_decay_optimizer(args, layer_decay=0.9)  # Trainer(..., optimizer_cls_and_kwargs=optimizer)
     """
-    _checked(layer_decay, head_learning_rate)
+    _check_rates(layer_decay, head_learning_rate)
     name = str(getattr(args.optim, "value", args.optim))
     if name.startswith(_OWN_GROUPS):
         raise StrategyError(
@@ -116,12 +118,12 @@ class LayerDecayArguments:
     )
 
     def __post_init__(self) -> None:
-        """Refuse bad values now."""
-        decay, self.head_learning_rate = _checked(self._decay, self.head_learning_rate)
+        """Check the values, so that a mistake is reported before anything is loaded."""
+        decay, self.head_learning_rate = _check_rates(self._decay, self.head_learning_rate)
         self.layer_decay = None if self.layer_decay is None else decay
 
     def optimizer_cls_and_kwargs(self, args: TrainingArguments) -> tuple[Any, dict[str, Any]] | None:
-        """Return what goes into ``Trainer(optimizer_cls_and_kwargs=...)``; None when nothing is set."""
+        """Return a value for ``Trainer(optimizer_cls_and_kwargs=...)``; None when neither field is set."""
         if self.layer_decay is None and self.head_learning_rate is None:
             return None
         return layer_decay_optimizer(args, layer_decay=self._decay, head_learning_rate=self.head_learning_rate)
@@ -133,13 +135,13 @@ class LayerDecayArguments:
 
 @dataclass(frozen=True, eq=False)
 class _LayerDecayOptimizer:
-    """An optimizer factory of the Trainer: called once for itself, then with the model.
+    """An optimizer factory for the Trainer, which calls it without arguments and then calls `create` with the model.
 
-    Not ``("params", groups)`` among the kwargs, which the Trainer takes out at the first use and which would hold
-    the parameters of a model that `model_init` has replaced since.
+    The alternative, an entry ``"params"`` in the kwargs with the groups, would not do: the Trainer removes that
+    entry at the first use, and it would hold the parameters of a model that `model_init` has replaced since.
     """
 
-    # In the repr, by which the Trainer knows bitsandbytes.
+    # The repr has to contain this field, because the Trainer recognizes bitsandbytes in the repr.
     optimizer_cls: Any
     args: TrainingArguments = field(repr=False)
     layer_decay: float
@@ -154,7 +156,7 @@ class _LayerDecayOptimizer:
         return self.create
 
     def create(self, model: nn.Module, **_: object) -> Optimizer:
-        """Make the optimizer, from ``args`` as they are now: a hyperparameter search has changed them since."""
+        """Make the optimizer from the current ``args``, which a hyperparameter search may have changed."""
         optimizer_cls, kwargs = Trainer.get_optimizer_cls_and_kwargs(self.args, cast(PreTrainedModel, model))
         groups = parameter_groups(
             model,
@@ -166,7 +168,8 @@ class _LayerDecayOptimizer:
         return cast(Optimizer, optimizer_cls(groups, **kwargs))
 
 
-def _checked(layer_decay: float, head_learning_rate: float | None) -> tuple[float, float | None]:
+def _check_rates(layer_decay: float, head_learning_rate: float | None) -> tuple[float, float | None]:
+    """Return both arguments as numbers; raise `StrategyError` if one is out of its range."""
     decay = number("layer_decay", layer_decay)
     if not 0 < decay <= 1:
         raise StrategyError(f"layer_decay={layer_decay!r} is not in (0, 1]: give a factor such as 0.9")

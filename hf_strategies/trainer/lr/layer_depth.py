@@ -1,4 +1,4 @@
-"""How deep each parameter of a model lies, by the model's structure."""
+"""The depth of each parameter of a model, from the model's structure."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -12,23 +12,31 @@ __all__ = ["Depths", "parameter_depths"]
 
 
 class Depths(NamedTuple):
-    """How deep each parameter lies: 0 the embeddings, 1 to ``layers`` the layers, ``layers + 1`` the head."""
+    """The number of ``layers``, and the depth of each parameter in ``by_name``.
+
+    Depth 0 is the embeddings, 1 to ``layers`` are the layers, and ``layers + 1`` is the head.
+    """
 
     layers: int
     by_name: dict[str, int]
 
 
 def parameter_depths(model: nn.Module) -> Depths:
-    """Find the depth of every parameter, by the model's structure.
+    """Return the depth of every parameter, by the model's structure.
 
-    The layers are the one `nn.ModuleList` (or several of one length side by side, as in XLM) of the model under
-    the head: transformers' ``base_model``, inside whatever wraps it (DDP, PEFT, a module with a head of its own);
-    of a module without any `PreTrainedModel`, the module itself. What that model registers before the layers is
-    embeddings, and so is a table of relative positions beside them, with what follows it there (DeBERTa, MPNet).
-    All else is the head: poolers, final norms, classifiers. A tied parameter counts once, with the embeddings.
-    ALBERT's layers share their weights: each of its groups, usually one, is a layer.
+    The base model is the ``base_model`` of transformers, which may be wrapped (by DDP, PEFT or a module with its own
+    head); a module that contains no `PreTrainedModel` is its own base model. The parts are:
 
-    Raises `StrategyError` for a model without numbered layers and for one with several stacks of them, such as
+    - The layers are the items of its only `nn.ModuleList`. Several lists of equal length side by side, as in XLM,
+      count as one. In ALBERT, whose layers share their weights, each group of layers (by default there is one) is a
+      layer.
+    - The embeddings are all parameters that the base model registers before the layers. A table of relative
+      positions beside the layers, and the modules after that table, are embeddings too (DeBERTa, MPNet).
+    - The head is everything else: poolers, final norms, classifiers.
+
+    A tied parameter counts once, with the embeddings.
+
+    Raises `StrategyError` for a model without numbered layers and for a model with several stacks of layers, such as
     an encoder-decoder.
 
     >>> from transformers import BertConfig, BertForSequenceClassification
@@ -44,48 +52,51 @@ def parameter_depths(model: nn.Module) -> Depths:
     for stack in stacks:
         for depth, layer in enumerate(stack, start=1):
             depths |= {id(p): depth for p in layer.parameters()}
-    top = 0
+    default = 0
     for parameter in base.parameters():
-        # In the order of registration: the first layer divides what is below from what is above.
-        if depths.setdefault(id(parameter), top) > 0:
-            top = layers + 1
+        # In the order of registration: the embeddings come before the first layer, the head after it.
+        if depths.setdefault(id(parameter), default) > 0:
+            default = layers + 1
     return Depths(layers, {name: depths.get(id(p), layers + 1) for name, p in model.named_parameters()})
 
 
 def _base_model(model: nn.Module) -> nn.Module:
-    found = list(dict.fromkeys(_pretrained(model)))
-    if len(found) > 1:
-        names = " and ".join(type(one).__name__ for one in found)
+    models = list(dict.fromkeys(_pretrained_models(model)))
+    if len(models) > 1:
+        names = " and ".join(type(each).__name__ for each in models)
         raise StrategyError(
             f"{type(model).__name__} holds several models ({names}), so its parameters have no one order by depth:"
             " leave out layer_decay, head_learning_rate and gradual unfreezing"
         )
-    return found[0].base_model if found else model
+    return models[0].base_model if models else model
 
 
-def _pretrained(module: nn.Module) -> Iterator[PreTrainedModel]:
+def _pretrained_models(module: nn.Module) -> Iterator[PreTrainedModel]:
+    """Yield the outermost `PreTrainedModel` modules."""
     if isinstance(module, PreTrainedModel):
         yield module
         return
     for child in module.children():
-        yield from _pretrained(child)
+        yield from _pretrained_models(child)
 
 
 def _numbered_layers(base: nn.Module, name: str) -> tuple[nn.Module, list[nn.ModuleList]]:
-    found = dict(_stacks(base))
-    kinds = {(path.rpartition(".")[0], len(stack)) for path, stack in found.items()}
-    if len(kinds) != 1:
-        what = f"several stacks of layers ({', '.join(found)})" if found else "no numbered layers (no nn.ModuleList)"
+    """Return the module that contains the layers and its lists of layers; ``name`` is the model's, for the error."""
+    stacks = dict(_stacks(base))
+    places = {(path.rpartition(".")[0], len(stack)) for path, stack in stacks.items()}
+    if len(places) != 1:
+        paths = ", ".join(stacks)
+        what = f"several stacks of layers ({paths})" if stacks else "no numbered layers (no nn.ModuleList)"
         raise StrategyError(
             f"{name} has {what}, so its parameters have no one order by depth: leave out layer_decay,"
             " head_learning_rate and gradual unfreezing, or use a model with one stack, such as BERT"
         )
-    ((path, _),) = kinds
-    return base.get_submodule(path), list(found.values())
+    ((path, _),) = places
+    return base.get_submodule(path), list(stacks.values())
 
 
 def _stacks(module: nn.Module, path: str = "") -> Iterator[tuple[str, nn.ModuleList]]:
-    """Find the outermost lists of modules that have parameters."""
+    """Yield the path and the module of each outermost `nn.ModuleList` that has parameters."""
     for name, child in module.named_children():
         if not isinstance(child, nn.ModuleList):
             yield from _stacks(child, f"{path}{name}.")
@@ -94,7 +105,7 @@ def _stacks(module: nn.Module, path: str = "") -> Iterator[tuple[str, nn.ModuleL
 
 
 def _relative_positions(parent: nn.Module, stacks: list[nn.ModuleList]) -> Iterator[nn.Parameter]:
-    """Find the parameters of a table of positions that is registered after the layers, and of what follows it."""
+    """Yield the parameters of a table of positions that follows the layers, and of the modules after that table."""
     children = list(parent.children())
     after = children[children.index(stacks[-1]) + 1 :]
     tables = [index for index, child in enumerate(after) if isinstance(child, nn.Embedding)]

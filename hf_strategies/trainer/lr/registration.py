@@ -1,8 +1,8 @@
-"""Make the schedules' names valid in transformers: the only place that patches it.
+"""Register the names of the schedules with transformers, by adding to its enum and its table of schedulers.
 
-`TrainingArguments`, `HfArgumentParser` and `get_scheduler` all go through the closed enum `SchedulerType`, and
-the last one on through the table `TYPE_TO_SCHEDULER_FUNCTION`. So a name becomes a true member of the enum and
-a row of the table; nothing else is touched, and transformers' own names keep their behaviour.
+`TrainingArguments`, `HfArgumentParser` and `get_scheduler` accept only members of the enum `SchedulerType`, and
+`get_scheduler` reads the table `TYPE_TO_SCHEDULER_FUNCTION`. So each name becomes a true member of the enum and a row
+of the table. Nothing else changes, and transformers' own names keep their behaviour.
 """
 
 from collections.abc import Callable, Iterable
@@ -28,7 +28,7 @@ logger = logging.get_logger(__name__)
 
 _REGISTERED: set[str] = set()
 
-# What belongs in TrainingArguments; inside lr_scheduler_kwargs it would reach the schedule twice.
+# Settings of TrainingArguments. A schedule would receive them twice if they were in lr_scheduler_kwargs too.
 _ELSEWHERE = {
     "warmup_steps": "TrainingArguments(warmup_steps=...)",
     "num_warmup_steps": "TrainingArguments(warmup_steps=...)",
@@ -39,10 +39,10 @@ _ELSEWHERE = {
 
 
 def register_schedules(names: Iterable[str] | None = None) -> None:
-    """Register schedules with transformers, all that there are unless ``names`` tells which.
+    """Register the schedules ``names``, or all schedules, with transformers.
 
-    Those that are registered already stay as they are. All names are checked before anything changes: an unknown
-    one, or one that transformers owns, raises `StrategyError` and registers none.
+    Schedules that are registered already stay as they are. All names are checked before anything changes: if a name
+    is unknown or belongs to transformers, `StrategyError` is raised and no schedule is registered.
     """
     new = [name for name in (SCHEDULES if names is None else names) if name not in _REGISTERED]
     for name in new:
@@ -55,13 +55,13 @@ def register_schedules(names: Iterable[str] | None = None) -> None:
 
 
 def registered_names() -> tuple[str, ...]:
-    """Return the names that are registered, sorted."""
+    """Return the registered names, sorted."""
     return tuple(sorted(_REGISTERED))
 
 
 def scheduler_type(name: str) -> SchedulerType:
-    """Return the member of `SchedulerType` for a name; pickled members come back through this function."""
-    load_entry_points()  # in a process that loads a pickle this may be the first that it sees of us
+    """Return the member of `SchedulerType` for a name; unpickling a member calls this function."""
+    load_entry_points()  # a process that unpickles a member may not have imported this package before
     register_schedules()
     return SchedulerType(name)
 
@@ -69,9 +69,10 @@ def scheduler_type(name: str) -> SchedulerType:
 def check_scheduler_arguments(
     name: str, kwargs: object, *, total_steps: int, warmup_steps: int, learning_rate: float
 ) -> None:
-    """Raise `StrategyError` for what would fail when the Trainer creates the scheduler, before it does.
+    """Raise `StrategyError` if the Trainer could not create the scheduler from these arguments.
 
-    ``kwargs`` is `lr_scheduler_kwargs` after parsing. A scheduler of transformers' own is made as the Trainer would.
+    ``kwargs`` is `lr_scheduler_kwargs` after parsing. The check creates the scheduler as the Trainer would,
+    transformers' own schedulers included.
     """
     if kwargs is not None and not isinstance(kwargs, dict):
         raise StrategyError(
@@ -81,10 +82,12 @@ def check_scheduler_arguments(
     if name in _REGISTERED:
         _create(name, optimizer, warmup_steps, total_steps, **(kwargs or {}))
     else:
-        _try_foreign(name, optimizer, warmup_steps, total_steps, kwargs or {})
+        _create_transformers_scheduler(name, optimizer, warmup_steps, total_steps, kwargs or {})
 
 
-def _try_foreign(name: str, optimizer: Optimizer, warmup: int, total: int, kwargs: dict[str, Any]) -> None:
+def _create_transformers_scheduler(
+    name: str, optimizer: Optimizer, warmup: int, total: int, kwargs: dict[str, Any]
+) -> None:
     kind = SchedulerType(name)
     _refuse_misplaced(kwargs)
     create: Callable[..., Any] = optimization.TYPE_TO_SCHEDULER_FUNCTION[kind]  # type: ignore[assignment]
@@ -104,6 +107,7 @@ def _try_foreign(name: str, optimizer: Optimizer, warmup: int, total: int, kwarg
 
 
 def _refuse_misplaced(kwargs: dict[str, Any]) -> None:
+    """Raise `StrategyError` for a setting that belongs in `TrainingArguments`."""
     for key in kwargs:
         if key in _ELSEWHERE:
             raise StrategyError(
@@ -112,6 +116,8 @@ def _refuse_misplaced(kwargs: dict[str, Any]) -> None:
 
 
 def _factory(name: str) -> Callable[..., ScheduleLR]:
+    """Return the function that `get_scheduler` calls for the schedule ``name``."""
+
     def create(optimizer: Optimizer, num_warmup_steps: int, num_training_steps: int, **kwargs: Any) -> ScheduleLR:
         plan = find_plan(name)
         if num_warmup_steps == 0 and plan.has_warmup and not plan.default_warmup:
