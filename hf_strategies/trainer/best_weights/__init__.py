@@ -1,1 +1,1 @@
-"""Which weights are the result: the best ones, kept in memory or on disk and put back when training ends."""
+"""Save the best weights of a training, in memory or on disk, and restore them when training ends."""

@@ -1,4 +1,4 @@
-"""The files that hold the best weights: one for what all processes share, and one per process for its own."""
+"""The files of the best weights: one for the weights that all processes share, and one per process for its shards."""
 
 import hashlib
 import json
@@ -17,17 +17,19 @@ __all__ = ["everywhere", "file_names", "fingerprint", "move_files", "read_files"
 
 
 def fingerprint(log_history: list[dict[str, Any]]) -> str:
-    """Tell a run, up to this step, from all others: its losses are in the log."""
+    """Return a hash of the log so far, which identifies the run: the log contains its losses."""
     return hashlib.sha256(json.dumps(log_history, sort_keys=True).encode()).hexdigest()
 
 
 def everywhere(here: bool) -> bool:
-    """Whether something holds in all processes; every process has to call this."""
+    """Whether ``here`` is true on every process; every process has to call this."""
     return all(gather_object([here]))
 
 
 def file_names(weights: BestWeights, name: str) -> dict[str, str]:
-    """The files that this process's part of the weights is in, by kind of the part.
+    """Return the names of this process's files, by the kind of weights in them: ``"common"`` or ``"own"``.
+
+    ``name`` is the common beginning of the names. A process without shards has no file of its own.
 
     >>> from torch import nn
     >>> file_names(BestWeights(nn.Linear(2, 1)), "best_weights")
@@ -42,16 +44,16 @@ def file_names(weights: BestWeights, name: str) -> dict[str, str]:
 def write_files(
     weights: BestWeights, folder: Path, name: str, log_history: list[dict[str, Any]], is_main: bool
 ) -> None:
-    """Write this process's own part, and the one in common if ``is_main``.
+    """Write this process's own file, and the common file if ``is_main``.
 
-    A note tells whose they are, by the log of the run so far. The log has timings, which differ between processes;
-    in a checkpoint it is the first one's.
+    A note in each file identifies the run by the fingerprint of its log so far. The log contains timings, which
+    differ between processes. All processes take the fingerprint of the first process, whose log a checkpoint holds.
     """
     folder.mkdir(parents=True, exist_ok=True)
     log = from_rank_zero(fingerprint(log_history))
     note = {"log": log, "entries": str(len(log_history)), "layout": weights.layout()[1]}
     common = {key: note[key] for key in ("log", "entries")}
-    for kind, file in _written(weights, name, is_main).items():
+    for kind, file in _written_files(weights, name, is_main).items():
         if kind == "own":
             weights.save(folder / file, note, lambda piece: bool(piece.placement))
         else:
@@ -59,35 +61,39 @@ def write_files(
 
 
 def move_files(weights: BestWeights, source: Path, target: Path, name: str, is_main: bool) -> None:
-    """Move what this process has written from one folder to another; the last one removes the first folder."""
-    for file in _written(weights, name, is_main).values():
+    """Move the files that this process has written to ``target``; the last process removes the ``source`` folder."""
+    for file in _written_files(weights, name, is_main).values():
         os.replace(source / file, target / file)
     for folder in (source, source.parent):
-        with suppress(OSError):  # not empty yet
+        with suppress(OSError):  # the folder still holds files of other processes
             folder.rmdir()
 
 
 def read_files(weights: BestWeights, folder: Path, name: str, log_history: list[dict[str, Any]]) -> bool:
-    """Read what `write_files` wrote, in all processes or, if the files of any are missing or another's, in none.
+    """Read the files that `write_files` wrote into ``weights``; return whether they were read.
 
-    Those of a run whose log began otherwise are another's. Another number of processes has other files, and another
-    way of sharding another layout. Every process has to call this. Raises `StrategyError` if they fit another model.
+    If a file of any process is missing or belongs to another run, no process reads any. A file belongs to another
+    run if the log in its note is not how ``log_history`` begins, or if its weights were sharded in another way.
+    Every process has to call this.
+
+    Raises `StrategyError` if the files belong to another model.
     """
     files = {kind: folder / file for kind, file in file_names(weights, name).items()}
     layout = {"common": None, "own": weights.layout()[1]}
-    found = all(file.is_file() and _is_of(file, log_history, layout[kind]) for kind, file in files.items())
-    if not everywhere(found):
+    is_complete = all(file.is_file() and _is_of_run(file, log_history, layout[kind]) for kind, file in files.items())
+    if not everywhere(is_complete):
         return False
     weights.load(*files.values())
     return True
 
 
-def _written(weights: BestWeights, name: str, is_main: bool) -> dict[str, str]:
+def _written_files(weights: BestWeights, name: str, is_main: bool) -> dict[str, str]:
+    """Return the names of the files that this process writes, by kind."""
     return {kind: file for kind, file in file_names(weights, name).items() if kind == "own" or is_main}
 
 
-def _is_of(file: Path, log_history: list[dict[str, Any]], layout: str | None) -> bool:
+def _is_of_run(file: Path, log_history: list[dict[str, Any]], layout: str | None) -> bool:
     note = BestWeights.note_of(file)
     entries = int(note.get("entries", -1))
-    of_run = 0 <= entries <= len(log_history) and note.get("log") == fingerprint(log_history[:entries])
-    return of_run and note.get("layout") == layout
+    same_log = 0 <= entries <= len(log_history) and note.get("log") == fingerprint(log_history[:entries])
+    return same_log and note.get("layout") == layout

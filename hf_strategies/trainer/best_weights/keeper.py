@@ -1,4 +1,4 @@
-"""The best weights of one training: kept at the best evaluation, found again on resume, put back when asked."""
+"""The best weights of one training: saved at the best evaluation, read again on resume, restored at the end."""
 
 import shutil
 from pathlib import Path
@@ -21,29 +21,29 @@ __all__ = ["WHERE", "BestKeeper", "read_where"]
 
 
 class BestKeeper:
-    """Keeps the weights of the best evaluation of one training, for a callback that says which that is.
+    """The weights of the best evaluation of one training, for a callback that decides which evaluation is the best.
 
-    The callback makes one in `on_train_begin` and calls, on every process: `find` when the run is a resumed one,
-    `evaluated` after each evaluation, `on_save` from its own, and `restore` whenever it wants them back, at the
-    end or in mid-training. They are right on one device, under DDP, FSDP 2, DeepSpeed ZeRO-1, 2 and 3,
-    `torch.compile` and PEFT. With `load_best_model_at_end` too, what the Trainer loads is overwritten: it loads
-    before `on_train_end`.
+    The callback makes a keeper in `on_train_begin`. On every process it calls `resume` if the run is resumed,
+    `evaluated` after each evaluation, `before_save` and `on_save` at the checkpoints, and `restore` to put the
+    weights back, at the end of training or during it. This works on one device and under DDP, FSDP 2, DeepSpeed
+    ZeRO-1, 2 and 3, `torch.compile` and PEFT. With `load_best_model_at_end`, the Trainer loads its own best weights
+    before `on_train_end`, so that a `restore` in that event overwrites them.
 
     Args:
-        model: the model of the callback's events.
+        model: the model, as the callback's events pass it.
         args: the Trainer's arguments.
-        name: what its files are called, without an ending; one per callback and setting.
-        where: ``"memory"`` for a CPU copy in each process (see `BestWeights`) and, for safety from a crash, one
-            more file of the weights' size in each checkpoint that is not itself the best: of sharded weights one
-            per process. ``"disk"`` for the Trainer's own checkpoints (see `OnDisk`): it saves at each best
-            evaluation, and that checkpoint is kept from `save_total_limit`.
-        optimizer: the Trainer's optimizer, when its state shall be kept and put back together with the weights.
+        name: the name of the files, without an ending; different for each callback and each of its settings.
+        where: ``"memory"`` for a CPU copy in each process (see `BestWeights`). For safety from a crash, each
+            checkpoint that is not itself the best then has one more file of the weights' size, or one more per
+            process if the weights are sharded. ``"disk"`` for a checkpoint of the Trainer (see `OnDisk`): it saves
+            at each best evaluation, and `save_total_limit` does not delete that checkpoint.
+        optimizer: the Trainer's optimizer if its state is to be saved and restored with the weights, else None.
 
-    Raises `StrategyError` for weights that it cannot keep, and for an unknown ``where``.
+    Raises `StrategyError` for weights that cannot be saved, and for an unknown ``where``.
     """
 
     step: int | None
-    """The step of the evaluation whose weights are kept; None when there are none."""
+    """The step of the evaluation whose weights are saved; None when none are saved."""
 
     def __init__(
         self, model: nn.Module, args: TrainingArguments, name: str, where: str = "memory", optimizer: Any = None
@@ -55,7 +55,7 @@ class BestKeeper:
         self.step = None
 
     def evaluated(self, state: TrainerState, control: TrainerControl, is_best: bool) -> None:
-        """Keep the weights as they are now if they are the best so far."""
+        """Save the current weights if this evaluation ``is_best`` so far; prepare the checkpoint if one follows."""
         if is_best:
             self._store.keep(state, control)
             self.step = state.global_step
@@ -63,105 +63,115 @@ class BestKeeper:
             self._store.before_save(state, self.step)
 
     def before_save(self, state: TrainerState, control: TrainerControl) -> None:
-        """Write what the checkpoint of this step will need, if there is one; for `on_step_end` and `on_epoch_end`.
+        """Write the files that the checkpoint of this step needs, if there is one; for `on_step_end`, `on_epoch_end`.
 
-        A checkpoint is complete, to whoever resumes, before `on_save`. An evaluation comes first and does the same.
+        A run can resume from a checkpoint already before `on_save`, so that the files have to be there earlier. If
+        an evaluation is due first, `evaluated` writes them.
         """
         if control.should_save and not control.should_evaluate and self.step is not None:
             self._store.before_save(state, self.step)
 
-    def find(self, state: TrainerState, step: int, what: str) -> bool:
-        """On resume, take up the weights of the evaluation at ``step``; say so, with ``what``, if they are lost."""
-        if self._store.find(state, step):
+    def resume(self, state: TrainerState, step: int, metric: str) -> bool:
+        """Read the weights of the evaluation at ``step`` in a resumed run; return whether they are there.
+
+        If they are not, a message with the ``metric``, such as ``"loss=0.5"``, is printed.
+        """
+        if self._store.resume(state, step):
             self.step = step
             return True
         say(
             state,
-            f"The best weights so far ({what} at step {step}) are lost: {self._store.missing(state, step)}. What is"
-            " restored is the best from here on, if it is better than that.",
+            f"The best weights so far ({metric} at step {step}) are lost:"
+            f" {self._store.describe_missing(state, step)}."
+            " What is restored is the best from here on, if it is better than that.",
         )
         return False
 
     def on_save(self, state: TrainerState) -> None:
-        """Make the best weights safe from a crash."""
+        """Put the best weights into the checkpoint, or protect the checkpoint that holds them; for `on_save`."""
         if self.step is not None:
             self._store.on_save(state, self.step)
 
     def restore(self) -> bool:
-        """Put the best weights back into the model, in place; False when none are kept."""
+        """Put the best weights back into the model, in place; return whether there were any."""
         return self.step is not None and self._store.restore(self.step)
 
 
 class _Store(Protocol):
+    """A place for the best weights; ``step`` is the step of the best evaluation."""
+
     def __init__(self, weights: BestWeights, model: nn.Module, args: TrainingArguments, name: str) -> None: ...
     def keep(self, state: TrainerState, control: TrainerControl) -> None: ...
-    def find(self, state: TrainerState, step: int) -> bool: ...
-    def missing(self, state: TrainerState, step: int) -> str: ...
+    def resume(self, state: TrainerState, step: int) -> bool: ...
+    def describe_missing(self, state: TrainerState, step: int) -> str: ...
     def before_save(self, state: TrainerState, step: int) -> None: ...
     def on_save(self, state: TrainerState, step: int) -> None: ...
     def restore(self, step: int) -> bool: ...
 
 
 class InMemory:
-    """The best weights in CPU memory, and beside each checkpoint that is not itself the best."""
+    """The best weights in CPU memory, and in a file of each checkpoint that is not itself the best."""
 
     def __init__(self, weights: BestWeights, model: nn.Module, args: TrainingArguments, name: str) -> None:
         self._weights, self._args, self._name = weights, args, name
-        self._written: int | None = None  # the step whose checkpoint they were written for
+        self._written: int | None = None  # the step for whose checkpoint the files were written
 
     def keep(self, state: TrainerState, control: TrainerControl) -> None:
         """Copy the weights."""
         self._weights.keep()
 
-    def find(self, state: TrainerState, step: int) -> bool:
-        """Copy them from the model if they are what was loaded, or read them from the checkpoint.
+    def resume(self, state: TrainerState, step: int) -> bool:
+        """Copy the weights from the model if the checkpoint is the best, else read them from its files.
 
-        That is in the output folder, or where the arguments say that training resumes from; another run's file is
-        told by its note of the log.
+        The files are in the output folder or in the folder of `resume_from_checkpoint`. Files of another run are
+        recognized by the log in their note.
         """
         if step == state.global_step:
             self._weights.keep()
             return True
-        # The Trainer does not tell where it resumes from; another run's checkpoint may lie in the first place.
+        # The Trainer does not report the checkpoint it resumes from, and the output folder may be another run's.
         given = Path(str(self._args.resume_from_checkpoint))
-        folders = [self._checkpoint(state), self._waiting(state), given, self._waiting(state, given.parent)]
+        folders = [self._checkpoint(state), self._pending(state), given, self._pending(state, given.parent)]
         return any(read_files(self._weights, folder, self._name, state.log_history) for folder in folders)
 
-    def missing(self, state: TrainerState, step: int) -> str:
-        """Tell what `find` did not find."""
+    def describe_missing(self, state: TrainerState, step: int) -> str:
+        """Return the part of the message that names the missing files."""
         files = " or ".join(repr(file) for file in file_names(self._weights, self._name).values())
         return f"no {files} of this run lies in {str(self._checkpoint(state))!r}"
 
     def before_save(self, state: TrainerState, step: int) -> None:
-        """Write the weights for a checkpoint that is not itself the best, and is not there yet."""
-        # A hyperparameter search saves elsewhere, and its trials are not resumed.
+        """Write the weights for a checkpoint that is not itself the best, before the Trainer writes it."""
+        # A hyperparameter search saves in other folders, and its trials are never resumed.
         if step == state.global_step or state.is_hyper_param_search:
             return
-        folder = self._waiting(state)
+        folder = self._pending(state)
         if self._args.should_save:
-            for other in {*folder.parent.glob("waiting-*")} - {folder}:  # of a crash
-                shutil.rmtree(other, ignore_errors=True)
+            for leftover in {*folder.parent.glob("waiting-*")} - {folder}:  # of a run that crashed
+                shutil.rmtree(leftover, ignore_errors=True)
         write_files(self._weights, folder, self._name, state.log_history, self._args.should_save)
         self._written = state.global_step
 
     def on_save(self, state: TrainerState, step: int) -> None:
-        """Put them into the checkpoint."""
+        """Move the files into the checkpoint."""
         if step == state.global_step or state.is_hyper_param_search:
             return
         if from_rank_zero(self._checkpoint(state).is_dir()):
             if self._written != state.global_step:
                 self.before_save(state, step)
             target, is_main = self._checkpoint(state), self._args.should_save
-            move_files(self._weights, self._waiting(state), target, self._name, is_main)
+            move_files(self._weights, self._pending(state), target, self._name, is_main)
             self._written = None
 
     def restore(self, step: int) -> bool:
-        """Copy the weights back."""
+        """Copy the weights back into the model; return True."""
         self._weights.restore()
         return True
 
-    def _waiting(self, state: TrainerState, output: Path | None = None) -> Path:
-        """Where the files are until their checkpoint is there; the underscore keeps them off the Hub."""
+    def _pending(self, state: TrainerState, output: Path | None = None) -> Path:
+        """Return the folder of the files until their checkpoint is written.
+
+        The Trainer does not upload a folder whose name begins with an underscore to the Hub.
+        """
         return (output or Path(str(self._args.output_dir))) / f"_{self._name}" / f"waiting-{state.global_step}"
 
     def _checkpoint(self, state: TrainerState) -> Path:
@@ -169,11 +179,11 @@ class InMemory:
 
 
 WHERE: dict[str, type[_Store]] = {"memory": InMemory, "disk": OnDisk}
-"""Where the best weights can be kept."""
+"""The places where the best weights can be saved."""
 
 
 def read_where(name: str, value: object) -> str:
-    """Check where the best weights are to be kept; ``name`` is the argument's name, for the message."""
+    """Return ``value`` if it is a key of `WHERE`, else raise `StrategyError`; ``name`` is the argument's name."""
     if not isinstance(value, str) or value not in WHERE:
         raise StrategyError(f"{name}={value!r} is no place for the best weights: {did_you_mean(str(value), WHERE)}")
     return value

@@ -1,4 +1,4 @@
-"""The best weights as a checkpoint of the Trainer's, kept from deletion."""
+"""The best weights as a checkpoint of the Trainer, protected from deletion."""
 
 import json
 import os
@@ -14,7 +14,7 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, SaveStrategy
 
 from hf_strategies.errors import StrategyError
 from hf_strategies.pytorch.best_weights import BestWeights
-from hf_strategies.trainer.best_weights.checkpoint_weights import SavedModel
+from hf_strategies.trainer.best_weights.checkpoint_weights import CheckpointWeights
 from hf_strategies.trainer.best_weights.files import everywhere, fingerprint, read_files, write_files
 from hf_strategies.trainer.console import say
 from hf_strategies.trainer.distributed import from_rank_zero
@@ -23,24 +23,27 @@ __all__ = ["OnDisk"]
 
 
 class OnDisk:
-    """The best weights on disk: the Trainer saves at each best evaluation, and that checkpoint is kept.
+    """The best weights on disk: a protected copy of the checkpoint that the Trainer saves at each best evaluation.
 
-    It is kept as ``<output_dir>/_<name>/checkpoint-<step>`` (what begins with an underscore is not pushed to the
-    Hub), made of hard links to the files of the Trainer's checkpoint: that costs nothing while that one exists,
-    and `save_total_limit` may delete it. Where a file system has no hard links, they are copies. It is a whole
-    checkpoint, to load with `from_pretrained` or to resume from. The one of the best before is deleted.
+    The copy is the folder ``<output_dir>/_<name>/checkpoint-<step>``; the Trainer does not upload a folder whose name
+    begins with an underscore to the Hub. It consists of hard links to the files of the Trainer's checkpoint. So it
+    takes no space while that checkpoint exists, and it stays when `save_total_limit` deletes that checkpoint. On a
+    file system without hard links the files are copied. The copy is a whole checkpoint: `from_pretrained` can load
+    it, and training can resume from it. The copy of the previous best checkpoint is deleted.
 
-    `state.best_model_checkpoint`, with which the Trainer protects a checkpoint, is left to the Trainer: it
-    overwrites it with its own best, and with ``save_total_limit=1`` deletes all others at the end of training.
+    The Trainer protects a checkpoint itself if `state.best_model_checkpoint` names it. This class does not set that
+    field, because the Trainer overwrites it with its own best checkpoint, and with ``save_total_limit=1`` deletes all
+    others at the end of training.
 
-    Cost: a checkpoint is written at each best evaluation, with the optimizer's state unless `save_only_model`,
-    and one more is kept at a time. No memory, where what the Trainer saves holds all weights under their names.
-    Where it does not (sharded weights, PEFT, whose checkpoints lack buffers, models that transformers saves under
-    other names, an optimizer to keep), one more file per process is written into it, through CPU memory. That file
-    is in the Trainer's own checkpoint too: when training resumes from before a later best, it is found there.
+    Cost: a checkpoint is written at each best evaluation (with the optimizer's state unless `save_only_model`), and
+    one more checkpoint is on disk at a time. No memory is needed if the Trainer's checkpoint holds all weights under
+    their names. It does not for sharded weights, for PEFT (whose checkpoints lack buffers), for models that
+    transformers saves under other names, and with an optimizer whose state is to be restored. Then each process
+    writes one more file, through CPU memory. That file is in the Trainer's own checkpoint too, for a run that resumes
+    from a step before a later best evaluation, which has replaced the copy.
 
-    Raises `StrategyError` with ``save_strategy="best"``, which overrides the request to save, with
-    `eval_on_start`, at which the Trainer cannot save, and when it saves elsewhere, as in a search.
+    Raises `StrategyError` with ``save_strategy="best"``, which overrides the request to save; with `eval_on_start`,
+    when the Trainer cannot save; and when the Trainer saves in another folder, as in a hyperparameter search.
     """
 
     def __init__(self, weights: BestWeights, model: nn.Module, args: TrainingArguments, name: str) -> None:
@@ -52,49 +55,50 @@ class OnDisk:
         if args.eval_on_start:
             raise StrategyError("best weights on disk with eval_on_start=True cannot be saved: keep them in memory")
         self._weights, self._model, self._args, self._name = weights, model, args, name
-        self._folder: Path | None = None  # where they are
-        self._state: TrainerState | None = None  # of the training whose weights are kept
+        self._folder: Path | None = None  # the checkpoint with the best weights, once it is written
+        self._state: TrainerState | None = None  # the state of the training, once a checkpoint was requested
 
     def keep(self, state: TrainerState, control: TrainerControl) -> None:
-        """Have the Trainer save."""
+        """Ask the Trainer to save a checkpoint."""
         control.should_save = True
         self._folder, self._state = None, state
 
     def before_save(self, state: TrainerState, step: int) -> None:
-        """Write nothing: on resume the weights are read from the Trainer's own checkpoint."""
+        """Do nothing: a resumed run reads the weights from the Trainer's checkpoint."""
 
     def on_save(self, state: TrainerState, step: int) -> None:
-        """Keep the checkpoint if it is the best."""
+        """Copy the checkpoint just written if it is the best."""
         if step != state.global_step or self._folder is not None:
             return
         process = PartialState()
-        process.wait_for_everyone()  # each writes its random state
-        source, target = self._saved(step), self._kept(step)
+        process.wait_for_everyone()  # every process writes the state of its random numbers into the checkpoint
+        source, target = self._checkpoint(step), self._copy(step)
         if not from_rank_zero(source.is_dir()):
             raise StrategyError(
                 f"best weights on disk: the Trainer does not save in {str(source)!r}: keep them in memory"
             )
-        _refuse_unseen(source)
-        if not everywhere(SavedModel(source).holds(self._model, self._weights)):
-            # Into the Trainer's own: the clone is deleted when a better one comes, and a run that is resumed from
-            # before that looks for this one again.
+        _check_visible(source)
+        if not everywhere(CheckpointWeights(source).holds(self._model, self._weights)):
+            # The files go into the Trainer's checkpoint, because the copy is deleted at a better evaluation. A run
+            # that resumes from a step before that evaluation needs this checkpoint again.
             self._add_files(source)
         process.wait_for_everyone()
-        self._clone(source, target)
+        self._copy_checkpoint(source, target)
         if self._args.should_save:
             _delete_all_but(target)
         self._folder = target
 
-    def find(self, state: TrainerState, step: int) -> bool:
-        """Find the kept checkpoint; make one if the weights are those that were loaded."""
-        target = self._kept(step)
-        # Or where training resumes from; or the Trainer's own, when a later best was kept in its place since.
+    def resume(self, state: TrainerState, step: int) -> bool:
+        """Use the checkpoint of the best evaluation, or write one if the model has just loaded the best weights."""
+        target, checkpoint = self._copy(step), self._checkpoint(step)
+        # The copy may be beside the checkpoint from which training resumes. If a later best evaluation has replaced
+        # the copy, the Trainer's own checkpoint may still be there.
         resumed = Path(str(self._args.resume_from_checkpoint)).parent / target.parent.name / target.name
-        for folder in (target, resumed, self._saved(step)):
+        for folder in (target, resumed, checkpoint):
             if from_rank_zero(_is_of_run(folder, state)) and self._is_complete(folder):
-                if folder == self._saved(step):
-                    self._clone(folder, target)
-                self._folder = target if folder == self._saved(step) else folder
+                if folder == checkpoint:
+                    self._copy_checkpoint(folder, target)
+                self._folder = target if folder == checkpoint else folder
                 return True
         if step != state.global_step:
             return False
@@ -107,54 +111,59 @@ class OnDisk:
         self._folder = target
         return True
 
-    def missing(self, state: TrainerState, step: int) -> str:
-        """Tell what `find` did not find."""
-        return f"no checkpoint of this run lies in {str(self._kept(step))!r}"
+    def describe_missing(self, state: TrainerState, step: int) -> str:
+        """Return the part of the message that names the missing checkpoint."""
+        return f"no checkpoint of this run lies in {str(self._copy(step))!r}"
 
     def restore(self, step: int) -> bool:
-        """Read the weights into the model; False, with a warning, if they were not saved."""
+        """Read the weights into the model; return False, with a message, if the Trainer did not save them."""
         if self._folder is None:
             if self._state:
                 say(
                     self._state, f"The best weights, of step {step}, are not restored: the Trainer did not save them."
                 )
             return False
-        saved = SavedModel(self._folder)
-        if everywhere(saved.holds(self._model, self._weights)):
-            saved.read_into(self._model, self._weights)
-        elif read_files(self._weights, self._folder, self._name, _history(self._folder)):
+        in_checkpoint = CheckpointWeights(self._folder)
+        if everywhere(in_checkpoint.holds(self._model, self._weights)):
+            in_checkpoint.read_into(self._model, self._weights)
+        elif read_files(self._weights, self._folder, self._name, _log_history(self._folder)):
             self._weights.restore()
             self._weights.drop()
         else:
             raise StrategyError(f"the best weights, of step {step}, are no longer in {str(self._folder)!r}")
         return True
 
-    def _saved(self, step: int) -> Path:
+    def _checkpoint(self, step: int) -> Path:
+        """Return the folder of the Trainer's checkpoint."""
         return Path(str(self._args.output_dir)) / f"{PREFIX_CHECKPOINT_DIR}-{step}"
 
-    def _kept(self, step: int) -> Path:
+    def _copy(self, step: int) -> Path:
+        """Return the folder of the protected copy."""
         return Path(str(self._args.output_dir)) / f"_{self._name}" / f"{PREFIX_CHECKPOINT_DIR}-{step}"
 
-    def _clone(self, source: Path, target: Path) -> None:
+    def _copy_checkpoint(self, source: Path, target: Path) -> None:
         if self._args.should_save:
-            _clone(source, target)
+            _link_folder(source, target)
         PartialState().wait_for_everyone()
-        _refuse_unseen(target)
+        _check_visible(target)
 
     def _is_complete(self, folder: Path) -> bool:
-        if everywhere(SavedModel(folder).holds(self._model, self._weights)):
+        """Whether the folder has all of the weights, in the Trainer's files or in ours."""
+        if everywhere(CheckpointWeights(folder).holds(self._model, self._weights)):
             return True
-        found = read_files(self._weights, folder, self._name, _history(folder))
+        was_read = read_files(self._weights, folder, self._name, _log_history(folder))
         self._weights.drop()
-        return found
+        return was_read
 
     def _add_files(self, folder: Path) -> None:
+        """Write the current weights into the folder, in files of ours."""
         self._weights.keep()
-        write_files(self._weights, folder, self._name, _history(folder), self._args.should_save)
+        write_files(self._weights, folder, self._name, _log_history(folder), self._args.should_save)
         self._weights.drop()
 
 
-def _refuse_unseen(folder: Path) -> None:
+def _check_visible(folder: Path) -> None:
+    """Raise `StrategyError` if a process does not see the folder."""
     if not everywhere(folder.is_dir()):
         raise StrategyError(
             f"best weights on disk: not every process sees {str(folder)!r}: set save_on_each_node=True, or an"
@@ -162,32 +171,33 @@ def _refuse_unseen(folder: Path) -> None:
         )
 
 
-def _history(folder: Path) -> list[dict[str, Any]]:
+def _log_history(folder: Path) -> list[dict[str, Any]]:
+    """Return the log in a checkpoint."""
     state = json.loads((folder / TRAINER_STATE_NAME).read_text(encoding="utf-8"))
     return list(state["log_history"])
 
 
 def _is_of_run(folder: Path, state: TrainerState) -> bool:
-    """Whether the log of the checkpoint is how the one of the run began."""
+    """Whether the run's log begins with the log in the checkpoint."""
     if not (folder / TRAINER_STATE_NAME).is_file():
         return False
-    log = _history(folder)
+    log = _log_history(folder)
     return fingerprint(log) == fingerprint(state.log_history[: len(log)])
 
 
-def _clone(source: Path, target: Path) -> None:
-    """Make a folder of links to the files of another, whole or not at all."""
+def _link_folder(source: Path, target: Path) -> None:
+    """Make ``target`` a folder of hard links to the files in ``source``; a crash leaves no incomplete ``target``."""
     unfinished = target.with_name(f"{target.name}.tmp")
     for old in (unfinished, target):
         shutil.rmtree(old, ignore_errors=True)
-    shutil.copytree(source, unfinished, copy_function=_link)
+    shutil.copytree(source, unfinished, copy_function=_link_file)
     os.replace(unfinished, target)
 
 
-def _link(source: str, target: str) -> None:
+def _link_file(source: str, target: str) -> None:
     try:
         os.link(source, target)
-    except OSError:  # another file system, or one without links
+    except OSError:  # the folders are on different file systems, or the file system has no hard links
         shutil.copy2(source, target)
 
 

@@ -194,7 +194,7 @@ class _StoppingRun(MetricRun):
         judgement = self._judge(state)
         if self._keeper and judgement.best:
             best = judgement.best
-            self._keeper.find(state, best.step, f"{self._rule.monitor}={best.value:.6g}")
+            self._keeper.resume(state, best.step, f"{self._rule.monitor}={best.value:.6g}")
         if judgement.stop and train_on:
             self._after = records(state).setdefault(_TRAINED_ON, {})[self._key] = state.global_step
             say(state, f"This run had stopped and trains on from step {state.global_step}, as train_on=True asks.")

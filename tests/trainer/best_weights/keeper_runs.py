@@ -28,7 +28,7 @@ class KeepBest(TrainerCallback):
             if entry.get("eval_score", -1.0) > self.best:
                 self.best, step = entry["eval_score"], entry["step"]
         if self.best > -1.0:
-            self.keeper.find(state, step, "score")
+            self.keeper.resume(state, step, "score")
 
     def on_evaluate(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         score = kwargs["metrics"]["eval_score"]

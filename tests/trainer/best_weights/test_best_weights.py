@@ -15,7 +15,7 @@ from torch.optim import SGD, Adafactor, AdamW, Optimizer
 from transformers import BertConfig, BertForMaskedLM, Trainer, TrainerCallback
 
 from hf_strategies import BestWeights, EarlyStopping, StrategyError
-from hf_strategies.trainer.best_weights.checkpoint_weights import SavedModel
+from hf_strategies.trainer.best_weights.checkpoint_weights import CheckpointWeights
 from hf_strategies.trainer.best_weights.keeper import BestKeeper
 from tests.tiny import TinyModel, flat
 from tests.trainer.bert_runs import SIZES, bert
@@ -454,7 +454,7 @@ def test_weights_in_several_files_are_read(tmp_path: Path) -> None:
     model = tied()
     model.save_pretrained(tmp_path, max_shard_size="5KB")
     assert len(list(tmp_path.glob("model-*.safetensors"))) > 1
-    before, saved = state_of(model), SavedModel(tmp_path)
+    before, saved = state_of(model), CheckpointWeights(tmp_path)
     for parameter in model.parameters():
         nn.init.zeros_(parameter)
     weights = BestWeights(model)
@@ -472,11 +472,11 @@ def test_a_checkpoint_that_lacks_a_weight_bit_for_bit_does_not_hold_it(tmp_path:
     bias = tensors.pop("linear.bias")
     changed = {"name": ("b", bias), "type": ("linear.bias", bias.half()), "shape": ("linear.bias", bias.repeat(2))}
     save_file(tensors, tmp_path / "model.safetensors")
-    assert not SavedModel(tmp_path).holds(model, BestWeights(model))
+    assert not CheckpointWeights(tmp_path).holds(model, BestWeights(model))
     save_file(tensors | dict([changed[change]]), tmp_path / "model.safetensors")
-    assert not SavedModel(tmp_path).holds(model, BestWeights(model))
+    assert not CheckpointWeights(tmp_path).holds(model, BestWeights(model))
     save_file(tensors | {"linear.bias": bias}, tmp_path / "model.safetensors")
-    assert SavedModel(tmp_path).holds(model, BestWeights(model))
+    assert CheckpointWeights(tmp_path).holds(model, BestWeights(model))
 
 
 # --- refusals ------------------------------------------------------------------------------------------------

@@ -232,7 +232,7 @@ class CooldownRun(MetricRun):
     def _report_resume(self, state: TrainerState) -> None:
         if self._keeper and self._best:
             words = f"{self._options.rule.monitor}={self._best.value:.6g}"
-            self._keeper.find(state, self._best.step, words)
+            self._keeper.resume(state, self._best.step, words)
         if self.was_over:
             reason = cooldown_reason(self._options.rule, self._phases, self._best, state.global_step)
             say(state, f"This run has ended already and does not train on. {reason}")
