@@ -1,1 +1,1 @@
-"""Callbacks for `Trainer(callbacks=...)`: one file a class, and what they share."""
+"""Callbacks for `Trainer(callbacks=...)`: one file for each class, and the code that they share."""

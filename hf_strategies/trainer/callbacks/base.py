@@ -1,7 +1,7 @@
-"""What the callbacks that watch a metric share: the Trainer's events, and the end of a run that had ended before.
+"""The base classes of the callbacks that watch a metric.
 
-A callback is a `MetricCallback` with its settings; what it does in one training is a `MetricRun`, made anew when a
-training begins, so that nothing of an earlier training is left.
+A callback is a `MetricCallback` with its settings. When a training begins, it makes a `MetricRun`, which acts on the
+events of that training only. So no state of an earlier training remains.
 """
 
 import hashlib
@@ -24,32 +24,35 @@ __all__ = ["MetricCallback", "MetricRun", "best_weights_name", "save_state"]
 
 
 class MetricRun:
-    """What a callback does in one training; a subclass takes the events that it needs, on every process."""
+    """The work of a callback in one training; a subclass overrides the methods of the events that it needs.
+
+    Every method is called on every process.
+    """
 
     was_over = False
-    """Whether this is a resumed run that had ended before: it does not train on."""
+    """Whether this is a resumed run that had ended before, which makes no further steps."""
 
     def evaluated(self, state: TrainerState, control: TrainerControl) -> None:
-        """Act on an evaluation that has all the watched metrics."""
+        """Act after an evaluation that has all watched metrics."""
 
     def stepped(self, state: TrainerState, control: TrainerControl) -> None:
         """Act after an optimizer step, before the Trainer saves and evaluates."""
 
     def before_save(self, state: TrainerState, control: TrainerControl) -> None:
-        """Write what the checkpoint of an epoch's end will need."""
+        """Write the files that the checkpoint at the end of an epoch needs."""
 
     def saved(self, state: TrainerState) -> None:
         """Act after a checkpoint was written."""
 
     def track(self, state: TrainerState) -> None:
-        """Send the result to the trackers, before they are closed."""
+        """Send the result to the experiment trackers, before they are closed."""
 
     def finish(self, state: TrainerState) -> None:
         """Act at the end of training."""
 
 
 class MetricCallback(TrainerCallback, ABC):
-    """A callback that watches the metrics ``names``: it makes a `MetricRun` of each training and passes events on.
+    """A callback that watches the metrics ``names``: it makes a `MetricRun` for each training and calls its methods.
 
     Raises `StrategyError` when training starts without evaluations, and when an evaluation lacks a metric.
     """
@@ -65,12 +68,12 @@ class MetricCallback(TrainerCallback, ABC):
     def start(
         self, context: TrainerContext, args: TrainingArguments, state: TrainerState, event: dict[str, Any]
     ) -> MetricRun:
-        """Check the settings against a training that begins; ``event`` has the keywords of `on_train_begin`."""
+        """Check the settings against the training and return its run; ``event`` has `on_train_begin`'s keywords."""
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Begin, or take up where a resumed run left off."""
+        """Start the run; end the training if it is a resumed run that had ended before."""
         self._run = self._ended = None
         self._watch = MetricWatch(type(self).__name__, self.names, args)
         self._run = self.start(TrainerContext(self), args, state, kwargs)
@@ -81,7 +84,7 @@ class MetricCallback(TrainerCallback, ABC):
     def on_evaluate(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Act once all the watched metrics have come."""
+        """Act once the evaluations of this step have reported all watched metrics."""
         if self._run is None or self._watch is None or self._ended:
             return
         if self._watch.completes(kwargs["metrics"], state.global_step):
@@ -90,14 +93,14 @@ class MetricCallback(TrainerCallback, ABC):
     def on_step_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Fail if no evaluation since the last step, of any evaluation set, had a watched metric."""
+        """Raise `StrategyError` if the evaluations so far lack a watched metric."""
         if self._run and self._watch:
             self._watch.refuse_unknown(state)
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Act after the step; undo it if the run had ended before."""
+        """Act after an optimizer step; undo the step if the run had ended before."""
         if self._ended:
             self._ended.undo(control)
         elif self._run:
@@ -106,14 +109,14 @@ class MetricCallback(TrainerCallback, ABC):
     def on_epoch_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Prepare the checkpoint of the epoch; neither save nor evaluate if the run had ended before."""
+        """Prepare the checkpoint of the epoch; cancel it, and the evaluation, if the run had ended before."""
         if self._ended:
             self._ended.skip(control)
         elif self._run:
             self._run.before_save(state, control)
 
     def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        """Send the result to the trackers at the last event before they are closed."""
+        """Send the result to the experiment trackers, at the last event before they are closed."""
         if self._run and "train_runtime" in (kwargs.get("logs") or {}):
             self._run.track(state)
 
@@ -125,7 +128,7 @@ class MetricCallback(TrainerCallback, ABC):
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """End, and forget this training."""
+        """Finish the run and drop it."""
         run, self._run = self._run, None
         if run is None:
             return
@@ -135,9 +138,9 @@ class MetricCallback(TrainerCallback, ABC):
 
 
 class EndedRun:
-    """A resumed run that had ended: the step that the Trainer's loop makes before it stops is undone.
+    """A resumed run that had ended before: the single step that the Trainer makes before it stops is undone.
 
-    Parameters and buffers are copied when this is made, which is to be in `on_train_begin`.
+    Create it in `on_train_begin`: it copies the parameters and buffers then.
     """
 
     def __init__(self, model: nn.Module) -> None:
@@ -145,24 +148,24 @@ class EndedRun:
         self._loaded.keep()
 
     def undo(self, control: TrainerControl) -> None:
-        """Put everything back; for `on_step_end`."""
+        """Restore the parameters and buffers; for `on_step_end`."""
         self._loaded.restore()
         self.skip(control)
 
     def skip(self, control: TrainerControl) -> None:
-        """Neither save nor evaluate; for `on_epoch_end`."""
+        """Cancel a checkpoint and an evaluation; for `on_epoch_end`."""
         control.should_save = control.should_evaluate = False
 
 
 def best_weights_name(rule: StoppingRule) -> str:
-    """Return the name of the files of best weights: one for each definition of the best evaluation."""
-    view = rule.watched
-    definition = f"{view.metric.text} {view.mode} {view.smoothing} {view.improvement} {rule.start_from}"
+    """Return the name of the files of best weights, which differs between definitions of the best evaluation."""
+    watched = rule.watched
+    definition = f"{watched.metric.text} {watched.mode} {watched.smoothing} {watched.improvement} {rule.start_from}"
     digest = hashlib.sha256(definition.encode()).hexdigest()[:8]
     return f"best_weights-{quote(rule.monitor, safe='')[:60]}-{digest}"
 
 
 def save_state(args: TrainingArguments, state: TrainerState) -> None:
-    """Write `trainer_state.json`, with the record of how training ended, into the output folder."""
+    """Write `trainer_state.json` into the output folder; it includes the callbacks' records of how training ended."""
     if args.should_save and not state.is_hyper_param_search:
         state.save_to_json(str(Path(str(args.output_dir)) / TRAINER_STATE_NAME))

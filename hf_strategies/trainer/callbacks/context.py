@@ -1,4 +1,4 @@
-"""What a callback of the Trainer can do beyond its events: progress bar, trackers, model card."""
+"""Access from a callback to its Trainer: the progress bar, the experiment trackers and the model card."""
 
 import sys
 from collections.abc import Mapping
@@ -13,32 +13,32 @@ from transformers.integrations import integration_utils
 __all__ = ["TrainerContext", "find_trainer", "put_on_card", "records"]
 
 
-_TAKE_TEXT = {"tensorboard", "wandb"}
+_TRACKERS_WITH_TEXT = {"tensorboard", "wandb"}
 
 
 def records(state: TrainerState) -> dict[str, Any]:
-    """What callbacks have put down in the state, and so in `trainer_state.json`."""
+    """Return the dict of the callbacks' records in the Trainer's state, which `trainer_state.json` includes."""
     return cast("dict[str, Any]", state.stateful_callbacks)
 
 
 def find_trainer(callback: TrainerCallback) -> Trainer | None:
-    """Return the Trainer that is calling an event of ``callback``, None when none is.
+    """Return the Trainer that is calling an event of ``callback``, or None if no Trainer is.
 
-    The Trainer gives its callbacks no way to each other nor to itself; it stands in the calling frames.
+    The Trainer does not pass itself to its callbacks, so that this searches the calling frames for it.
     """
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
-        found = frame.f_locals.get("self")
-        if isinstance(found, Trainer) and any(each is callback for each in found.callback_handler.callbacks):
-            return found
+        caller = frame.f_locals.get("self")
+        if isinstance(caller, Trainer) and any(each is callback for each in caller.callback_handler.callbacks):
+            return caller
         frame = frame.f_back
     return None
 
 
 class TrainerContext:
-    """The Trainer that calls a callback, if it can be found; to be made in one of the callback's events.
+    """The Trainer that calls ``callback``, if there is one; create this in one of the callback's events.
 
-    Without a Trainer, in a loop that calls the events by itself, nothing is shown, and nothing fails.
+    In a loop that calls the events itself there is no Trainer, and the methods do nothing.
     """
 
     def __init__(self, callback: TrainerCallback) -> None:
@@ -47,27 +47,31 @@ class TrainerContext:
 
     @property
     def trainer(self) -> Trainer | None:
-        """The Trainer."""
+        """The Trainer; None if there is none, or if it no longer exists."""
         return self._trainer() if self._trainer else None
 
-    def show(self, words: str) -> None:
-        """Show a few words behind the progress bar."""
+    def show(self, text: str) -> None:
+        """Show a short text behind the progress bar."""
         for callback in self._callbacks():
             bar: Any = getattr(callback, "training_bar", None)
             if hasattr(bar, "set_postfix_str"):
-                bar.set_postfix_str(words)
+                bar.set_postfix_str(text)
 
-    def track(self, numbers: Mapping[str, float | None], text: Mapping[str, str]) -> None:
-        """Send numbers to every tracker in use (`report_to`), and texts to those that take them."""
-        known: dict[str, float | str] = {
+    def track(self, numbers: Mapping[str, float | None], texts: Mapping[str, str]) -> None:
+        """Send the numbers (without None) to each tracker of `report_to`, and the texts to trackers that take text.
+
+        All names get the Trainer's prefix ``eval_``.
+        """
+        number_logs: dict[str, float | str] = {
             f"eval_{name}": float(value) for name, value in numbers.items() if value is not None
         }
+        text_logs = {f"eval_{name}": text for name, text in texts.items()}
         for callback in self._callbacks():
-            name = _tracker(callback)
-            said = {f"eval_{key}": value for key, value in text.items()} if name in _TAKE_TEXT else {}
-            if name and self.trainer:
-                at = self.trainer
-                callback.on_log(at.args, at.state, at.control, model=at.model, logs=known | said)
+            tracker = _tracker_name(callback)
+            trainer = self.trainer
+            if tracker and trainer:
+                logs = number_logs | (text_logs if tracker in _TRACKERS_WITH_TEXT else {})
+                callback.on_log(trainer.args, trainer.state, trainer.control, model=trainer.model, logs=logs)
 
     def put_on_card(self, key: str, line: str) -> None:
         """Add a line to each model card that the Trainer writes from now on; see `put_on_card`."""
@@ -78,9 +82,10 @@ class TrainerContext:
         return list(self.trainer.callback_handler.callbacks) if self.trainer else []
 
 
-def _tracker(callback: TrainerCallback) -> str | None:
-    kinds = integration_utils.INTEGRATION_TO_CALLBACK.items()
-    return next((name for name, kind in kinds if isinstance(callback, kind)), None)
+def _tracker_name(callback: TrainerCallback) -> str | None:
+    """Return the name of the experiment tracker that ``callback`` reports to; None if it is no tracker's callback."""
+    trackers = integration_utils.INTEGRATION_TO_CALLBACK.items()
+    return next((name for name, kind in trackers if isinstance(callback, kind)), None)
 
 
 def put_on_card(trainer: Trainer, key: str, line: str) -> None:

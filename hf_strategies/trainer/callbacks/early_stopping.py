@@ -1,4 +1,4 @@
-"""Early stopping for the Trainer: the decision is a `StoppingRule` over the Trainer's own log."""
+"""Early stopping for the Trainer: a `StoppingRule` decides from the Trainer's own log."""
 
 from typing import Any
 
@@ -16,51 +16,53 @@ from hf_strategies.values import switch
 
 __all__ = ["EarlyStopping"]
 
-_TRAINED_ON = "hf_strategies_trained_on"  # in the Trainer's state: record -> the step from which it trained on
+# In the Trainer's state: for each record, the step from which the run trained on after a stop.
+_TRAINED_ON = "hf_strategies_trained_on"
 
 
 class EarlyStopping(MetricCallback):
-    """Stop training when validation says that it is done, and keep the best weights.
+    """Stop training when a validation metric no longer improves, and restore the best weights.
 
-    Training stops at the first evaluation at which ``stop_when`` holds. By default that is the ``patience``-th in a
-    row without an improvement; a value v improves on the best b when v < b - margin (``mode="min"``) or
-    v > b + margin (``"max"``), margin = max(``min_delta``, ``relative_delta`` * abs(b), ``z`` * standard error).
-    NaN and infinities never improve. Several evaluations at one step count once.
+    Training stops at the first evaluation at which ``stop_when`` holds; by default that is the ``patience``-th
+    evaluation in a row without an improvement. A value v improves on the best value b if v < b - margin
+    (``mode="min"``) or v > b + margin (``"max"``), where margin = max(``min_delta``, ``relative_delta`` * abs(b),
+    ``z`` * standard error). NaN and infinities never improve. Several evaluations at one step count once.
 
-    The decision is a pure function of the Trainer's `log_history`, which every checkpoint holds: a resumed run
-    decides as the uninterrupted one would, and one that had stopped does not train on. (Both must make the same
-    evaluations: on resume `eval_on_start` adds one, and a checkpoint that `save_strategy="steps"` writes at the
-    very end of an epoch lacks the evaluation of that epoch.) It needs neither
-    `load_best_model_at_end` nor `metric_for_best_model` nor any `save_strategy`. On several processes all follow
-    rank 0. What happened is in `trainer_state.json` under `stateful_callbacks`, on the console, with the trackers
-    of `report_to` and in the model card.
+    The decision is a pure function of the Trainer's `log_history`, which every checkpoint contains. So a resumed run
+    decides as the uninterrupted run would, and a run that had stopped does not train on. This holds if both make the
+    same evaluations: on resume `eval_on_start` adds an evaluation, and a checkpoint that `save_strategy="steps"`
+    writes at the very end of an epoch lacks the evaluation of that epoch. The callback needs neither
+    `load_best_model_at_end` nor `metric_for_best_model` nor any `save_strategy`. On several processes, all follow the
+    decision of rank 0. The result is recorded in `trainer_state.json` under `stateful_callbacks`, printed on the
+    console, sent to the trackers of `report_to`, and added to the model card.
 
     Args:
-        monitor: a metric of `evaluate()`, with or without ``eval_`` in front, or an expression of several, such as
-            ``"mean(books_loss, web_loss)"`` for evaluation sets named books and web; see `Metric`.
-        patience: what is allowed without an improvement: 3 (evaluations, at least 1), ``"500 steps"``, ``"2ep"``, or
-            0.1 (of the planned steps); 3 if neither this nor ``stop_when`` is given.
-        min_delta: smallest change that is an improvement, in the metric's unit, at least 0.
-        mode: ``"min"`` or ``"max"``; None when ``monitor`` is a metric whose direction is known.
-        restore_best_weights: keep the weights of the best evaluation and put them back at the end of training,
-            whether it was stopped or its budget ended (not on an exception).
-        stop_when: criteria joined by ``or`` and ``and`` in place of ``patience``, such as
-            ``"patience(5) or target(0.95) or divergence(factor=3)"``; `stopping.CRITERIA` has them all. Each takes
-            ``monitor=`` and ``mode=`` when it looks at another metric.
-        relative_delta: smallest change that is an improvement, as a share of the best value, in [0, 1].
-        z: smallest change that is an improvement, in standard errors of the metric, which ``compute_metrics``
-            returns as ``<metric>_stderr`` (see `standard_error`); a proportion such as accuracy needs only
-            ``samples``.
+        monitor: a metric of `evaluate()`, with or without the prefix ``eval_``, or an expression of several metrics,
+            such as ``"mean(books_loss, web_loss)"`` for evaluation sets named books and web; see `Metric`.
+        patience: how long training goes on without an improvement: 3 (evaluations, at least 1), ``"500 steps"``,
+            ``"2ep"``, or 0.1 (of the planned steps). The default is 3 if ``stop_when`` is not given either.
+        min_delta: the smallest change that is an improvement, in the metric's unit, at least 0.
+        mode: ``"min"`` or ``"max"``; None if ``monitor`` is a metric whose direction is known.
+        restore_best_weights: save the weights of the best evaluation and restore them at the end of training, whether
+            it was stopped or its budget ended (not on an exception).
+        stop_when: criteria joined by ``or`` and ``and``, in place of ``patience``, such as
+            ``"patience(5) or target(0.95) or divergence(factor=3)"``. `stopping.CRITERIA` lists all criteria. Each
+            takes ``monitor=`` and ``mode=``, for another metric.
+        relative_delta: the smallest change that is an improvement, as a fraction of the best value, in [0, 1].
+        z: the smallest change that is an improvement, in standard errors of the metric. ``compute_metrics`` returns
+            the standard error as ``<metric>_stderr`` (see `standard_error`); for a proportion such as accuracy,
+            ``samples`` is enough.
         samples: the number of evaluation examples.
-        baseline: an improvement ends the wait only if it beats this value too, as in Keras; with ``patience``.
-        smoothing: judge the metric smoothed: ``"ema(0.3)"``, ``"median(3)"``, ``"mean(3)"``; see `Smoothing`.
-        start_from: evaluations before this are not looked at, neither for a stop nor for the best; a number of
-            them, ``"500 steps"``, ``"2ep"`` or a fraction of the planned steps.
-        weights_in: ``"memory"`` or ``"disk"``: where the best weights are kept; see `BestKeeper` for the cost.
-        train_on: let a run that has stopped train on when it is resumed; evaluations from there on are judged anew.
+        baseline: an improvement resets the patience only if it also beats this value, as in Keras; with ``patience``.
+        smoothing: smooth the metric before it is judged: ``"ema(0.3)"``, ``"median(3)"``, ``"mean(3)"``; see
+            `Smoothing`.
+        start_from: ignore earlier evaluations, both for the stop and for the best; a number of evaluations,
+            ``"500 steps"``, ``"2ep"`` or a fraction of the planned steps.
+        weights_in: where the best weights are saved, ``"memory"`` or ``"disk"``; see `BestKeeper` for the cost.
+        train_on: let a run that has stopped train on when it is resumed; only later evaluations can stop it again.
 
-    Raises `StrategyError` for a bad argument, when training starts without an `eval_strategy` or without what a
-    criterion needs, and at the first evaluation that lacks the metric.
+    Raises `StrategyError` for a bad argument; when training starts without an `eval_strategy`, or without what a
+    criterion needs; and at the first evaluation that lacks the metric.
 
     >>> from transformers import Trainer, TrainingArguments
     >>> args = TrainingArguments("out", eval_strategy="epoch", lr_scheduler_type="linear_warmup_cosine_decay")
@@ -107,7 +109,7 @@ class EarlyStopping(MetricCallback):
     def start(
         self, context: TrainerContext, args: TrainingArguments, state: TrainerState, event: dict[str, Any]
     ) -> MetricRun:
-        """Check that the training has what the rule needs, and take up where a resumed run left off."""
+        """Check that the training has what the rule needs, and return its run, which may be a resumed one."""
         check_needs(self.rule, args, state, event["model"], context.trainer)
         refuse_other_restorer(context.trainer, self, EarlyStopping)
         keeper = BestKeeper(event["model"], args, self.restores, self.weights_in) if self.restores else None
@@ -115,7 +117,7 @@ class EarlyStopping(MetricCallback):
 
 
 class _StoppingRun(MetricRun):
-    """Early stopping in one training: every judgement follows from the log and the planned steps."""
+    """Early stopping in one training; every judgement follows from the log and the planned steps."""
 
     def __init__(
         self,
@@ -130,16 +132,16 @@ class _StoppingRun(MetricRun):
         self._key = f"EarlyStopping({callback.rule})"
         self._tracked = False
         resumed = state.global_step > 0
-        # A stop up to this step is past: the run trained on.
+        # A stop up to this step is ignored, because the run has trained on after it.
         self._after = int(records(state).get(_TRAINED_ON, {}).get(self._key, 0)) if resumed else 0
-        # Those of this training are written again; an earlier one's, of other settings, would be out of date.
+        # This training writes its record again; a record of an earlier training with other settings is out of date.
         for key in [key for key in records(state) if key.startswith("EarlyStopping(")]:
             del records(state)[key]
         if resumed:
             self._resume(state, callback.train_on)
 
     def evaluated(self, state: TrainerState, control: TrainerControl) -> None:
-        """Decide, and keep the weights when they are the best so far."""
+        """Save the weights if they are the best so far, and stop training if the rule decides so."""
         seconds = self._usage.evaluated(state)
         judgement = self._judge(state)
         check_logged(judgement, state)
@@ -160,17 +162,17 @@ class _StoppingRun(MetricRun):
         self.before_save(state, control)
 
     def before_save(self, state: TrainerState, control: TrainerControl) -> None:
-        """Have the best weights ready for a checkpoint."""
+        """Write the best weights for the checkpoint of this step, if there is one."""
         if self._keeper:
             self._keeper.before_save(state, control)
 
     def saved(self, state: TrainerState) -> None:
-        """Make the best weights safe from a crash."""
+        """Put the best weights into the checkpoint, or protect the checkpoint that holds them."""
         if self._keeper:
             self._keeper.on_save(state)
 
     def track(self, state: TrainerState) -> None:
-        """Send the result to the trackers, unless that was done at the stop."""
+        """Send the result to the trackers, unless it was sent at the stop."""
         if not self._tracked:
             self._track(self._record(state, self._judge(state), from_rank_zero(self._usage.seconds)))
 
@@ -205,7 +207,7 @@ class _StoppingRun(MetricRun):
     def _record(
         self, state: TrainerState, judgement: Judgement, seconds: float, restored: bool = False
     ) -> dict[str, Any]:
-        # Not through ExportableState: the Trainer raises KeyError for such a callback that is new on resume.
+        # ExportableState is not used: with it the Trainer raises KeyError if a run is resumed with a new callback.
         result = record(self._rule, judgement)
         result |= {"wall_seconds": round(seconds, 3), "restored_best_weights": restored}
         result |= {"trained_on_after": self._after} if self._after else {}

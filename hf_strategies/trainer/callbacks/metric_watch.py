@@ -1,4 +1,4 @@
-"""What the callbacks that watch metrics have in common."""
+"""Check that the evaluations of a training report the metrics that a callback watches."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,9 +13,9 @@ __all__ = ["MetricWatch"]
 
 
 class MetricWatch:
-    """Looks for ``names`` among the metrics of the evaluations of one training.
+    """The metrics that the evaluations of one training have reported, compared with the watched ``names``.
 
-    ``owner`` is the callback's name in messages. Raises `StrategyError` when there are no evaluations.
+    ``owner`` is the callback's name in error messages. Raises `StrategyError` if the training makes no evaluations.
     """
 
     def __init__(self, owner: str, names: Sequence[str], args: TrainingArguments) -> None:
@@ -25,38 +25,40 @@ class MetricWatch:
                 " eval_strategy='epoch', or 'steps' with eval_steps"
             )
         self._names, self._args = list(names), args
-        self._step, self._come = -1, set[str]()  # those of the step
-        self._ever: set[str] = set()
+        self._step, self._reported_at_step = -1, set[str]()
+        self._reported: set[str] = set()  # at any step
 
     def completes(self, metrics: Mapping[str, Any], step: int) -> bool:
-        """Whether these metrics are the last of the names to come at ``step``; every process has to call this.
+        """Return whether all names are reported at ``step`` with these ``metrics``, and were not before.
 
-        With a dict of evaluation sets there is one call for each set; an evaluation of another set completes
-        nothing, nor does a second one at the same step.
+        With a dict of evaluation sets there is one call for each set. The result is True for at most one call per
+        step. Every process has to call this.
         """
         if step != self._step:
-            self._step, self._come = step, set()
-        before = set(self._names) <= self._come
-        # As in the log: what is no number is no evaluation. A metric may be there on some processes only.
+            self._step, self._reported_at_step = step, set()
+        was_complete = set(self._names) <= self._reported_at_step
+        # Only numbers count, because the log is judged by the same rule. Some metrics exist on one process only.
         numbers = from_rank_zero({key for key, value in metrics.items() if _is_number(value)})
-        self._come |= numbers
-        self._ever |= {key for key in numbers if key.startswith("eval_")}
-        return not before and set(self._names) <= self._come
+        self._reported_at_step |= numbers
+        self._reported |= {key for key in numbers if key.startswith("eval_")}
+        return not was_complete and set(self._names) <= self._reported_at_step
 
     def refuse_unknown(self, state: TrainerState) -> None:
-        """Raise `StrategyError` if the Trainer has evaluated and one of the names never came.
+        """Raise `StrategyError` if the Trainer has evaluated, and no evaluation so far reported one of the names.
 
-        Not to be called at the first that lacks it: with a dict of eval sets, each set has one of its own. Before
-        the Trainer's own first evaluation, one of another set is nobody's mistake.
+        This is called between steps and not after each evaluation: with a dict of evaluation sets, every set reports
+        only its own metrics. Nothing is raised before the Trainer's first evaluation is due, because a user may have
+        evaluated on other data.
         """
-        if not self._is_due(state):
+        if not self._is_evaluation_due(state):
             return
         for name in self._names:
-            if self._ever and name not in self._ever:
-                near = did_you_mean(name, self._ever)
+            if self._reported and name not in self._reported:
+                near = did_you_mean(name, self._reported)
                 raise StrategyError(f"monitor={name!r} is not among the numbers that evaluate() returns: {near}")
 
-    def _is_due(self, state: TrainerState) -> bool:
+    def _is_evaluation_due(self, state: TrainerState) -> bool:
+        """Whether the Trainer's first evaluation is due by now."""
         if self._args.eval_on_start:
             return True
         delay = self._args.eval_delay or 0

@@ -1,4 +1,4 @@
-"""Reduce on plateau for the Trainer: over any schedule, warmup included."""
+"""Reduce on plateau for the Trainer, on top of any schedule and its warmup."""
 
 from collections.abc import Callable
 from typing import Any
@@ -22,24 +22,29 @@ __all__ = ["ReduceOnPlateau"]
 class ReduceOnPlateau(MetricCallback):
     """Multiply the learning rate by ``factor`` whenever a validation metric has stalled.
 
-    The rate of an update is max(floor, schedule(step) * factor ** stalls) times the peak, where schedule is the
-    one in use, so that it warms up first: take ``lr_scheduler_type="linear_warmup_constant_decay"``, or any other
-    of this package or of transformers that is a `LambdaLR`. A reduction holds from the update after the
-    evaluation. The number of stalls is a pure function of `log_history`, so that a resumed run has the rates of
-    the uninterrupted one. transformers' own ``reduce_lr_on_plateau`` ignores the warmup and prints no warning.
+    The rate of an update, as a ratio of the peak, is
+
+        max(floor, schedule(step) * factor ** stalls)
+
+    or schedule(step) where that is below the floor, as in a warmup. Here schedule is the schedule in use, stalls is
+    the number of stalls so far, and floor is ``min_lr_ratio``. Take
+    ``lr_scheduler_type="linear_warmup_constant_decay"``, or any other schedule of this package or of transformers
+    that is a `LambdaLR`. A reduction holds from the update after the evaluation. The number of stalls is a pure
+    function of `log_history`, so that a resumed run has the rates of the uninterrupted run. transformers' own
+    ``reduce_lr_on_plateau`` ignores the warmup without a warning.
 
     Args:
-        monitor: a metric of `evaluate()`, with or without ``eval_`` in front.
-        patience: evaluations without improvement that make a stall, at least 1; see `stopping.plateaus`.
-        factor: what the rate is multiplied with at each stall, in (0, 1).
-        min_delta: smallest change that is an improvement, in the metric's unit.
-        mode: ``"min"`` or ``"max"``; None when ``monitor`` is a metric whose direction is known.
-        cooldown: evaluations after a stall that are not counted.
-        min_lr_ratio: floor of the reductions, as a ratio of each group's own peak, in [0, 1]; the schedule's own
-            floor, if it is higher, holds too.
+        monitor: a metric of `evaluate()`, with or without the prefix ``eval_``.
+        patience: the number of evaluations without an improvement that make a stall, at least 1; see
+            `stopping.plateaus`.
+        factor: the factor of the rate at each stall, in (0, 1).
+        min_delta: the smallest change that is an improvement, in the metric's unit.
+        mode: ``"min"`` or ``"max"``; None if ``monitor`` is a metric whose direction is known.
+        cooldown: the number of evaluations after a stall that do not count.
+        min_lr_ratio: the floor of the reductions, as a ratio of each group's own peak, in [0, 1]; if the schedule's
+            own floor is higher, that holds.
 
-    Raises `StrategyError` for a bad argument, without an `eval_strategy`, and for a scheduler that is none of
-    LambdaLR's kind.
+    Raises `StrategyError` for a bad argument, without an `eval_strategy`, and for a scheduler that is no `LambdaLR`.
 
     >>> callback = ReduceOnPlateau("accuracy", patience=2, factor=0.5)  # Trainer(..., callbacks=[callback])
     """
@@ -68,24 +73,24 @@ class ReduceOnPlateau(MetricCallback):
     def start(
         self, context: TrainerContext, args: TrainingArguments, state: TrainerState, event: dict[str, Any]
     ) -> MetricRun:
-        """Put the reductions over the schedule, those of a resumed run's history included."""
+        """Apply the reductions to the schedule, including the reductions so far of a resumed run."""
         return _ReducingRun(self, lambda_lr("ReduceOnPlateau cannot reduce", event["lr_scheduler"]), state)
 
 
 class _ReducingRun(MetricRun):
-    """The reductions of one training; how many there are follows from the log."""
+    """The reductions of one training; their number follows from the log."""
 
     def __init__(self, callback: ReduceOnPlateau, scheduler: LambdaLR, state: TrainerState) -> None:
         self._callback, self._scheduler = callback, scheduler
         self._stalls = self._count(state)
-        # A user's own scheduler may still have the reductions of a training that failed.
+        # A training that failed may have left its reductions in a scheduler of the user's own.
         self._own = [_without(callback, ratio) for ratio in scheduler.lr_lambdas]
         floors = self._floors()
         scheduler.lr_lambdas = [self._reduced(ratio, floor) for ratio, floor in zip(self._own, floors, strict=True)]
         set_rates(scheduler)
 
     def evaluated(self, state: TrainerState, control: TrainerControl) -> None:
-        """Count the stalls; at a new one, set the rate of the very next update."""
+        """Count the stalls; at a new stall, set the rate of the next update."""
         stalls = self._count(state)
         if stalls == self._stalls:
             return
@@ -98,7 +103,7 @@ class _ReducingRun(MetricRun):
         )
 
     def finish(self, state: TrainerState) -> None:
-        """Give the scheduler its own rates back, because a scheduler of the user's own lives on."""
+        """Give the scheduler its own functions back, because the user's own scheduler may be used again."""
         self._scheduler.lr_lambdas = self._own
 
     def _count(self, state: TrainerState) -> int:
@@ -114,22 +119,23 @@ class _ReducingRun(MetricRun):
         return from_rank_zero(len(stalls))
 
     def _floors(self) -> list[float]:
-        # The schedule's own floor holds for the reductions too.
+        """Return the floor of each group: the callback's or the schedule's own, whichever is higher."""
         own = [each.parameters.get("min_lr_ratio", 0.0) for each in getattr(self._scheduler, "schedules", ())]
         return [max(self._callback.min_lr_ratio, floor) for floor in own or [0.0] * len(self._own)]
 
     def _reduced(self, own: Callable[[int], float], floor: float) -> Callable[[int], float]:
-        # A plain function, of which LambdaLR saves nothing: the count comes from the history.
+        # A plain function, because LambdaLR does not save plain functions in a checkpoint. None is needed there: the
+        # number of stalls follows from the log.
         def reduced(step: int) -> float:
-            whole = own(step)
-            return whole if not self._stalls else max(min(whole, floor), whole * self._callback.factor**self._stalls)
+            ratio = own(step)
+            return ratio if not self._stalls else max(min(ratio, floor), ratio * self._callback.factor**self._stalls)
 
         reduced.reduced_by, reduced.own = self._callback, own  # type: ignore[attr-defined]
         return reduced
 
 
 def _without(callback: ReduceOnPlateau, ratio: Any) -> Any:
-    """Return the function below the reductions of this callback, and of those over it, if there are any."""
+    """Return ``ratio`` without the reductions of this callback and of the callbacks that were applied after it."""
     inner = ratio
     while hasattr(inner, "reduced_by"):
         if inner.reduced_by is callback:
@@ -139,9 +145,9 @@ def _without(callback: ReduceOnPlateau, ratio: Any) -> Any:
 
 
 def _within(name: str, value: object, *, inclusive: bool) -> float:
-    given = float(number(name, value))
-    if not (0 <= given <= 1 if inclusive else 0 < given < 1):
+    ratio = float(number(name, value))
+    if not (0 <= ratio <= 1 if inclusive else 0 < ratio < 1):
         raise StrategyError(
             f"{name}={value!r} is out of range: give a number in {'[0, 1]' if inclusive else '(0, 1)'}"
         )
-    return given
+    return ratio

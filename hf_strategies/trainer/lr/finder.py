@@ -169,14 +169,14 @@ def _batches_by_update(trainer: Trainer, loader: Any) -> Iterator[tuple[list[Any
             loader.set_epoch(epoch)
         batches = iter(loader)
         for update in itertools.count():
-            taken, item_count = trainer.get_batch_samples(
+            update_batches, item_count = trainer.get_batch_samples(
                 batches, trainer.args.gradient_accumulation_steps, trainer.args.device
             )
-            if not taken and update == 0:
+            if not update_batches and update == 0:
                 raise StrategyError("train_dataset has no batch for the range test: give it at least one example")
-            if not taken:
+            if not update_batches:
                 break
-            yield taken, item_count
+            yield update_batches, item_count
 
 
 def _accumulate(trainer: Trainer, batches: Sequence[Any], item_count: Any) -> float:

@@ -1,1 +1,1 @@
-"""`PlateauCooldown`: its settings, its run, the learning rates it sets, and how it resumes."""
+"""The callback `PlateauCooldown`: its settings, its run, its learning rates, and its resumption."""

@@ -1,4 +1,4 @@
-"""Plateau-triggered cooldown for the Trainer: hold the learning rate until validation stalls, cool down, stop."""
+"""Plateau-triggered cooldown for the Trainer: hold the learning rate until validation stalls, then cool down."""
 
 from typing import Any
 
@@ -22,58 +22,65 @@ __all__ = ["PLATEAU", "REWINDS", "PlateauCooldown"]
 
 
 PLATEAU = "patience(2) and patience(2, monitor='loss')"
-"""Where a metric has stalled, unless told otherwise; that each alone is worse was measured: benchmarks/README.md."""
+"""The default criterion of a plateau; benchmarks/README.md reports that either half of it alone is worse."""
 
 REWINDS = ("none", "weights", "optimizer")
-"""What a plateau sends training back to, and with which optimizer state."""
+"""The values of ``rewind``: what is restored at a plateau."""
 
 
 class PlateauCooldown(MetricCallback):
-    """Hold the learning rate until validation stalls, then cool down, stop and keep the best weights.
+    """Hold the learning rate until a validation metric stalls, then cool down, stop and restore the best weights.
 
-    The number of epochs becomes a budget. The rate of the update after t steps, as a ratio of the peak, is
+    The number of epochs is only an upper limit. The rate of the update after t steps, as a ratio of the peak, is
 
         base(t)                                              t < s, the hold
         floor + (base(s) - floor) * (1 - sqrt((t - s) / K))  s <= t < s + K, the cooldown (``cooldown_shape="sqrt"``)
 
-    where base is the schedule in use: take ``lr_scheduler_type="linear_warmup_plateau_cooldown"``, or any other of
-    this package or of transformers that is a `LambdaLR`, such as ``constant_with_warmup`` or ``cosine``. s is the
-    step of the first evaluation at which ``stop_when`` holds, or the ``patience``-th in a row without an
-    improvement; evaluations in the warmup do not count. K = ceil(``cooldown`` * s). If no plateau comes in time,
-    s is the last step with s + K <= N, the number of training steps, and the cooldown ends with them. At its end
-    training stops and is evaluated. The weights of that end stay if the metric is no worse than on the plateau (than
-    the median of the evaluations after the best one, up to s): the best one was the luckiest of many. Else the best
-    weights of hold and cooldown come back. In the cooldown nothing but a metric that is NaN or infinite stops it.
+    where base is the schedule in use and floor is ``min_lr_ratio``. Take
+    ``lr_scheduler_type="linear_warmup_plateau_cooldown"``, or any other schedule of this package or of transformers
+    that is a `LambdaLR`, such as ``constant_with_warmup`` or ``cosine``. The cooldown starts at s, the step of the
+    first evaluation at which ``stop_when`` holds, or of the ``patience``-th evaluation in a row without an
+    improvement. Evaluations in the warmup do not count. The length is K = ceil(``cooldown`` * s) steps. If there is
+    no plateau in time, s is the last step with s + K <= N, where N is the number of training steps, so that the
+    cooldown ends with the training.
 
-    All of this is a pure function of the Trainer's `log_history`, the step and the number of training steps: a
-    resumed run has the learning rates of the uninterrupted one to the bit. On several processes all follow rank 0.
-    The steps are on the console and in `trainer_state.json` under `stateful_callbacks`.
+    At the end of the cooldown training stops, with an evaluation. The last weights stay if their metric is no worse
+    than the plateau, the median of the evaluations after the best evaluation up to s. (The best evaluation itself
+    would be too strict a bound, because it was the luckiest of many.) Otherwise the best weights of hold and cooldown
+    are restored. Before its end, the cooldown stops only if the metric is NaN or infinite.
+
+    All of this is a pure function of the Trainer's `log_history`, the step and the number of training steps. So a
+    resumed run has bit for bit the learning rates of the uninterrupted run. On several processes, all follow the
+    decisions of rank 0. The steps are printed on the console and recorded in `trainer_state.json` under
+    `stateful_callbacks`.
 
     Args:
-        monitor: a metric of `evaluate()`, with or without ``eval_`` in front, or an expression; see `Metric`.
-        patience: what is allowed without an improvement: 3 (evaluations), ``"500 steps"``, ``"2ep"``, or 0.1 (of
-            the budget). If neither this nor ``stop_when`` is given, it is over when the metric has not improved for
-            2 evaluations and the loss (``eval_loss``) has not either; if the loss is the metric, for 3.
-        cooldown: its length: a fraction, in (0, 1), of the steps done when it starts, an int of steps, or ``"2ep"``.
-            None: as `lr_scheduler_kwargs` has it, or 0.5.
-        min_delta: smallest change that is an improvement, in the metric's unit; see `EarlyStopping`, as for
-            ``relative_delta``, ``z``, ``samples``, ``smoothing``, ``start_from`` and ``weights_in``.
-        mode: ``"min"`` or ``"max"``; None when ``monitor`` is a metric whose direction is known.
-        restore_best_weights: put better weights back where the cooldown's end is worse than the plateau; False
-            leaves the last ones in any case.
-        cooldown_shape: its curve: ``"sqrt"`` (1-sqrt), ``"linear"``, ``"cosine"``, ``"polynomial"``,
-            ``"exponential"`` (with a floor). None: as `lr_scheduler_kwargs` has it, or ``"sqrt"``.
-        min_lr_ratio: floor of the cooldown, as a ratio of each group's peak. None: the schedule's own.
+        monitor: a metric of `evaluate()`, with or without the prefix ``eval_``, or an expression; see `Metric`.
+        patience: how long the rate is held without an improvement: 3 (evaluations), ``"500 steps"``, ``"2ep"``, or
+            0.1 (of the training steps). If neither this nor ``stop_when`` is given, a plateau is where neither the
+            metric nor the loss (``eval_loss``) has improved for 2 evaluations; if the loss is the metric, for 3.
+        cooldown: the length of the cooldown: a fraction, in (0, 1), of the steps done when it starts; a number of
+            steps as an int; or ``"2ep"``. None takes the value in `lr_scheduler_kwargs`, or 0.5.
+        min_delta: the smallest change that is an improvement, in the metric's unit. `EarlyStopping` describes this
+            and ``relative_delta``, ``z``, ``samples``, ``smoothing``, ``start_from`` and ``weights_in``.
+        mode: ``"min"`` or ``"max"``; None if ``monitor`` is a metric whose direction is known.
+        restore_best_weights: restore the best weights if the end of the cooldown is worse than the plateau; False
+            leaves the last weights in any case.
+        cooldown_shape: the curve of the cooldown: ``"sqrt"`` (1-sqrt), ``"linear"``, ``"cosine"``,
+            ``"polynomial"``, ``"exponential"`` (with a floor). None takes the value in `lr_scheduler_kwargs`, or
+            ``"sqrt"``.
+        min_lr_ratio: the floor of the cooldown, as a ratio of each group's peak; None takes the schedule's own.
         stop_when: criteria in place of ``patience``, such as ``"patience(3) or time_budget('2h')"``.
-        rewind: at each plateau, not where the budget starts the cooldown, go back to the best weights:
-            ``"weights"`` with fresh moments of the optimizer, ``"optimizer"`` with its state of then (kept in
-            memory too), ``"none"`` to go on.
-        stages: plateaus at which the rate is lowered before the one that starts the cooldown.
-        factor: what the rate is multiplied with at each of them, in (0, 1].
+        rewind: what is restored at each plateau: ``"weights"`` for the best weights, with fresh moments of the
+            optimizer; ``"optimizer"`` for the best weights and the optimizer's state of that time, which is saved
+            with them; ``"none"`` to go on from the current weights. Nothing is restored where the cooldown starts
+            because training is about to end.
+        stages: the number of plateaus at which the rate is lowered, before the plateau that starts the cooldown.
+        factor: the factor of the rate at each of these plateaus, in (0, 1].
 
-    Raises `StrategyError` for a bad argument; when training starts for a scheduler that is no `LambdaLR`, without
-    `eval_strategy`, with several evaluation sets where the loss is watched unasked, or beside `EarlyStopping` or
-    `ReduceOnPlateau`; and when resuming would make the rate jump.
+    Raises `StrategyError` for a bad argument; when training starts with a scheduler that is no `LambdaLR`, without
+    `eval_strategy`, beside `EarlyStopping` or `ReduceOnPlateau`, or with several evaluation sets if the default
+    criterion watches the loss too; and when the rate would jump on resume.
 
     >>> from transformers import Trainer, TrainingArguments
     >>> args = TrainingArguments("out", eval_strategy="epoch", lr_scheduler_type="linear_warmup_plateau_cooldown",
@@ -103,8 +110,8 @@ class PlateauCooldown(MetricCallback):
         start_from: int | float | str = 0,
         weights_in: str = "memory",
     ) -> None:
-        watches_default = patience is None and stop_when is None
-        self._adds_loss = watches_default and Metric.read(monitor).names != ("eval_loss",)
+        has_default_criterion = patience is None and stop_when is None
+        self._adds_loss = has_default_criterion and Metric.read(monitor).names != ("eval_loss",)
         self.rule: StoppingRule = StoppingRule.read(
             monitor,
             PLATEAU if self._adds_loss else stop_when,
@@ -124,14 +131,14 @@ class PlateauCooldown(MetricCallback):
         if rewind not in REWINDS:
             raise StrategyError(f"rewind={rewind!r} is no choice: {did_you_mean(str(rewind), REWINDS)}")
         self._options = CooldownOptions(
-            self.rule,
-            given,
-            rewind,
-            Count(0, "", low=0).read("stages", stages),
-            within("factor", factor, 0, 1, above_low=True),
-            f"{best_weights_name(self.rule)}-cooldown",
-            switch("restore_best_weights", restore_best_weights),
-            read_where("weights_in", weights_in),
+            rule=self.rule,
+            cooldown=given,
+            rewind=rewind,
+            stages=Count(0, "", low=0).read("stages", stages),
+            factor=within("factor", factor, 0, 1, above_low=True),
+            restores=f"{best_weights_name(self.rule)}-cooldown",
+            restore_best_weights=switch("restore_best_weights", restore_best_weights),
+            weights_in=read_where("weights_in", weights_in),
         )
         if self._options.stages and self.rule.budgets:
             raise StrategyError(
@@ -143,7 +150,7 @@ class PlateauCooldown(MetricCallback):
     def start(
         self, context: TrainerContext, args: TrainingArguments, state: TrainerState, event: dict[str, Any]
     ) -> MetricRun:
-        """Check the settings, put the cooldown over the schedule, and take up where a resumed run left off."""
+        """Check the settings, apply the cooldown to the schedule, and return the run, which may be a resumed one."""
         check_needs(self.rule, args, state, event["model"], context.trainer)
         if self._adds_loss:
             _refuse_several_sets(context.trainer, self.rule.monitor)
@@ -153,7 +160,7 @@ class PlateauCooldown(MetricCallback):
 
 
 def _refuse_other_strategies(trainer: Trainer | None, callback: TrainerCallback) -> None:
-    """Raise `StrategyError` for another callback that would lower the rate, or end training, at a plateau too."""
+    """Raise `StrategyError` if another callback would lower the rate, or end training, at a plateau."""
     for other in trainer.callback_handler.callbacks if trainer else ():
         if other is not callback and type(other) is type(callback):
             raise StrategyError("there are two PlateauCooldown callbacks: leave one out")
@@ -172,7 +179,7 @@ def _refuse_other_strategies(trainer: Trainer | None, callback: TrainerCallback)
 
 
 def _refuse_several_sets(trainer: Trainer | None, monitor: str) -> None:
-    """Raise `StrategyError` if there are several evaluation sets, none of whose losses is called ``eval_loss``."""
+    """Raise `StrategyError` if there are several evaluation sets, because then no loss is named ``eval_loss``."""
     if trainer is not None and isinstance(trainer.eval_dataset, dict):
         raise StrategyError(
             f"PlateauCooldown({monitor!r}) watches 'eval_loss' too, which several evaluation sets do not have: say"

@@ -1,4 +1,4 @@
-"""A cooldown put over the learning rates of any scheduler whose rate is a function of the step."""
+"""Apply a cooldown to the learning rates of any scheduler whose rate is a function of the step."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, TypeGuard
@@ -15,18 +15,19 @@ Ratio = Callable[[Any], float]
 
 
 class CooldownRates:
-    """The rates of a scheduler, held until a cooldown starts.
+    """The rates of a scheduler, followed by a cooldown.
 
-    The functions of the scheduler are replaced by closures, of which `LambdaLR` saves nothing: their values follow
-    from the timeline and from the number of steps, which `follow` updates after each step.
+    The scheduler's functions are replaced by closures. `LambdaLR` does not save closures in a checkpoint, and need
+    not: their values follow from the timeline, the step, and the number of steps by which the scheduler is behind
+    training. A scheduler is behind when mixed precision skips updates; call `follow` after each step to count them.
 
     Args:
-        scheduler: its functions give the rates before the cooldown, and the rate that the cooldown starts from.
-        cooldowns: one for each parameter group.
+        scheduler: its functions give the rates before the cooldown, and the rate at which the cooldown starts.
+        cooldowns: the cooldown of each parameter group.
         timeline: when the cooldown starts and ends.
-        step: the steps that are done.
-        late_at_start: of a run that is resumed in its cooldown, by how many steps the scheduler was behind training
-            when the cooldown started; None otherwise.
+        step: the number of steps done.
+        late_at_start: for a run that is resumed in its cooldown, the number of steps by which the scheduler was
+            behind training when the cooldown started; None otherwise.
     """
 
     def __init__(
@@ -40,28 +41,28 @@ class CooldownRates:
         self._scheduler, self._timeline = scheduler, timeline
         self._late = step - scheduler.last_epoch
         self.late_at_start = late_at_start
-        # A user's own scheduler may still have the closures of a training that failed.
+        # A training that failed may have left its closures in a scheduler of the user's own.
         self._own = [getattr(ratio, "under_cooldown", ratio) for ratio in scheduler.lr_lambdas]
-        holds = [_hold(scheduler, ratio) for ratio in self._own]
         scheduler.lr_lambdas = [
-            self._over(own, hold, cooldown) for own, hold, cooldown in zip(self._own, holds, cooldowns, strict=True)
+            self._with_cooldown(own, _without_own_cooldown(scheduler, own), cooldown)
+            for own, cooldown in zip(self._own, cooldowns, strict=True)
         ]
         self.set_timeline(step, timeline)
 
     def set_timeline(self, step: int, timeline: Timeline) -> float:
-        """Take another timeline from the next update on; return the first group's rate of that update."""
+        """Use another timeline from the next update on; return the first group's rate of that update."""
         self._timeline = timeline
         self._count_skipped(step)
         return set_rates(self._scheduler)
 
     def follow(self, step: int) -> None:
         """Correct the rates of the next update, after ``step`` steps, if this step's update was skipped."""
-        # The scheduler's own step has set the rates by the same closures, but for what has changed since.
+        # Without a skipped update, the scheduler's own step has already set the right rates.
         if self._count_skipped(step):
             set_rates(self._scheduler)
 
     def _count_skipped(self, step: int) -> bool:
-        """Count the updates that mixed precision skipped, so that the scheduler lags; return whether it changed."""
+        """Count the updates that mixed precision has skipped; return whether the number has changed."""
         late, self._late = self._late, step - self._scheduler.last_epoch
         if step < self._timeline.start:
             self.late_at_start = None
@@ -69,11 +70,13 @@ class CooldownRates:
             self.late_at_start = self._late
         return self._late != late
 
-    def take_off(self) -> None:
+    def remove(self) -> None:
         """Give the scheduler its own functions back."""
         self._scheduler.lr_lambdas = self._own
 
-    def _over(self, own: Ratio, hold: Ratio, cooldown: Cooldown) -> Ratio:
+    def _with_cooldown(self, own: Ratio, hold: Ratio, cooldown: Cooldown) -> Ratio:
+        """Return the ratio ``hold`` followed by the cooldown, with ``own`` as an attribute for a later training."""
+
         def cooled(step: float) -> float:
             late = self._late
             at_start = late if self.late_at_start is None else self.late_at_start
@@ -84,11 +87,12 @@ class CooldownRates:
 
 
 def has_own_cooldown(scheduler: Any) -> TypeGuard[ScheduleLR]:
-    """Whether the schedule is a ``plateau_cooldown``, which would cool down by itself at the end of its budget."""
+    """Whether the schedule is a ``plateau_cooldown``, which itself cools down at the end of the budget."""
     return isinstance(scheduler, ScheduleLR) and scheduler.schedule.name.endswith("plateau_cooldown")
 
 
-def _hold(scheduler: LambdaLR, ratio: Ratio) -> Ratio:
+def _without_own_cooldown(scheduler: LambdaLR, ratio: Ratio) -> Ratio:
+    """Return ``ratio``, held at its value at the end of the warmup if the schedule has its own cooldown."""
     if not has_own_cooldown(scheduler):
         return ratio
     end = scheduler.schedule.warmup_steps

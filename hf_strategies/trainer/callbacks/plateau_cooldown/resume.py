@@ -1,4 +1,4 @@
-"""Resuming a run with a cooldown: from which step on the log counts, and what would make the rate jump."""
+"""Resume a run with a cooldown: from which step the log counts, and whether the learning rate would jump."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,7 +15,11 @@ __all__ = ["Bounds", "pop_record", "resume_bounds"]
 
 @dataclass(frozen=True)
 class Bounds:
-    """``after``: evaluations up to this step are no plateau; ``earliest``: no cooldown starts before this step."""
+    """Two steps that limit how the log is read.
+
+    Evaluations up to the step ``after`` are ignored when a plateau is detected. No cooldown starts before the step
+    ``earliest``.
+    """
 
     after: int = 0
     earliest: int = 0
@@ -29,15 +33,21 @@ def resume_bounds(
     *,
     may_jump: bool,
 ) -> Bounds:
-    """Return the bounds within which a run that is resumed at ``step`` reads its log.
+    """Return the bounds for reading the log of a run that is resumed at ``step``.
 
-    They are what they were if nothing has changed. A run that had no cooldown, or was still holding its rate under
-    other settings or for another number of steps, holds it up to here whatever its log says; only the future changes.
-    One that was lowering its rate must go on in the same way, else the rate would jump.
+    If nothing has changed, the bounds of the checkpoint hold. If the run had no `PlateauCooldown` before, no cooldown
+    starts before ``step``. The same holds if the settings or the budget have changed while the run was holding its
+    rate: a change acts on the future only. If the run was already lowering its rate, it has to continue in the same
+    way, because the rate would jump otherwise.
 
-    ``before`` is the record in the checkpoint, None if there is none; ``now`` has the ``settings`` and the
-    ``budget`` of this run; ``read_log`` returns the phases within given bounds. Raises `StrategyError` for a jump,
-    unless ``may_jump``.
+    Args:
+        before: the record in the checkpoint; None if there is none.
+        now: the ``settings`` and the ``budget`` of this run.
+        step: the step at which the run is resumed.
+        read_log: a function that returns the phases for given bounds.
+        may_jump: whether the rate is allowed to jump.
+
+    Raises `StrategyError` if the rate would jump, unless ``may_jump``.
     """
     if before is None:
         return Bounds(step, step)
@@ -47,28 +57,31 @@ def resume_bounds(
     if changed and not started:
         bounds = Bounds(bounds.after, step)
     phases = read_log(bounds)
-    before_span = (before["cooldown_start"], before["cooldown_end"])
-    same_start = (phases.start, phases.end) == before_span if started else phases.start >= step
-    if same_start and list(phases.drops) == before["drops"]:
+    span_before = (before["cooldown_start"], before["cooldown_end"])
+    same_span = (phases.start, phases.end) == span_before if started else phases.start >= step
+    if same_span and list(phases.drops) == before["drops"]:
         return bounds
     if not started and not before["drops"]:
         return Bounds(step, step)
     if may_jump:
         return Bounds(step, step)
-    raise StrategyError(_words_of_jump(before, now, changed))
+    raise StrategyError(_jump_message(before, now, changed))
 
 
-def _words_of_jump(before: Mapping[str, Any], now: Mapping[str, Any], changed: list[str]) -> str:
+def _jump_message(before: Mapping[str, Any], now: Mapping[str, Any], changed: list[str]) -> str:
     first = min([before["cooldown_start"], *before["drops"]])
-    what = " and ".join(f"{name} {now[name]!r} in place of {before[name]!r}" for name in changed)
+    changes = " and ".join(f"{name} {now[name]!r} in place of {before[name]!r}" for name in changed)
     return (
         f"the learning rate would jump: this run has lowered it since step {first} and is resumed with"
-        f" {what or 'another log'}. Resume with what it had, or from a checkpoint before step {first}"
+        f" {changes or 'another log'}. Resume with what it had, or from a checkpoint before step {first}"
     )
 
 
 def pop_record(name: str, state: TrainerState) -> dict[str, Any] | None:
-    """Remove the record of a callback from a resumed run's state and return it; it is written anew."""
+    """Remove the record of the callback ``name`` from the state and return it; None if there is none.
+
+    The resumed run writes a new record.
+    """
     keys = [key for key in records(state) if key.startswith(f"{name}(")]
     popped = [records(state).pop(key) for key in keys]
     return popped[-1] if popped else None

@@ -1,4 +1,4 @@
-"""One training with a cooldown: what a `PlateauCooldown` does from its beginning to its end."""
+"""The work of a `PlateauCooldown` in one training, from the beginning to the end."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,14 +23,14 @@ from hf_strategies.trainer.callbacks.usage import UsageLog
 from hf_strategies.trainer.console import say
 from hf_strategies.trainer.distributed import from_rank_zero
 
-__all__ = ["CooldownOptions", "CooldownRun", "forget_moments"]
+__all__ = ["CooldownOptions", "CooldownRun", "reset_optimizer_state"]
 
 _NAME = "PlateauCooldown"
 
 
 @dataclass(frozen=True)
 class CooldownOptions:
-    """The settings of a `PlateauCooldown`, checked; ``cooldown`` has only those of its own that were given."""
+    """The checked settings of a `PlateauCooldown`; ``cooldown`` has the settings of the cooldown that were given."""
 
     rule: StoppingRule
     cooldown: Mapping[str, Any]
@@ -43,10 +43,10 @@ class CooldownOptions:
 
 
 class CooldownRun(MetricRun):
-    """The cooldown of one training: its phases follow from the log, the step and the budget at any time.
+    """The cooldown of one training; its phases follow at any time from the log, the step and the budget.
 
-    To be made in `on_train_begin`, with the keywords of that event; on every process. The record in the Trainer's
-    state is written when something in it changes: at evaluations, at a change of phase, and before a checkpoint.
+    Create it on every process in `on_train_begin`; ``event`` has the keywords of that event. It writes its record
+    into the Trainer's state whenever the record changes: at an evaluation, at a change of phase, before a checkpoint.
     """
 
     def __init__(
@@ -73,15 +73,15 @@ class CooldownRun(MetricRun):
         late = before.get("skipped_at_start") if self._announced else None
         self._rates = CooldownRates(scheduler, self._cooldown.cooldowns, self._timeline, step, late)
         self.was_over = step > 0 and self._phases.at(step) == "over"
-        self._phase = ""  # the phase that the progress bar shows
+        self._shown_phase = ""  # by the progress bar
         if step:
-            self._report_resume(state)
+            self._resume(state)
         self._record(state)
 
     # --- events ---------------------------------------------------------------------------------------------
 
     def evaluated(self, state: TrainerState, control: TrainerControl) -> None:
-        """Read the phases from the log anew, and keep the weights when they are the best so far."""
+        """Read the phases from the log again, and save the weights if they are the best so far."""
         self._usage.evaluated(state)
         before = self._phases
         is_best = self._read_log(state)
@@ -102,31 +102,31 @@ class CooldownRun(MetricRun):
             control.should_training_stop = True
 
     def stepped(self, state: TrainerState, control: TrainerControl) -> None:
-        """Set the rate of the next update; at the end of the cooldown ask for the stop and an evaluation."""
+        """Set the rate of the next update; at the end of the cooldown, stop training and ask for an evaluation."""
         step = state.global_step
         self._usage.stepped(state)
-        # An evaluation in the warmup would not count, and a budget is reported as spent only once.
+        # `spent` reports a budget only once, and an evaluation in the warmup would not count.
         if self._warmup_end(self._bounds) < step < self._phases.start and self._usage.spent(state):
             control.should_evaluate = True
         self._rates.follow(step)
-        if self._phases.at(step) != self._phase:
+        if self._phases.at(step) != self._shown_phase:
             self._report_phase(state)
         if step >= self._phases.end:
             control.should_training_stop = True
-            # With "epoch", the Trainer does both after its loop, which it leaves in the middle of an epoch.
+            # With the strategy "epoch", the Trainer evaluates and saves by itself after it leaves the epoch.
             control.should_evaluate |= self._args.eval_strategy == IntervalStrategy.STEPS
             control.should_save |= self._args.save_strategy == SaveStrategy.STEPS
         self.before_save(state, control)
 
     def before_save(self, state: TrainerState, control: TrainerControl) -> None:
-        """Have the best weights and the record ready for a checkpoint."""
+        """Write the best weights and the record for the checkpoint of this step, if there is one."""
         if self._keeper:
             self._keeper.before_save(state, control)
         if control.should_save:
             self._record(state)
 
     def saved(self, state: TrainerState) -> None:
-        """Make the best weights safe from a crash."""
+        """Put the best weights into the checkpoint, or protect the checkpoint that holds them."""
         if self._keeper:
             self._keeper.on_save(state)
 
@@ -139,8 +139,8 @@ class CooldownRun(MetricRun):
         )
 
     def finish(self, state: TrainerState) -> None:
-        """Restore the best weights, give the scheduler its own rates back, and record how training ended."""
-        self._rates.take_off()
+        """Remove the cooldown from the scheduler, restore the best weights, and record how training ended."""
+        self._rates.remove()
         restored = bool(self._options.restore_best_weights and self._keeper and self._keeper.restore())
         result = self._record(state, restored)
         if not self.was_over:
@@ -155,12 +155,13 @@ class CooldownRun(MetricRun):
     # --- phases ---------------------------------------------------------------------------------------------
 
     def _read_log(self, state: TrainerState) -> bool:
-        """Set the phases, the timeline and the best evaluation; return whether the newest evaluation is the best."""
+        """Set the phases, the timeline and the best evaluation; return whether the last evaluation is the best."""
         self._phases, self._best, is_newest = self._phases_within(state, self._bounds)
         self._timeline = Timeline(self._phases.start, self._phases.end, self._phases.drops, self._options.factor)
         return is_newest
 
     def _phases_within(self, state: TrainerState, bounds: Bounds) -> tuple[Phases, Evaluation | None, bool]:
+        """Return the phases, the best evaluation, and whether that is the last one, as rank 0 reads them."""
         cooldown, options = self._cooldown, self._options
         plan = cooldown_phases(
             options.rule,
@@ -179,7 +180,7 @@ class CooldownRun(MetricRun):
         return from_rank_zero((plan, best, is_newest))
 
     def _warmup_end(self, bounds: Bounds) -> int:
-        """The step up to which evaluations are no plateau."""
+        """Return the step up to which evaluations do not count for a plateau."""
         return max(self._cooldown.warmup, bounds.after)
 
     def _resume_bounds(self, before: Mapping[str, Any], scheduler: Any, state: TrainerState) -> Bounds:
@@ -203,20 +204,21 @@ class CooldownRun(MetricRun):
         return BestKeeper(model, self._args, name, options.weights_in, optimizer=optimizer)
 
     def _rewind(self, state: TrainerState) -> None:
-        keeper, way = self._keeper, self._options.rewind
-        if way == "none" or keeper is None or keeper.step in (None, state.global_step) or not keeper.restore():
+        """Restore the best weights at a plateau, if ``rewind`` asks for it and they are not the current weights."""
+        keeper, rewind = self._keeper, self._options.rewind
+        if rewind == "none" or keeper is None or keeper.step in (None, state.global_step) or not keeper.restore():
             return
-        if way == "weights":
-            forget_moments(self._optimizer)
+        if rewind == "weights":
+            reset_optimizer_state(self._optimizer)
         self._rewound_to.append(keeper.step)
         say(state, f"Went back to the best weights, of step {keeper.step}.")
 
     # --- messages and the record ----------------------------------------------------------------------------
 
     def _report_phase(self, state: TrainerState) -> None:
-        """Show the phase behind the progress bar, announce the cooldown when it starts, write the record."""
-        self._phase = self._phases.at(state.global_step)
-        if self._phase == "hold":
+        """Show the phase behind the progress bar, print a message when the cooldown starts, write the record."""
+        self._shown_phase = self._phases.at(state.global_step)
+        if self._shown_phase == "hold":
             self._context.show(f"cooldown at step {self._phases.start} at the latest")
         else:
             self._context.show(f"cooldown, ends at step {self._phases.end}")
@@ -229,10 +231,11 @@ class CooldownRun(MetricRun):
             why = self._phases.why or "the budget ends there"
             say(state, f"Cooldown started at step {self._phases.start}, ends at step {self._phases.end}: {why}.")
 
-    def _report_resume(self, state: TrainerState) -> None:
+    def _resume(self, state: TrainerState) -> None:
+        """Read the best weights again, and print where the resumed run is."""
         if self._keeper and self._best:
-            words = f"{self._options.rule.monitor}={self._best.value:.6g}"
-            self._keeper.resume(state, self._best.step, words)
+            metric = f"{self._options.rule.monitor}={self._best.value:.6g}"
+            self._keeper.resume(state, self._best.step, metric)
         if self.was_over:
             reason = cooldown_reason(self._options.rule, self._phases, self._best, state.global_step)
             say(state, f"This run has ended already and does not train on. {reason}")
@@ -251,6 +254,7 @@ class CooldownRun(MetricRun):
         return f"{_NAME}({self._settings})"
 
     def _record(self, state: TrainerState, restored: bool = False) -> dict[str, Any]:
+        """Write the record into the Trainer's state and return it."""
         rule, budget = self._options.rule, self._cooldown.budget
         result = cooldown_record(rule, self._phases, self._best, state.global_step, budget)
         result |= {
@@ -266,13 +270,13 @@ class CooldownRun(MetricRun):
 
 
 @torch.no_grad()
-def forget_moments(optimizer: Any) -> None:
-    """Make an optimizer forget all gradients that it has seen, as if it had made no step yet."""
+def reset_optimizer_state(optimizer: Any) -> None:
+    """Reset the moments of an optimizer, as if it had made no step yet."""
     inner = optimizer
     while hasattr(inner, "optimizer"):
         inner = inner.optimizer
         if type(inner).__module__.startswith("deepspeed.runtime"):
-            # It holds on to the tensors of its state: they are emptied in place.
+            # DeepSpeed keeps references to the tensors of the state, so that they are set to zero in place.
             for piece in OptimizerPieces(optimizer).pieces():
                 piece.put(torch.zeros_like(piece.tensor))
             return

@@ -1,4 +1,4 @@
-"""The settings of a cooldown in one training: those of the callback, those of the schedule, and the budget."""
+"""The settings of a cooldown in one training, from the callback, the schedule and the training's length."""
 
 import math
 from collections.abc import Mapping
@@ -17,14 +17,15 @@ from hf_strategies.trainer.callbacks.plateau_cooldown.rates import has_own_coold
 __all__ = ["DEFAULTS", "ResolvedCooldown", "resolve_cooldown"]
 
 DEFAULTS: Mapping[str, Any] = {"cooldown": DEFAULT_LENGTH, "cooldown_shape": "sqrt", "min_lr_ratio": 0.0}
+"""The settings of a cooldown that neither the callback nor the schedule gives."""
 
 
 @dataclass(frozen=True)
 class ResolvedCooldown:
-    """The cooldown of each parameter group, with the lengths of one training in steps.
+    """The cooldown of each parameter group, and where one training's phases end, in steps.
 
-    ``budget`` is where training ends, ``warmup`` where the warmup ends, ``latest`` the last step at which the
-    cooldown may start to end with the budget.
+    Training ends at the step ``budget`` at the latest, and the warmup ends at the step ``warmup``. The cooldown has
+    to start at the step ``latest`` or earlier.
     """
 
     cooldowns: tuple[Cooldown, ...]
@@ -34,21 +35,23 @@ class ResolvedCooldown:
 
     @property
     def cooldown(self) -> Cooldown:
-        """The cooldown of the first group; those of the others differ only in the floor."""
+        """The cooldown of the first group; the other groups' cooldowns differ in the floor only."""
         return self.cooldowns[0]
 
 
 def resolve_cooldown(
     given: Mapping[str, Any], scheduler: LambdaLR, args: TrainingArguments, state: TrainerState, loader: object
 ) -> ResolvedCooldown:
-    """Combine the settings ``given`` to the callback with those of the schedule.
+    """Combine the settings ``given`` to the callback with the settings of the schedule.
 
-    Raises `StrategyError` when they disagree, or the cooldown does not fit into what follows the warmup.
+    ``loader`` is the loader of the training batches. Raises `StrategyError` if the settings disagree, or if the
+    cooldown is longer than the training after the warmup.
     """
-    theirs = _of_schedule(scheduler)
-    cooldown = Cooldown.read(**{**DEFAULTS, **theirs, **given})
-    if cooldown != Cooldown.read(**{**DEFAULTS, **given, **theirs}):
-        both = ", ".join(f"{name}={given[name]!r}, not {theirs[name]!r}" for name in theirs.keys() & given.keys())
+    of_schedule = _schedule_settings(scheduler)
+    cooldown = Cooldown.read(**{**DEFAULTS, **of_schedule, **given})
+    if cooldown != Cooldown.read(**{**DEFAULTS, **given, **of_schedule}):
+        shared = of_schedule.keys() & given.keys()
+        both = ", ".join(f"{name}={given[name]!r}, not {of_schedule[name]!r}" for name in shared)
         raise StrategyError(f"PlateauCooldown has other settings than lr_scheduler_kwargs, {both}: give them once")
     cooldown = replace(cooldown, steps_per_epoch=_steps_per_epoch(args, loader))
     floors = [cooldown.floor] * len(scheduler.lr_lambdas)
@@ -56,11 +59,12 @@ def resolve_cooldown(
         floors = [float(each.parameters.get("min_lr_ratio", 0.0)) for each in scheduler.schedules]
     cooldowns = tuple(replace(cooldown, floor=floor) for floor in floors)
     budget, warmup = _budget(scheduler, state.max_steps), _warmup(scheduler, args, state.max_steps)
-    is_default = "cooldown" not in given and "cooldown" not in theirs
-    return ResolvedCooldown(cooldowns, budget, warmup, _latest(cooldown, budget, warmup, is_default))
+    is_default = "cooldown" not in given and "cooldown" not in of_schedule
+    return ResolvedCooldown(cooldowns, budget, warmup, _latest_start(cooldown, budget, warmup, is_default))
 
 
-def _of_schedule(scheduler: LambdaLR) -> dict[str, Any]:
+def _schedule_settings(scheduler: LambdaLR) -> dict[str, Any]:
+    """Return the settings of the cooldown in `lr_scheduler_kwargs`; none if the schedule has no cooldown."""
     if not has_own_cooldown(scheduler):
         return {}
     if scheduler.is_stretched:
@@ -72,7 +76,7 @@ def _of_schedule(scheduler: LambdaLR) -> dict[str, Any]:
 
 
 def _budget(scheduler: LambdaLR, max_steps: int) -> int:
-    # With on_extend="keep" the schedule ends where it was planned to, though training was made longer.
+    # With on_extend="keep" the schedule ends at its planned step, even if training has been made longer.
     return min(max_steps, scheduler.schedule.total_steps) if has_own_cooldown(scheduler) else max_steps
 
 
@@ -82,7 +86,8 @@ def _warmup(scheduler: LambdaLR, args: TrainingArguments, max_steps: int) -> int
     return int(args.get_warmup_steps(max_steps))
 
 
-def _latest(cooldown: Cooldown, budget: int, warmup: int, is_default: bool) -> int:
+def _latest_start(cooldown: Cooldown, budget: int, warmup: int, is_default: bool) -> int:
+    """Return the last step at which the cooldown may start; a default length is cut to what follows the warmup."""
     latest = cooldown.latest_start(budget)
     if latest < warmup and not is_default:
         raise StrategyError(
@@ -93,5 +98,5 @@ def _latest(cooldown: Cooldown, budget: int, warmup: int, is_default: bool) -> i
 
 
 def _steps_per_epoch(args: TrainingArguments, loader: Any) -> float | None:
-    # As the Trainer counts them.
+    # The Trainer counts them in the same way.
     return max(1, math.ceil(len(loader) / args.gradient_accumulation_steps)) if has_length(loader) else None
