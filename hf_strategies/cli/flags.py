@@ -17,8 +17,7 @@ from hf_strategies.errors import StrategyError
 from hf_strategies.lengths import to_steps
 from hf_strategies.report.schedules.flags import as_flags, as_python, as_yaml
 from hf_strategies.schedules import Plan, find_plan, load_entry_points
-from hf_strategies.schedules.options import default_warmup_steps
-from hf_strategies.schedules.schedule import build
+from hf_strategies.schedules.schedule import build, default_warmup_steps
 from hf_strategies.values import number
 
 __all__ = ["FlagsCommand"]

@@ -16,8 +16,7 @@ from hf_strategies.cli.schedule_parameters import (
 )
 from hf_strategies.errors import StrategyError, did_you_mean
 from hf_strategies.schedules import Plan, Schedule, find_plan, load_entry_points
-from hf_strategies.schedules.options import default_warmup_steps
-from hf_strategies.schedules.schedule import build
+from hf_strategies.schedules.schedule import build, default_warmup_steps
 
 __all__ = ["PlotCommand"]
 

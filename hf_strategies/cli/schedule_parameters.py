@@ -8,7 +8,7 @@ from typing import Any
 
 from hf_strategies.errors import StrategyError
 from hf_strategies.schedules import Plan
-from hf_strategies.schedules.options import check_names, check_on_extend, read_min_lr
+from hf_strategies.schedules.schedule import check_names, check_on_extend, read_min_lr
 from hf_strategies.values import number
 
 __all__ = ["assignments", "count", "curve_parameters", "positive", "refuse_misplaced", "steps_per_epoch"]

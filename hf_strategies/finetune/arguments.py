@@ -11,7 +11,7 @@ from hf_strategies.errors import StrategyError
 from hf_strategies.finetune.devices import check_world, choose_precision, take_cpu
 from hf_strategies.finetune.lora import LoraArguments
 from hf_strategies.schedules import SCHEDULES
-from hf_strategies.schedules.options import default_warmup_steps
+from hf_strategies.schedules.schedule import default_warmup_steps
 
 __all__ = ["DataArguments", "ModelArguments", "RecipeArguments"]
 

@@ -10,8 +10,8 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from hf_strategies.errors import StrategyError
 from hf_strategies.schedules import Schedule, find_plan
-from hf_strategies.schedules.options import check_on_extend, read_min_lr
 from hf_strategies.schedules.resume import SavedPlan
+from hf_strategies.schedules.schedule import check_on_extend, read_min_lr
 
 __all__ = ["ScheduleLR"]
 

@@ -7,8 +7,8 @@ from types import MappingProxyType
 from typing import Any
 
 from hf_strategies.errors import StrategyError
-from hf_strategies.schedules.curve import Curve, lift
 from hf_strategies.schedules.parameters import Choice, Length, Milestones, Real
+from hf_strategies.schedules.plans import Curve, lift
 
 __all__ = [
     "COOLDOWNS",

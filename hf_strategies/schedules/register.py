@@ -9,9 +9,8 @@ from keyword import iskeyword
 from typing import Any
 
 from hf_strategies.errors import StrategyError
-from hf_strategies.schedules.curve import Curve
 from hf_strategies.schedules.parameters import Choice, Length, Milestones, Parameter, Real
-from hf_strategies.schedules.plans import FunctionPlan, Plan, WarmupDecayPlan
+from hf_strategies.schedules.plans import Curve, FunctionPlan, Plan, WarmupDecayPlan
 from hf_strategies.schedules.registry import RESERVED_PARAMETERS, add_plans, new_pairs
 from hf_strategies.schedules.schedule import Schedule, build
 

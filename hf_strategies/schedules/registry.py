@@ -7,11 +7,10 @@ from importlib import metadata
 from types import MappingProxyType
 
 from hf_strategies.errors import StrategyError, did_you_mean
-from hf_strategies.schedules.curve import Curve
 from hf_strategies.schedules.decays import DECAY_ROWS
 from hf_strategies.schedules.parameters import Real
 from hf_strategies.schedules.phases import PHASES
-from hf_strategies.schedules.plans import Plan, WarmupDecayPlan
+from hf_strategies.schedules.plans import Curve, Plan, WarmupDecayPlan
 from hf_strategies.schedules.plateau_cooldown import plateau_cooldown
 from hf_strategies.schedules.warmups import WARMUP_ROWS
 

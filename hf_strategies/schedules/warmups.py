@@ -7,8 +7,8 @@ import math
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from hf_strategies.schedules.curve import Curve, lift
 from hf_strategies.schedules.parameters import Real
+from hf_strategies.schedules.plans import Curve, lift
 
 __all__ = ["WARMUPS", "WARMUP_ROWS"]
 

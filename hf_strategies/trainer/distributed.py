@@ -1,6 +1,7 @@
-"""Training on several processes: placements that shard weights, sharing a value, and ending a process safely."""
+"""Training on several processes: sharded placements, sharing a value, printing once, and ending a process safely."""
 
 import atexit
+import logging
 import os
 import sys
 import threading
@@ -8,8 +9,10 @@ from typing import TypeVar
 
 from accelerate.utils import DistributedType, broadcast_object_list
 from torch import distributed
+from transformers import TrainerState
 
-__all__ = ["SHARDED", "exit_process", "from_rank_zero"]
+__all__ = ["SHARDED", "exit_process", "from_rank_zero", "say"]
+
 
 SHARDED = {DistributedType.FSDP, DistributedType.DEEPSPEED, DistributedType.MEGATRON_LM}
 """The kinds of distributed training in which no process has the whole weights.
@@ -51,3 +54,13 @@ def from_rank_zero(value: T) -> T:
     values = [value]
     broadcast_object_list(values, from_process=0)
     return values[0]
+
+
+# Messages are logged as warnings, because a script that does not configure logging shows only those.
+logger = logging.getLogger(__name__)
+
+
+def say(state: TrainerState, line: str) -> None:
+    """Print one line, in the main process only."""
+    if state.is_world_process_zero:
+        logger.warning(line)

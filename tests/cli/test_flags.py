@@ -9,7 +9,7 @@ import pytest
 
 from hf_strategies import SCHEDULES, schedule
 from hf_strategies.cli.main import main
-from hf_strategies.schedules.options import ON_EXTEND
+from hf_strategies.schedules.schedule import ON_EXTEND
 from tests.cli.commands import PHASES, Run, check_mistake
 
 

@@ -8,8 +8,7 @@ from typing import Any
 from hf_strategies.errors import StrategyError
 from hf_strategies.report.schedules.flags import as_flags
 from hf_strategies.schedules import DECAYS, SCHEDULES, WARMUPS, Plan, Schedule, WarmupDecayPlan
-from hf_strategies.schedules.options import ON_EXTEND, default_warmup_steps
-from hf_strategies.schedules.schedule import build
+from hf_strategies.schedules.schedule import ON_EXTEND, build, default_warmup_steps
 
 __all__ = ["names_and_summaries", "overview", "sheet"]
 

@@ -14,8 +14,7 @@ from hf_strategies.errors import StrategyError, did_you_mean
 from hf_strategies.pytorch.best_weights import BestWeights
 from hf_strategies.trainer.best_weights.files import file_names, move_files, read_files, write_files
 from hf_strategies.trainer.best_weights.on_disk import OnDisk
-from hf_strategies.trainer.console import say
-from hf_strategies.trainer.distributed import from_rank_zero
+from hf_strategies.trainer.distributed import from_rank_zero, say
 
 __all__ = ["WHERE", "BestKeeper", "read_where"]
 

@@ -14,10 +14,14 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, SaveStrategy
 
 from hf_strategies.errors import StrategyError
 from hf_strategies.pytorch.best_weights import BestWeights
-from hf_strategies.trainer.best_weights.checkpoint_weights import CheckpointWeights
-from hf_strategies.trainer.best_weights.files import everywhere, fingerprint, read_files, write_files
-from hf_strategies.trainer.console import say
-from hf_strategies.trainer.distributed import from_rank_zero
+from hf_strategies.trainer.best_weights.files import (
+    CheckpointWeights,
+    everywhere,
+    fingerprint,
+    read_files,
+    write_files,
+)
+from hf_strategies.trainer.distributed import from_rank_zero, say
 
 __all__ = ["OnDisk"]
 

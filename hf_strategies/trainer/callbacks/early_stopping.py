@@ -10,8 +10,7 @@ from hf_strategies.trainer.callbacks.base import MetricCallback, MetricRun, best
 from hf_strategies.trainer.callbacks.checks import check_logged, check_needs, refuse_other_restorer
 from hf_strategies.trainer.callbacks.context import TrainerContext, records
 from hf_strategies.trainer.callbacks.usage import UsageLog
-from hf_strategies.trainer.console import say
-from hf_strategies.trainer.distributed import from_rank_zero
+from hf_strategies.trainer.distributed import from_rank_zero, say
 from hf_strategies.values import switch
 
 __all__ = ["EarlyStopping"]

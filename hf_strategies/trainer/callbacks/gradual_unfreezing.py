@@ -11,8 +11,7 @@ from transformers.trainer_utils import has_length
 
 from hf_strategies.errors import StrategyError
 from hf_strategies.lengths import to_steps
-from hf_strategies.trainer.console import say
-from hf_strategies.trainer.distributed import SHARDED
+from hf_strategies.trainer.distributed import SHARDED, say
 from hf_strategies.trainer.lr.layer_depth import parameter_depths
 
 __all__ = ["GradualUnfreezing"]

@@ -12,8 +12,7 @@ from hf_strategies.stopping import Metric, evaluations, plateaus
 from hf_strategies.stopping.reduce_on_plateau import MIN_DELTA, PATIENCE
 from hf_strategies.trainer.callbacks.base import MetricCallback, MetricRun
 from hf_strategies.trainer.callbacks.context import TrainerContext
-from hf_strategies.trainer.console import say
-from hf_strategies.trainer.distributed import from_rank_zero
+from hf_strategies.trainer.distributed import from_rank_zero, say
 from hf_strategies.values import number
 
 __all__ = ["ReduceOnPlateau"]

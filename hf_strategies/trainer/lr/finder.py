@@ -13,8 +13,7 @@ from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState,
 from hf_strategies.errors import StrategyError
 from hf_strategies.pytorch.lr_scheduler import ScheduleLR
 from hf_strategies.schedules.lr_range import Ramp, RangeTest, read_beta, read_range_test, stop_reason
-from hf_strategies.trainer.console import say
-from hf_strategies.trainer.distributed import SHARDED
+from hf_strategies.trainer.distributed import SHARDED, say
 from hf_strategies.trainer.lr.trainer_snapshot import TrainerSnapshot
 
 __all__ = ["LRFinder", "find_lr"]

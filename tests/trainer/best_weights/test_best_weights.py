@@ -15,7 +15,7 @@ from torch.optim import SGD, Adafactor, AdamW, Optimizer
 from transformers import BertConfig, BertForMaskedLM, Trainer, TrainerCallback
 
 from hf_strategies import BestWeights, EarlyStopping, StrategyError
-from hf_strategies.trainer.best_weights.checkpoint_weights import CheckpointWeights
+from hf_strategies.trainer.best_weights.files import CheckpointWeights
 from hf_strategies.trainer.best_weights.keeper import BestKeeper
 from tests.tiny import TinyModel, flat
 from tests.trainer.bert_runs import SIZES, bert

@@ -17,11 +17,14 @@ from hf_strategies.trainer.best_weights.keeper import BestKeeper
 from hf_strategies.trainer.callbacks.base import MetricRun, save_state
 from hf_strategies.trainer.callbacks.context import TrainerContext, records
 from hf_strategies.trainer.callbacks.plateau_cooldown.rates import CooldownRates
-from hf_strategies.trainer.callbacks.plateau_cooldown.resume import Bounds, pop_record, resume_bounds
-from hf_strategies.trainer.callbacks.plateau_cooldown.settings import resolve_cooldown
+from hf_strategies.trainer.callbacks.plateau_cooldown.settings import (
+    Bounds,
+    pop_record,
+    resolve_cooldown,
+    resume_bounds,
+)
 from hf_strategies.trainer.callbacks.usage import UsageLog
-from hf_strategies.trainer.console import say
-from hf_strategies.trainer.distributed import from_rank_zero
+from hf_strategies.trainer.distributed import from_rank_zero, say
 
 __all__ = ["CooldownOptions", "CooldownRun", "reset_optimizer_state"]
 

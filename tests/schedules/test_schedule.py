@@ -4,7 +4,7 @@ import pytest
 
 from hf_strategies import StrategyError
 from hf_strategies.schedules import find_plan
-from hf_strategies.schedules.options import check_names, check_on_extend, default_warmup_steps, read_min_lr
+from hf_strategies.schedules.schedule import check_names, check_on_extend, default_warmup_steps, read_min_lr
 
 COSINE = find_plan("cosine_decay")
 
