@@ -24,6 +24,7 @@ settings.register_profile("steady", deadline=None, derandomize=True)
 settings.load_profile("steady")
 
 CHECKOUT = Path(__file__).resolve().parent.parent
+RECIPES = sorted(file.stem for file in (CHECKOUT / "recipes").glob("*.py") if file.stem != "__init__")
 
 
 @pytest.fixture

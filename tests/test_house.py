@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import RECIPES
+
 PACKAGE = "hf_strategies"
 
 # Room -> the rooms and modules of the package that it may import beside itself. A folder within a room that has a
@@ -28,7 +30,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "finetune": {*BASE, "report", "trainer", "schedules", "stopping"},
 }
 # The folders of the tasks: what the recipes share imports none of them, nor does one import another.
-TASKS = {"text_classification", "token_classification", "question_answering", "multiple_choice", "masked_lm"}
+TASKS = set(RECIPES)
 PURE = ("schedules", "stopping")
 HEAVY = {"torch", "transformers", "accelerate", "datasets", "evaluate", "numpy", "sklearn", "matplotlib"}
 

@@ -31,7 +31,7 @@ def test_its_counts_are_those_of_the_tables() -> None:
     from hf_strategies.schedules import DECAYS, WARMUPS
     from hf_strategies.stopping import CRITERIA
 
-    words = {6: "six", 11: "eleven", 12: "twelve"}
+    words = {6: "six", 7: "seven", 11: "eleven", 12: "twelve", 13: "thirteen", 14: "fourteen", 15: "fifteen"}
     text = " ".join(README.split())
     assert f"{words[len(WARMUPS)].capitalize()} warmups crossed with {words[len(DECAYS)]} decays" in text
     assert f"{len(WARMUPS) * len(DECAYS)} pairs, {words[len(WARMUPS)]} with a cooldown that a plateau starts" in text

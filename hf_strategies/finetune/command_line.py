@@ -17,7 +17,7 @@ from transformers import HfArgumentParser
 from hf_strategies.errors import StrategyError, did_you_mean
 from hf_strategies.trainer.distributed import exit_process
 
-__all__ = ["flags_of_yaml", "parse", "run_command", "say"]
+__all__ = ["flags_of_yaml", "notify", "parse", "run_command"]
 
 logger = logging.getLogger(__name__)
 
@@ -108,7 +108,7 @@ def run_command(main: Callable[[], object]) -> NoReturn:
     sys.exit(0)
 
 
-def say(line: str) -> None:
+def notify(line: str) -> None:
     """Print one line to the user, in the main process.
 
     At warning level, because that is what a script shows which sets up no logging.

@@ -11,7 +11,7 @@ from sklearn.model_selection import GroupShuffleSplit
 
 from hf_strategies.errors import StrategyError, did_you_mean
 from hf_strategies.finetune.arguments import DataArguments
-from hf_strategies.finetune.command_line import say
+from hf_strategies.finetune.command_line import notify
 from hf_strategies.finetune.offline.task import OfflineTask, load_offline
 
 __all__ = ["Reader", "check_columns", "limit", "load_data", "load_splits", "with_validation"]
@@ -33,15 +33,17 @@ Reader = Callable[[str, Path], Dataset]
 
 
 def load_data(
-    args: DataArguments, offline: OfflineTask, readers: Mapping[str, Reader] | None = None
+    args: DataArguments, offline: OfflineTask | None = None, readers: Mapping[str, Reader] | None = None
 ) -> tuple[DatasetDict, str]:
     """Return the splits that the arguments name, or those of ``offline`` if none is named, and the data set's name.
 
     The name, which the model card shows, is that of the data set or of the training file. ``readers`` and the errors
-    are those of `load_splits`.
+    are those of `load_splits`; a recipe without an offline task raises `StrategyError` if no data is named.
     """
     splits = load_splits(args, readers)
     if splits is None:
+        if offline is None:
+            raise StrategyError("train_file is missing, and there is no offline data: give it, or dataset_name")
         rows = load_offline(offline)
         return DatasetDict({split: Dataset.from_list(rows[split]) for split in rows}), offline.title
     return splits, args.dataset_name or (Path(args.train_file).stem if args.train_file else "local files")
@@ -86,7 +88,7 @@ def with_validation(
     else:
         train, held = next(GroupShuffleSplit(1, test_size=size, random_state=seed).split(groups, groups=groups))
         parts = DatasetDict({"train": rows.select(train), "test": rows.select(held)})
-    say(
+    notify(
         f"There is no validation set: {len(parts['test'])} of the {len(rows)} training examples are taken for it"
         f" (validation_fraction={args.validation_fraction})."
     )

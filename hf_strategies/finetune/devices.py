@@ -7,7 +7,7 @@ from transformers import TrainingArguments
 from transformers.utils.import_utils import is_torch_bf16_gpu_available, is_torch_tf32_available
 
 from hf_strategies.errors import StrategyError
-from hf_strategies.finetune.command_line import say
+from hf_strategies.finetune.command_line import notify
 
 __all__ = ["check_world", "choose_precision", "take_cpu", "warn_of_slow_bf16"]
 
@@ -46,7 +46,9 @@ def choose_precision(args: TrainingArguments, *, bf16_is_unset: bool) -> None:
     has_bf16 = not args.use_cpu and torch.cuda.is_available() and is_torch_bf16_gpu_available()
     args.bf16 = has_bf16 and not args.fp16 and _LAUNCHER_PRECISION not in os.environ
     if has_bf16 and not args.fp16 and os.environ.get(_LAUNCHER_PRECISION) == "no":
-        say("This GPU has bf16, which is about twice as fast: add --mixed_precision bf16 after `accelerate launch`")
+        notify(
+            "This GPU has bf16, which is about twice as fast: add --mixed_precision bf16 after `accelerate launch`"
+        )
 
 
 def warn_of_slow_bf16(args: TrainingArguments) -> None:
@@ -54,7 +56,7 @@ def warn_of_slow_bf16(args: TrainingArguments) -> None:
     on_cpu = args.device.type == "cpu"
     has_bf16 = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
     if on_cpu and args.mixed_precision == "bf16" and not has_bf16:
-        say("bf16 works on this CPU, but about 10 times slower than fp32: it has no bf16 instructions")
+        notify("bf16 works on this CPU, but about 10 times slower than fp32: it has no bf16 instructions")
 
 
 def _launched() -> int:

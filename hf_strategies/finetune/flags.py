@@ -1,5 +1,6 @@
 """The flags of a recipe, read and checked once, with the callbacks that they ask for."""
 
+import re
 from collections.abc import Collection, Iterator, Sequence
 from importlib.util import find_spec
 from typing import Any, NamedTuple
@@ -15,18 +16,9 @@ from hf_strategies.errors import StrategyError, did_you_mean
 from hf_strategies.finetune.arguments import ModelArguments, RecipeArguments
 from hf_strategies.finetune.command_line import parse
 from hf_strategies.trainer.arguments import StrategyArguments
-from hf_strategies.trainer.callbacks.early_stopping import EarlyStopping
-from hf_strategies.trainer.callbacks.plateau_cooldown.callback import PlateauCooldown
-from hf_strategies.trainer.callbacks.reduce_on_plateau import ReduceOnPlateau
+from hf_strategies.trainer.callbacks.base import MetricCallback
 
 __all__ = ["Flags", "check_metrics", "read_flags"]
-
-# The callbacks that watch a metric, and the prefix of their flags.
-_WATCHING: dict[type[TrainerCallback], str] = {
-    EarlyStopping: "early_stopping",
-    PlateauCooldown: "plateau_cooldown",
-    ReduceOnPlateau: "reduce_on_plateau",
-}
 
 # transformers' list of what is installed leaves these out even where they work.
 _NOT_LISTED = {"azure_ml", "flyte"}
@@ -82,12 +74,11 @@ def _named_metrics(flags: Flags) -> Iterator[tuple[str, str]]:
             yield f"{prefix}_monitor", name.removeprefix("eval_")
 
 
-def _watching(flags: Flags) -> Iterator[tuple[Any, str]]:
-    """Yield each callback that watches a metric, with the prefix of its flags."""
+def _watching(flags: Flags) -> Iterator[tuple[MetricCallback, str]]:
+    """Yield each callback that watches a metric, with the prefix of its flags: early_stopping for EarlyStopping."""
     for callback in flags.callbacks:
-        for kind, prefix in _WATCHING.items():
-            if isinstance(callback, kind):
-                yield callback, prefix
+        if isinstance(callback, MetricCallback):
+            yield callback, re.sub(r"(?<!^)(?=[A-Z])", "_", type(callback).__name__).lower()
 
 
 def _check_training(run: RecipeArguments, model: ModelArguments) -> None:

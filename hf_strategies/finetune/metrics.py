@@ -16,6 +16,9 @@ in the table of its recipe, ``metrics.py`` in the folder of the task. The rest f
 * the recipe reports the names of the table for the test set, on the console and on the model card;
 * `measure` gives the same metrics of the baselines.
 
+Whether a higher value is better follows from the name (``hf_strategies/stopping/metric.py``). A name that is not
+known there gets its line there, or users have to give ``--early_stopping_mode``.
+
 The outputs of a model are not what such functions take: each task has a *decode step*, a function that makes of the
 Trainer's `EvalPrediction` a `Decoded`, such as the likeliest labels, texts of answers or names of tags. Where labels
 are of several kinds (numbers or names, entities or parts of speech) each kind has a table.

@@ -34,7 +34,7 @@ def criteria_overview() -> str:
 def criterion_sheet(row: Criterion) -> str:
     """Return the formula, the parameters and the source of a criterion, with a worked example."""
     text = textwrap.dedent(inspect.getdoc(row.function) or row.summary)
-    improvement = IMPROVEMENT_PARAMETERS if row.improves else {}
+    improvement = IMPROVEMENT_PARAMETERS if row.takes_improvement else {}
     parts = [
         signature(row),
         "",

@@ -119,7 +119,7 @@ def reasons(condition: Condition, watched: WatchedMetric, log: EvaluationLog, fi
     """
     if isinstance(condition, Call):
         judged = watched_by(condition, watched)
-        extra = {"improvement": judged.improvement} if condition.criterion.improves else {}
+        extra = {"improvement": judged.improvement} if condition.criterion.takes_improvement else {}
         return list(condition.criterion.function(judged.series(log, first), **condition.parameters, **extra))
     by_evaluation = zip(*(reasons(part, watched, log, first) for part in condition.parts), strict=True)
     if condition.word == "or":
@@ -187,7 +187,7 @@ def _call(name: str, positional: Sequence[Any], named: Mapping[str, Any]) -> Cal
     if twice := sorted(given.keys() & named.keys()):
         raise StrategyError(f"stop_when: {name} is given {twice[0]} twice: leave one of the two: {_signature(row)}")
     given |= named
-    common_names = (*COMMON_PARAMETERS, *(IMPROVEMENT_PARAMETERS if row.improves else ()))
+    common_names = (*COMMON_PARAMETERS, *(IMPROVEMENT_PARAMETERS if row.takes_improvement else ()))
     common = {key: given.pop(key) for key in common_names if key in given}
     if unknown := sorted(given.keys() - row.parameters.keys()):
         near = did_you_mean(unknown[0], [*row.parameters, *common_names])

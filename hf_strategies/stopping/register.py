@@ -68,7 +68,7 @@ def register_criterion(
     if not isinstance(summary, str) or not summary.strip():
         raise StrategyError(f"summary={summary!r} of criterion {name!r} is no text: say in a line when it stops")
     parameters = _parameter_rows(name, function)
-    improves = parameters.pop("improvement", None) is not None
+    takes_improvement = parameters.pop("improvement", None) is not None
     _check_resource(name, resource, parameters)
     row = Criterion(
         name,
@@ -76,7 +76,7 @@ def register_criterion(
         parameters,
         summary,
         source,
-        improves,
+        takes_improvement,
         needs_train_loss=switch("needs_train_loss", needs_train_loss),
         resource=resource,
         safety=switch("safety", safety),
@@ -172,7 +172,7 @@ def _check_on_trial_series(row: Criterion) -> None:
     """Raise `StrategyError` if the criterion fails on short series, or if an entry depends on later evaluations."""
     given: dict[str, Any] = {key: 1 if each.default is ... else each.default for key, each in row.parameters.items()}
     given = {key: row.parameters[key].read(key, value) for key, value in given.items()}
-    given |= {"improvement": Improvement()} if row.improves else {}
+    given |= {"improvement": Improvement()} if row.takes_improvement else {}
     for mode in _MODES:
         whole = row.function(_trial_series(len(_TRIAL_VALUES), mode), **given)
         for length in range(len(_TRIAL_VALUES) + 1):

@@ -22,7 +22,7 @@ from hf_strategies.finetune.command_line import flags_of_yaml
 from hf_strategies.finetune.model import load_model
 from hf_strategies.finetune.small_bert import train_wordpiece
 from tests.conftest import CHECKOUT
-from tests.finetune.programs.every_recipe import RECIPES as NAMES
+from tests.conftest import RECIPES as NAMES
 from tests.finetune.runs import QUIET
 from tests.finetune.two_processes import RANK_REPORT
 from tests.two_processes import run_launcher

@@ -10,7 +10,8 @@ import pytest
 from datasets import ClassLabel, Dataset, Features, Value
 
 from hf_strategies import StrategyError
-from hf_strategies.finetune.data import load_splits
+from hf_strategies.finetune.arguments import DataArguments
+from hf_strategies.finetune.data import load_data, load_splits
 from hf_strategies.finetune.small_bert import train_wordpiece
 from hf_strategies.finetune.text_classification.data import (
     ClassificationArguments,
@@ -320,3 +321,8 @@ class TestDatasetName:
             "---\nconfigs:\n- config_name: default\n  data_files:\n  - {split: whole, path: rows.csv}\n---\n",
         )
         assert re.search(r"has only \['whole'\]: name one by --train_split", told(dataset_name=str(tmp_path)))
+
+
+def test_a_recipe_without_an_offline_task_asks_for_data() -> None:
+    with pytest.raises(StrategyError, match="train_file is missing, and there is no offline data"):
+        load_data(DataArguments())

@@ -48,7 +48,7 @@ def test_it_is_used_in_stop_when_at_once_with_its_parameters_in_order_or_by_name
 def test_it_has_a_row_like_any_other() -> None:
     register_criterion("above", above, summary="the metric is above a limit", source="Doe 2020")
     row = CRITERIA["above"]
-    assert (row.name, row.summary, row.source, row.improves) == (
+    assert (row.name, row.summary, row.source, row.takes_improvement) == (
         *("above", "the metric is above a limit", "Doe 2020"),
         False,
     )

@@ -7,7 +7,7 @@ from transformers import PreTrainedModel, Trainer
 
 from hf_strategies.errors import StrategyError
 from hf_strategies.finetune.arguments import RecipeArguments
-from hf_strategies.finetune.command_line import say
+from hf_strategies.finetune.command_line import notify
 from hf_strategies.finetune.flags import Flags
 from hf_strategies.finetune.question_answering.answers import AnswerFinder
 from hf_strategies.finetune.question_answering.data import QuestionData
@@ -44,7 +44,7 @@ def make_finder(
 
     tunes = unanswerable and threshold is None
     if tunes and ("validation" not in data.splits or not flags.run.do_eval):
-        say(
+        notify(
             "The threshold of 'no answer' is 0, for it is tuned by evaluating a validation set: give null_threshold,"
             " or validation_file with do_eval=True."
         )

@@ -8,7 +8,7 @@ from datasets import Dataset, DatasetDict
 from transformers import PreTrainedTokenizerBase
 
 from hf_strategies.errors import StrategyError
-from hf_strategies.finetune.command_line import say
+from hf_strategies.finetune.command_line import notify
 from hf_strategies.finetune.encoding import Batch, encode_splits, flatten_lists, tokenizer_state
 from hf_strategies.finetune.question_answering.data import QuestionArguments, QuestionData
 
@@ -182,14 +182,14 @@ def _warn_of_cuts(encoded: DatasetDict, longest_question: int, longest_answer: i
     for split, rows in encoded.items():
         table = rows.with_format("numpy")
         if cut := int(np.sum(table["cut"])):
-            say(
+            notify(
                 f"{cut} questions of the {split} split have more than {longest_question} tokens and are cut to that:"
                 " raise max_length or lower doc_stride to keep more of them."
             )
         if split == "train":
             long = np.asarray(table["end_positions"]) - np.asarray(table["start_positions"]) >= longest_answer
             if long.any():
-                say(
+                notify(
                     f"{long.mean():.1%} of the training windows have an answer of more than"
                     f" max_answer_length={longest_answer} tokens, which will never be predicted: raise it."
                 )

@@ -14,7 +14,7 @@ from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from hf_strategies.finetune.command_line import say
+from hf_strategies.finetune.command_line import notify
 from hf_strategies.finetune.metrics import Metric, measure
 
 __all__ = [
@@ -53,7 +53,7 @@ def baseline_metrics(
                 warnings.filterwarnings("ignore", "Label .* is present in all training examples")
                 predictions = model.fit(train.inputs, train.targets).predict(test.inputs)
         except ValueError as mistake:  # the report of a long training must not be lost to it
-            say(f"no baseline {name!r}: {' '.join(str(mistake).split())}")
+            notify(f"no baseline {name!r}: {' '.join(str(mistake).split())}")
             continue
         results[name] = measure(metrics, predictions, test.targets)
     return results

@@ -10,7 +10,7 @@ from transformers import PreTrainedTokenizerBase
 from hf_strategies.errors import StrategyError, did_you_mean
 from hf_strategies.finetune.arguments import DataArguments
 from hf_strategies.finetune.class_weights import ClassWeightArguments
-from hf_strategies.finetune.command_line import say
+from hf_strategies.finetune.command_line import notify
 from hf_strategies.finetune.data import check_columns, limit, load_data, with_validation
 from hf_strategies.finetune.encoding import encode_splits, tokenizer_state
 from hf_strategies.finetune.text_classification.columns import LabelColumn
@@ -190,7 +190,7 @@ def _choose_kind(args: ClassificationArguments, raw: DatasetDict, trained: Label
     column = _label_column(raw["train"], "train", args)
     kind = kind_of_column(column)
     if column.holds_fractions and all(value is None or float(value).is_integer() for value in column.values):
-        say(
+        notify(
             f"The labels in {column.name!r} are all whole, and written as fractions: taken for regression. If they"
             f" are classes, give --problem_type {_SINGLE.name}"
         )

@@ -37,11 +37,11 @@ class Golden:
 class Criterion:
     """One row of the table: a criterion with its name, its parameters, a summary of one line and its source.
 
-    ``function`` takes a `Series` and the parameters by name, and with ``improves`` also ``improvement``. It returns
-    `Reasons`. With ``needs_train_loss``, training has to log its loss before each evaluation. A budget names its
-    ``resource`` ("seconds", "flos" or "tokens"), and its parameter ``limit`` is the amount of it: training evaluates
-    as soon as that amount is used up. A criterion with ``safety`` ends a run for good and not because the metric has
-    stalled; such a criterion may be used beside a callback that cools down at a plateau.
+    ``function`` takes a `Series` and the parameters by name, and with ``takes_improvement`` also ``improvement``. It
+    returns `Reasons`. With ``needs_train_loss``, training has to log its loss before each evaluation. A budget names
+    its ``resource`` ("seconds", "flos" or "tokens"), and its parameter ``limit`` is the amount of it: training
+    evaluates as soon as that amount is used up. A criterion with ``safety`` ends a run for good and not because the
+    metric has stalled; such a criterion may be used beside a callback that cools down at a plateau.
     """
 
     name: str
@@ -49,7 +49,7 @@ class Criterion:
     parameters: Mapping[str, Parameter]
     summary: str
     source: str
-    improves: bool = False
+    takes_improvement: bool = False
     needs_train_loss: bool = False
     resource: str | None = None
     safety: bool = False
@@ -68,7 +68,7 @@ _ROWS = [
         },
         "no improvement for so long",
         "Keras EarlyStopping",
-        improves=True,
+        takes_improvement=True,
         golden=Golden([1.0, 0.8, 0.9, 0.85, 0.7], {"patience": 2}, 3, 1),
     ),
     Criterion(
@@ -80,7 +80,7 @@ _ROWS = [
         },
         "no improvement for longer than factor * (number of the best evaluation) + offset",
         "AutoGluon, adaptive early stopping",
-        improves=True,
+        takes_improvement=True,
         # best is number 4: 0.5 * 4 + 1 = 3 evaluations are allowed
         golden=Golden([5.0, 4.0, 3.0, 2.0, 2.5, 2.4, 2.3, 1.0], {"factor": 0.5, "offset": 1}, 6, 3),
     ),

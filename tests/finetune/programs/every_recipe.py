@@ -13,9 +13,9 @@ from pathlib import Path
 
 from torch._dynamo.utils import counters
 
+from tests.conftest import RECIPES
 from tests.finetune.runs import QUIET
 
-RECIPES = ("text_classification", "token_classification", "question_answering", "multiple_choice", "masked_lm")
 FLAGS = [*QUIET, "--save_strategy", "no", "--num_train_epochs", "1", "--per_device_train_batch_size", "2"]
 
 

@@ -6,12 +6,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hf_strategies.stopping import CRITERIA
+from hf_strategies.stopping import CRITERIA, Criterion
 from hf_strategies.stopping.condition import calls, parse
 from tests.stopping.logs import judge, modes, positive, positive_lists, stop_of, values_lists
 
-# At least one of each criterion, with what makes it stop now and then on the histories below.
+
+def golden(row: Criterion) -> str:
+    """The call of a criterion with the settings of its golden case."""
+    assert row.golden is not None
+    return f"{row.name}({', '.join(f'{name}={value!r}' for name, value in row.golden.settings.items())})"
+
+
+# Each criterion as in its golden case, and further ones that stop now and then on the histories below.
 EACH = [
+    *map(golden, CRITERIA.values()),
     *("patience(1)", "patience(3, baseline=1.0)", "patience('5 steps')", "patience('2ep')", "patience(0.2)"),
     *("patience(2, min_delta=0.5)", "patience(2, relative_delta=0.25)", "patience(2, z=1.0)"),
     *("growing_patience(0.5, 1)", "generalisation_loss(10.0)", "progress_quotient(0.5, 2)"),
