@@ -9,7 +9,7 @@ from hf_strategies.errors import StrategyError
 from hf_strategies.stopping.settings import RULE_SETTINGS
 from hf_strategies.trainer.callbacks.early_stopping import EarlyStopping
 from hf_strategies.trainer.callbacks.gradual_unfreezing import GradualUnfreezing
-from hf_strategies.trainer.callbacks.plateau_cooldown.callback import PlateauCooldown
+from hf_strategies.trainer.callbacks.plateau_cooldown.callback import PLATEAU, PlateauCooldown
 from hf_strategies.trainer.callbacks.reduce_on_plateau import ReduceOnPlateau
 from hf_strategies.trainer.lr.layer_decay import LayerDecayArguments
 
@@ -99,7 +99,9 @@ class PlateauCooldownArguments(_StrategyFlags):
         more=". The learning rate then cools down, and training stops. Unset, and without"
         " plateau_cooldown_when: never",
     )
-    plateau_cooldown_when: str | None = _flag("stop_when")
+    plateau_cooldown_when: str | None = _flag(
+        "stop_when", more=f". The callback's own default, for scripts, is {PLATEAU!r}"
+    )
     plateau_cooldown_monitor: str = _flag("monitor")
     plateau_cooldown_mode: str | None = _flag("mode")
     plateau_cooldown_min_delta: float = _flag("min_delta")
