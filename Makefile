@@ -1,12 +1,13 @@
 # make demo   install, then fine-tune on the offline default; figures and tables in runs/demo
 # make test   install, then run the tests that need no network
+# make faults install, then kill, damage and starve runs, let them go on, and print what became of them
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 export HF_HUB_OFFLINE := 1
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: install demo test slow lint types wheel check clean
+.PHONY: install demo test slow faults lint types wheel check clean
 
 install: $(VENV)/installed
 
@@ -29,6 +30,9 @@ slow: install
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt keras lightning
 	DS_BUILD_OPS=0 $(BIN)/python -m pip install --quiet --constraint constraints.txt --no-build-isolation deepspeed ninja
 	$(BIN)/python -m pytest -m slow
+
+faults: install
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.faults
 
 lint: install
 	$(BIN)/ruff check .
