@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.faults.runs import STRATEGIES, Sandbox, results
-from tests.faults.scenarios import Outcome, Reference, Scenario, scenarios
+from tests.faults.scenarios import Outcome, Reference, Scenario, files_of_a_killed_run, scenarios
 
 Played = tuple[Scenario, Outcome]
 
@@ -51,8 +51,10 @@ def _whole_run(base: Path, strategy: str) -> Reference:
     run = sandbox.run()
     if run.code != 0:
         raise SystemExit(f"the whole run of {strategy!r} ended with {run.code}:\n{run.output}")
-    reference = Reference(results(sandbox.out), run.operations)
+    files = files_of_a_killed_run(Sandbox(base / "killed", base / "data", strategy))
+    reference = Reference(results(sandbox.out), run.operations, files)
     shutil.rmtree(sandbox.folder)
+    shutil.rmtree(base / "killed")
     return reference
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import safetensors.torch
 import torch
 
-__all__ = ["FAULTS", "Operation", "Watch", "stop", "watch"]
+__all__ = ["FAULTS", "Operation", "Watch", "kill_at", "stop", "watch"]
 
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _EVENTS = {
@@ -105,6 +105,16 @@ def kill(root: Path, number: int) -> Watch:
 
     def before(operation: Operation) -> None:
         if operation.number == number:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return Watch(root, before=before)
+
+
+def kill_at(root: Path, path: str) -> Watch:
+    """``kill -9`` before the first operation on ``path``, which is relative to the root."""
+
+    def before(operation: Operation) -> None:
+        if operation.path == path:
             os.kill(os.getpid(), signal.SIGKILL)
 
     return Watch(root, before=before)

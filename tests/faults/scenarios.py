@@ -9,10 +9,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tests.faults.operations import FAULTS, Operation
+from tests.faults.operations import FAULTS, Operation, kill_at
 from tests.faults.runs import Run, Sandbox, differences, finished, results
 
-__all__ = ["Outcome", "Reference", "Scenario", "scenarios"]
+__all__ = ["Outcome", "Reference", "Scenario", "files_of_a_killed_run", "scenarios"]
 
 
 @dataclass(frozen=True)
@@ -26,10 +26,14 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Reference:
-    """A whole run of a strategy: its results and the operations on files that it made."""
+    """A whole run of a strategy: its results, the operations on files that it made, and the files of a killed one.
+
+    ``files`` are those that are left when the run is killed after its third checkpoint, but for the older two.
+    """
 
     results: dict[str, Any]
     operations: tuple[Operation, ...]
+    files: tuple[str, ...] = ()
 
     def first(self, kind: str, path: str) -> int:
         """Return the number of the first operation of this kind on a path that ends so."""
@@ -85,8 +89,7 @@ def _in_the_folder(strategy: str) -> Iterator[Scenario]:
 
 def _damages(references: dict[str, Reference]) -> Iterator[Scenario]:
     for number, strategy in enumerate(references):
-        saved = _saved_files(references[strategy].operations, strategy)
-        for index, file in enumerate(saved):
+        for index, file in enumerate(references[strategy].files):
             for damage in _DAMAGES if number == 0 else [list(_DAMAGES)[(index + number) % len(_DAMAGES)]]:
                 row = "damaged best weights" if "best_weights" in file else "damaged checkpoint"
                 yield Scenario(row, f"{file} {damage}", strategy, partial(_damage_checkpoint, file, damage))
@@ -131,21 +134,18 @@ def _two_at_once(sandbox: Sandbox, reference: Reference) -> Outcome:
 
 def _overwrite(sandbox: Sandbox, reference: Reference) -> Outcome:
     sandbox.run("--seed", "4")
-    number = next(
-        each.number for each in reference.operations if each.kind == "mkdir" and each.path.endswith("checkpoint-2")
-    )
-    sandbox.run("--overwrite_output_dir", fault=FAULTS["kill -9 before an operation"](sandbox.root, number))
+    sandbox.run("--overwrite_output_dir", fault=kill_at(sandbox.root, "out/checkpoint-2"))
     return _goes_on(sandbox, reference)
 
 
 def _with_plant(plant: Callable[[Path], None], sandbox: Sandbox, reference: Reference) -> Outcome:
-    _kill_at_checkpoint(sandbox, reference)
+    _kill_at_checkpoint(sandbox)
     plant(sandbox.out)
     return _goes_on(sandbox, reference)
 
 
 def _damage_checkpoint(file: str, damage: str, sandbox: Sandbox, reference: Reference) -> Outcome:
-    _kill_at_checkpoint(sandbox, reference)
+    _kill_at_checkpoint(sandbox)
     if not (sandbox.root / file).exists():
         return Outcome(False, False, f"{file} is not there to be damaged")
     _DAMAGES[damage](sandbox.root / file)
@@ -161,10 +161,16 @@ def _damage_cache(damage: str, sandbox: Sandbox, reference: Reference) -> Outcom
     return _judge(sandbox, again, reference)
 
 
-def _kill_at_checkpoint(sandbox: Sandbox, reference: Reference) -> None:
+def files_of_a_killed_run(sandbox: Sandbox) -> tuple[str, ...]:
+    """Return the files below the sandbox's root after a kill, but those of the caches and of older checkpoints."""
+    _kill_at_checkpoint(sandbox)
+    files = sorted(str(file.relative_to(sandbox.root)) for file in sandbox.out.rglob("*") if file.is_file())
+    return tuple(file for file in files if not file.startswith(("out/checkpoint-2/", "out/checkpoint-4/")))
+
+
+def _kill_at_checkpoint(sandbox: Sandbox) -> None:
     """Run until there are three checkpoints, and kill the run when it begins the fourth."""
-    number = reference.first("mkdir", "checkpoint-8")
-    sandbox.run(fault=FAULTS["kill -9 before an operation"](sandbox.root, number))
+    sandbox.run(fault=kill_at(sandbox.root, "out/checkpoint-8"))
 
 
 def _goes_on(sandbox: Sandbox, reference: Reference, ignored: Iterable[str] = ()) -> Outcome:
@@ -208,12 +214,6 @@ def _spread(possible: list[Any], count: int) -> list[Any]:
     """Return ``count`` items of a list, evenly over it, but neither the first nor the last."""
     step = (len(possible) - 1) / (count + 1)
     return [possible[round(step * (index + 1))] for index in range(min(count, len(possible)))]
-
-
-def _saved_files(operations: Iterable[Operation], strategy: str) -> list[str]:
-    """Return the files of the newest checkpoint, and of the best weights on disk, when a run is killed."""
-    names = [each.path for each in operations if each.kind in ("open", "write")]
-    return list(dict.fromkeys(name for name in names if name.startswith("out/checkpoint-6/")))
 
 
 def _garbage(file: Path) -> None:
