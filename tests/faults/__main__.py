@@ -30,9 +30,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="faults-") as name:
         base = Path(name)
         (base / "data").mkdir()
-        references = {strategy: _whole_run(base, strategy) for strategy in STRATEGIES}
-        chosen = [each for each in scenarios(references) if not options.only or each.fault in options.only]
-        played = _play_all(base, chosen[:: options.every], references, options.jobs)
+        references = {strategy: _whole_run(base, strategy) for strategy in options.strategy or STRATEGIES}
+        chosen = _choose(list(scenarios(references)), options.only, options.each)
+        played = _play_all(base, chosen, references, options.jobs)
     _print_operations(references)
     _print_table(played)
     return 0 if all(outcome.survived and outcome.identical for _, outcome in played) else 1
@@ -40,10 +40,21 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
-    parser.add_argument("--only", action="append", metavar="FAULT", help="a row of the table; may be repeated")
-    parser.add_argument("--every", type=int, default=1, metavar="N", help="play each N-th scenario")
+    parser.add_argument("--only", action="append", metavar="FAULT", help="a row of the table; may be repeated (default: all)")
+    parser.add_argument("--strategy", action="append", choices=STRATEGIES, help="may be repeated (default: all)")
+    parser.add_argument("--each", type=int, metavar="N", help="play N scenarios of each row (default: all)")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="scenarios at the same time")
     return parser
+
+
+def _choose(all_of_them: list[Scenario], only: list[str] | None, each: int | None) -> list[Scenario]:
+    """Return the scenarios of the rows in ``only``, at most ``each`` of a row, from its middle on."""
+    chosen: list[Scenario] = []
+    for fault in only or dict.fromkeys(scenario.fault for scenario in all_of_them):
+        rows = [scenario for scenario in all_of_them if scenario.fault == fault]
+        start = 0 if each is None else max(0, (len(rows) - each) // 2)
+        chosen += rows[start:][:each]
+    return chosen
 
 
 def _whole_run(base: Path, strategy: str) -> Reference:
