@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
-    parser.add_argument("--only", action="append", metavar="FAULT", help="a row of the table; may be repeated (default: all)")
+    parser.add_argument("--only", action="append", metavar="FAULT", help="a row; may be repeated (default: all)")
     parser.add_argument("--strategy", action="append", choices=STRATEGIES, help="may be repeated (default: all)")
     parser.add_argument("--each", type=int, metavar="N", help="play N scenarios of each row (default: all)")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="scenarios at the same time")
