@@ -14,11 +14,12 @@ PACKAGE = "hf_strategies"
 
 # Room -> the rooms and modules of the package that it may import beside itself. A folder within a room that has a
 # line of its own follows that line; any other one follows its room's.
-BASE = {"errors", "values", "lengths"}
+BASE = {"errors", "values", "lengths", "files"}
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "values": {"errors"},
     "lengths": {"errors", "values"},
+    "files": set(),
     "schedules": BASE,
     "stopping": BASE,
     "pytorch": {*BASE, "schedules", "stopping"},

@@ -141,6 +141,7 @@ class RecipeArguments(TrainingArguments):
 
     def __post_init__(self) -> None:
         """Fill in the defaults that depend on other arguments, and refuse values out of range."""
+        self.resumes = False  # whether the run is to resume; set when the output folder is checked
         self.warmup_is_default = self.warmup_steps is None
         if self.warmup_steps is None:
             self.warmup_steps = _default_warmup(str(SchedulerType(self.lr_scheduler_type).value))

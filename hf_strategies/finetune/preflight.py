@@ -8,15 +8,19 @@ from pathlib import Path
 from tempfile import TemporaryFile
 
 from transformers import TrainingArguments, set_seed
-from transformers.trainer_utils import IntervalStrategy, get_last_checkpoint
+from transformers.trainer import TRAINER_STATE_NAME
+from transformers.trainer_utils import IntervalStrategy
 
 from hf_strategies.errors import StrategyError
 from hf_strategies.finetune.arguments import RecipeArguments
+from hf_strategies.finetune.checkpoints import Choice, damage, newest_whole, numbered_checkpoints
+from hf_strategies.finetune.command_line import notify
 from hf_strategies.finetune.devices import warn_of_slow_bf16
+from hf_strategies.finetune.run_folder import RunFolder, on_rank_zero
 from hf_strategies.schedules import SCHEDULES
 from hf_strategies.trainer.lr.registration import check_scheduler_arguments
 
-__all__ = ["check_schedule", "prepare_run"]
+__all__ = ["check_schedule", "prepare_run", "refuse_results"]
 
 Splits = Mapping[str, Sequence[object]]
 
@@ -84,16 +88,26 @@ def _check_baselines(args: RecipeArguments, splits: Splits) -> None:
 
 
 def _prepare_output(args: RecipeArguments) -> None:
-    """Find the checkpoint to resume from; refuse a folder that holds results or that cannot be written."""
+    """Select the checkpoint to resume from; refuse a folder that holds results or that cannot be written."""
     folder = Path(args.output_dir or ".")
     _check_writable(folder)
     if args.find_lr:  # writes no result, so that it may read the folder of any run
         return
-    last = get_last_checkpoint(str(folder)) if args.do_train and folder.is_dir() else None
-    if args.do_train and args.resume_from_checkpoint:
-        _find_checkpoint(args, folder, last)
-    elif not args.overwrite_output_dir:
-        _refuse_results(folder, last, _TRAINING_RESULTS if args.do_train else _EVALUATION_RESULTS)
+    args.resumes = bool(args.do_train and args.resume_from_checkpoint)
+    checkpoint = on_rank_zero(lambda: _check_folder(args, folder))
+    if args.resumes:
+        args.resume_from_checkpoint = checkpoint
+
+
+def _check_folder(args: RecipeArguments, folder: Path) -> str | None:
+    """Return the checkpoint to resume from, None to start from the beginning; refuse a folder in use."""
+    run_folder = RunFolder(folder)
+    run_folder.refuse_other_process()
+    if args.resumes:
+        return _select_checkpoint(args, run_folder)
+    if not args.overwrite_output_dir:
+        refuse_results(folder, trains=args.do_train)
+    return None
 
 
 def _check_writable(folder: Path) -> None:
@@ -110,21 +124,44 @@ def _check_writable(folder: Path) -> None:
         ) from mistake
 
 
-def _find_checkpoint(args: RecipeArguments, folder: Path, last: str | None) -> None:
+def _select_checkpoint(args: RecipeArguments, folder: RunFolder) -> str | None:
     wanted = str(args.resume_from_checkpoint)
     if wanted in ("last", "true", "True"):
-        if last is None:
-            raise StrategyError(f"resume_from_checkpoint={wanted!r}: there is no checkpoint in {str(folder)!r}")
-        args.resume_from_checkpoint = last
-    elif not Path(wanted, "trainer_state.json").is_file():
+        return _last_checkpoint(args, folder)
+    if not Path(wanted, TRAINER_STATE_NAME).is_file():
         raise StrategyError(f"resume_from_checkpoint={wanted!r} is no checkpoint: give its folder, or 'last'")
+    if (reason := damage(Path(wanted))) is not None:
+        raise StrategyError(f"resume_from_checkpoint={wanted!r} is damaged: {reason}: give another one, or 'last'")
+    return wanted
 
 
-def _refuse_results(folder: Path, last: str | None, names: tuple[str, ...]) -> None:
+def _last_checkpoint(args: RecipeArguments, folder: RunFolder) -> str | None:
+    """Return the newest whole checkpoint of the folder's run, and print which newer ones are passed over and why."""
+    if folder.is_being_cleared:
+        choice = Choice(None, {})  # what an older run has left is still being deleted
+    else:
+        choice = newest_whole(folder.path, folder.run, processes=args.world_size)
+    for checkpoint, reason in choice.skipped.items():
+        notify(f"{str(checkpoint)!r} is passed over: {reason}")
+    if choice.folder is not None:
+        return str(choice.folder)
+    if folder.run is None and not args.overwrite_output_dir:
+        refuse_results(folder.path, trains=True, checkpoints=False)
+    notify(
+        f"resume_from_checkpoint={str(args.resume_from_checkpoint)!r}: there is no whole checkpoint in"
+        f" {str(folder.path)!r}, so that training starts from the beginning"
+    )
+    return None
+
+
+def refuse_results(folder: Path, *, trains: bool, checkpoints: bool = True) -> None:
+    """Raise `StrategyError` if a run has left results in the folder, or checkpoints."""
+    has_checkpoint = checkpoints and trains and bool(numbered_checkpoints(folder))
+    names = _TRAINING_RESULTS if trains else _EVALUATION_RESULTS
     existing = [name for name in names if (folder / name).exists()]
-    if last is None and not existing:
+    if not has_checkpoint and not existing:
         return
-    what, resume = (existing[0], "") if last is None else ("a checkpoint", " --resume_from_checkpoint last, or")
+    what, resume = ("a checkpoint", " --resume_from_checkpoint last, or") if has_checkpoint else (existing[0], "")
     raise StrategyError(
         f"output_dir={str(folder)!r} holds {what} of an earlier run: give another folder, or{resume}"
         " --overwrite_output_dir to write over it"

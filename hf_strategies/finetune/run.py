@@ -1,7 +1,8 @@
 """From a Trainer to results: train, evaluate, predict, compare with baselines, report."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
@@ -11,9 +12,14 @@ from datasets import Dataset, DatasetDict
 from transformers import PreTrainedModel, Trainer
 from transformers.trainer_utils import SchedulerType
 
+from hf_strategies.files import replacing
 from hf_strategies.finetune.arguments import RecipeArguments
+from hf_strategies.finetune.checkpoints import run_of
 from hf_strategies.finetune.lora import save_merged
+from hf_strategies.finetune.preflight import refuse_results
+from hf_strategies.finetune.run_folder import RunFolder, on_rank_zero
 from hf_strategies.finetune.sampling import longest_first
+from hf_strategies.finetune.trainer import RecipeTrainer
 from hf_strategies.report.run.figure import draw_range_test, draw_run
 from hf_strategies.report.run.report import RunReport, print_run
 from hf_strategies.trainer.callbacks.context import put_on_card
@@ -26,7 +32,7 @@ Results = Mapping[str, Mapping[str, float]]
 
 
 def run_trainer(
-    trainer: Trainer,
+    trainer: RecipeTrainer,
     encoded: DatasetDict,
     *,
     predict: Callable[[], Results],
@@ -44,9 +50,10 @@ def run_trainer(
     if args.find_lr:
         _suggest_learning_rate(trainer)
         return
-    _train_and_evaluate(trainer, encoded, after_training)
-    results = predict() if args.do_predict and "test" in encoded else {}
-    _report(trainer, results, data, task)
+    with _output_folder(trainer):
+        _train_and_evaluate(trainer, encoded, after_training)
+        results = predict() if args.do_predict and "test" in encoded else {}
+        _report(trainer, results, data, task)
 
 
 def predict_in_order(trainer: Trainer, rows: Dataset) -> tuple[Any, dict[str, float]]:
@@ -67,8 +74,9 @@ def write_predictions(trainer: Trainer, rows: Iterable[Mapping[str, Any]]) -> No
     """Write ``predictions.jsonl``, a line for each row, in the main process."""
     if not trainer.is_world_process_zero():
         return
-    with Path(trainer.args.output_dir or ".", "predictions.jsonl").open("w", encoding="utf-8") as file:
-        file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    file = Path(trainer.args.output_dir or ".", "predictions.jsonl")
+    with replacing(file) as temporary, temporary.open("w", encoding="utf-8") as lines:
+        lines.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 
 
 def compare_with_baselines(
@@ -82,6 +90,34 @@ def compare_with_baselines(
     if cast(RecipeArguments, trainer.args).baselines and trainer.is_world_process_zero():
         results |= baselines()
     return results
+
+
+@contextmanager
+def _output_folder(trainer: RecipeTrainer) -> Iterator[None]:
+    """Take the output folder for this run, and release it at the end; refuse it to a second run at the same time."""
+    args = cast(RecipeArguments, trainer.args)
+    path = Path(args.output_dir or ".")
+    on_rank_zero(lambda: _begin(args, path, str(cast(PreTrainedModel, trainer.model).config.name_or_path)))
+    trainer.run_folder = RunFolder(path)
+    try:
+        yield
+    finally:
+        if trainer.is_world_process_zero():
+            trainer.run_folder.end()
+
+
+def _begin(args: RecipeArguments, path: Path, model: str) -> None:
+    """Write into the folder whose run this is; delete what an older run has left if the user wants it overwritten."""
+    folder = RunFolder(path)
+    checkpoint = Path(args.resume_from_checkpoint) if args.resumes and args.resume_from_checkpoint else None
+    if not args.do_train or (args.resumes and checkpoint is None):
+        folder.begin(folder.run, clear=folder.is_being_cleared)
+    elif checkpoint is not None and checkpoint.absolute().parent == path.absolute():
+        folder.begin(run_of(checkpoint) or folder.run)
+    else:
+        if not args.overwrite_output_dir and checkpoint is None:
+            refuse_results(path, trains=True)
+        folder.begin(None, clear=args.overwrite_output_dir, keep_model=Path(model).absolute() == path.absolute())
 
 
 def _train_and_evaluate(

@@ -1,16 +1,30 @@
 """The Trainer of the recipes: training batches of like lengths, evaluation in order, and exact losses."""
 
+import shutil
 from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 from datasets import Dataset, DatasetDict
 from torch.utils.data import DataLoader, Sampler, SequentialSampler
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainerCallback
-from transformers.trainer_utils import EvalLoopOutput
+from transformers.trainer import TRAINER_STATE_NAME
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, EvalLoopOutput
 
+from hf_strategies.files import replacing, write_json
+from hf_strategies.finetune.checkpoints import (
+    SENTINEL,
+    damage,
+    numbered_checkpoints,
+    record_checkpoint,
+    run_of,
+    step_of,
+)
 from hf_strategies.finetune.flags import Flags
 from hf_strategies.finetune.lora import with_lora
+from hf_strategies.finetune.results import card_folder, read_results
+from hf_strategies.finetune.run_folder import RunFolder
 from hf_strategies.finetune.sampling import SeededLengthGroupedSampler, longest_first, token_counts
 
 __all__ = ["ExactLossTrainer", "RecipeTrainer", "make_trainer", "padding_multiple"]
@@ -24,8 +38,14 @@ class RecipeTrainer(Trainer):
     by all examples of an optimizer step already, because the heads of encoders take ``num_items_in_batch`` as an
     argument; but they ignore it, so that loss and gradient grew with ``gradient_accumulation_steps``.
 
+    It writes results as a whole, so that a killed run leaves no half of one, and it counts only whole checkpoints of
+    its own run for ``save_total_limit`` (see `hf_strategies.finetune.checkpoints`).
+
     ``keep_columns`` are columns that the batches have beside the inputs of the model.
     """
+
+    run_folder: RunFolder | None = None
+    """The output folder as the run has taken it; None before it has."""
 
     def __init__(self, *args: Any, keep_columns: Collection[str] = (), **kwargs: Any) -> None:
         self._keep_columns = keep_columns
@@ -49,6 +69,52 @@ class RecipeTrainer(Trainer):
 
     def _get_eval_sampler(self, eval_dataset: Any) -> Sampler[int]:
         return SequentialSampler(eval_dataset)
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        """Save a checkpoint, add its record, and only then delete older ones.
+
+        The stock Trainer deletes older ones by the time at which their folders changed, while other processes may
+        still write. So a newer but damaged checkpoint could cost the whole one.
+        """
+        checkpoint = Path(str(self.args.output_dir), f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}")
+        if self.args.should_save and damage(checkpoint) is not None:
+            _empty(checkpoint)
+        self.accelerator.wait_for_everyone()
+        limit, self.args.save_total_limit = self.args.save_total_limit, None
+        try:
+            super()._save_checkpoint(model, trial)
+        finally:
+            self.args.save_total_limit = limit
+        self.accelerator.wait_for_everyone()
+        if self.args.should_save:
+            (checkpoint / SENTINEL).unlink(missing_ok=True)
+            if self.run_folder is not None and self.run_folder.run is not None:
+                record_checkpoint(checkpoint, self.run_folder.run)
+            _delete_oldest(checkpoint, limit, self.state.best_model_checkpoint)
+        self.accelerator.wait_for_everyone()
+
+    def save_metrics(self, split: str, metrics: dict[str, Any], combined: bool = True) -> None:
+        """Write ``<split>_results.json``, and add the metrics to ``all_results.json``, each as a whole."""
+        if not self.is_world_process_zero():
+            return
+        folder = Path(str(self.args.output_dir))
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(folder / f"{split}_results.json", metrics)
+        if combined:
+            write_json(folder / "all_results.json", read_results(folder) | metrics)
+
+    def save_state(self) -> None:
+        """Write ``trainer_state.json`` into the output folder as a whole."""
+        if self.is_world_process_zero():
+            with replacing(Path(str(self.args.output_dir), TRAINER_STATE_NAME)) as file:
+                self.state.save_to_json(str(file))
+
+    def create_model_card(self, *, model_name: str | None = None, **about: Any) -> None:  # type: ignore[override]
+        """Write the model card as a whole; a card that cannot be read is written anew."""
+        if self.is_world_process_zero():
+            name = Path(str(self.args.output_dir)).name if model_name is None else model_name
+            with card_folder(self.args):
+                super().create_model_card(model_name=name, **about)
 
 
 class ExactLossTrainer(RecipeTrainer):
@@ -74,6 +140,28 @@ class ExactLossTrainer(RecipeTrainer):
         if (exact := metrics.pop(f"{metric_key_prefix}_nll", None)) is not None:
             metrics[f"{metric_key_prefix}_loss"] = exact
         return output
+
+
+def _empty(folder: Path) -> None:
+    """Delete what a killed run has left in the folder of a checkpoint that is about to be written."""
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.name != SENTINEL:
+            path.unlink()
+
+
+def _delete_oldest(newest: Path, limit: int | None, best: str | None) -> None:
+    """Delete the oldest checkpoints of the run of ``newest`` that go beyond the ``limit``, but never the best one."""
+    if not limit or limit < 1:
+        return
+    run, step = run_of(newest), step_of(newest)
+    same = [path for path in numbered_checkpoints(newest.parent) if run_of(path) == run and step_of(path) <= step]
+    protected = {newest.name} | ({Path(best).name} if best else set())
+    room = max(limit - len(protected), 0)
+    others = [path for path in same if path.name not in protected]
+    for path in others[room:]:
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def make_trainer(

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_strategies.errors import StrategyError
+from hf_strategies.files import replacing
 
 __all__ = ["FORMATS", "checked_path", "new_figure", "save_figure"]
 
@@ -38,6 +39,7 @@ def new_figure(width: float, height: float) -> Any:
 def save_figure(figure: Any, file: Path, dots_per_inch: float = 120) -> None:
     """Write a figure to a file; raises `StrategyError` for a file that cannot be written."""
     try:
-        figure.savefig(file, dpi=dots_per_inch)
+        with replacing(file) as temporary:
+            figure.savefig(temporary, dpi=dots_per_inch)
     except OSError as mistake:
         raise StrategyError(f"{file} cannot be written: {mistake.strerror or mistake}") from mistake

@@ -299,9 +299,13 @@ class TestOutputFolder:
         with pytest.raises(_LoadedError):
             text_classification.main([*good_flags(), *flags])
 
-    def test_resuming_with_no_checkpoint_there_is_told(self, tell: Tell) -> None:
-        words = tell("--resume_from_checkpoint", "last")
-        assert words == "resume_from_checkpoint='last': there is no checkpoint in 'out'"
+    @pytest.mark.usefixtures("tell")
+    def test_resuming_with_no_checkpoint_there_starts_from_the_beginning(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        with pytest.raises(_LoadedError):
+            text_classification.main([*good_flags(), "--resume_from_checkpoint", "last"])
+        assert "there is no whole checkpoint in 'out', so that training starts from the beginning" in caplog.text
 
     def test_resuming_from_what_is_no_checkpoint_is_told(self, folder: Path, tell: Tell) -> None:
         words = tell("--resume_from_checkpoint", str(folder))

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
+from hf_strategies.files import replacing
 from hf_strategies.report.run.report import RunReport
 from hf_strategies.schedules.lr_range import RangeTest
 
@@ -31,7 +32,8 @@ def draw_run(report: RunReport, path: str | os.PathLike[str], *, title: str = ""
         if axes.get_legend_handles_labels()[0]:
             axes.legend(loc="best", fontsize="small")
     curve.set_xlabel("optimizer step")
-    figure.savefig(path, dpi=120)
+    with replacing(path) as file:
+        figure.savefig(file, dpi=120)
 
 
 def _draw_validation(axes: Any, report: RunReport) -> None:
@@ -83,7 +85,8 @@ def draw_range_test(result: RangeTest, path: str | os.PathLike[str], *, title: s
     axes.set_title(title or ("" if result.suggestion else "no suggestion: the loss did not fall"))
     axes.grid(alpha=0.3)
     axes.legend(loc="best")
-    figure.savefig(path, dpi=120)
+    with replacing(path) as file:
+        figure.savefig(file, dpi=120)
 
 
 def _mark_suggestion(

@@ -17,6 +17,7 @@ from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import IntervalStrategy
 
 from hf_strategies.errors import StrategyError, did_you_mean
+from hf_strategies.files import replacing
 from hf_strategies.pytorch.best_weights import BestWeights
 from hf_strategies.stopping import StoppingRule
 from hf_strategies.trainer.callbacks.context import TrainerContext
@@ -225,7 +226,8 @@ def best_weights_name(rule: StoppingRule) -> str:
 def save_state(args: TrainingArguments, state: TrainerState) -> None:
     """Write `trainer_state.json` into the output folder; it includes the callbacks' records of how training ended."""
     if args.should_save and not state.is_hyper_param_search:
-        state.save_to_json(str(Path(str(args.output_dir)) / TRAINER_STATE_NAME))
+        with replacing(Path(str(args.output_dir)) / TRAINER_STATE_NAME) as file:
+            state.save_to_json(str(file))
 
 
 def _is_number(value: object) -> bool:

@@ -10,6 +10,8 @@ from weakref import ref
 from transformers import Trainer, TrainerCallback, TrainerState
 from transformers.integrations import integration_utils
 
+from hf_strategies.files import write_text
+
 __all__ = ["TrainerContext", "find_trainer", "put_on_card", "records"]
 
 
@@ -123,7 +125,7 @@ class _StrategyCard:
         lines = dict.fromkeys(self._current_lines().values())
         if lines and self._trainer.is_world_process_zero() and file.is_file():
             section = ["", "## Training strategy", "", *(f"- {line}" for line in lines), ""]
-            file.write_text("\n".join([file.read_text(encoding="utf-8").rstrip(), *section]), encoding="utf-8")
+            write_text(file, "\n".join([file.read_text(encoding="utf-8").rstrip(), *section]))
 
     def _current_lines(self) -> dict[str, str]:
         # `train` begins with a new state: lines of another one are of an earlier training.

@@ -1,0 +1,223 @@
+"""The output folder of one run: which run it belongs to, which process writes into it, and how far that run is.
+
+All of it is in one file, `RUN_RECORD`. The main process writes it before anything else, so that whatever is found in
+the folder later has an owner.
+"""
+
+import json
+import os
+import re
+import shutil
+import socket
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+from filelock import FileLock
+
+from hf_strategies.errors import StrategyError
+from hf_strategies.files import write_json
+from hf_strategies.finetune.checkpoints import numbered_checkpoints
+from hf_strategies.finetune.command_line import notify
+from hf_strategies.trainer.distributed import from_rank_zero
+
+__all__ = ["RUN_RECORD", "RunFolder", "on_rank_zero"]
+
+RUN_RECORD = "_run.json"
+"""The file of an output folder with the identity of its run; the Trainer uploads no file whose name begins so."""
+
+_GUARD = "_run.lock"
+_RESULTS = re.compile(
+    r"(_)?((all|train|eval|test)_results|trainer_state|predictions|README|training|lr_finder)(?(1)\.tmp)\.(jsonl?|md|png)"
+    r"|training_args\.bin"
+)
+_MODEL = re.compile(
+    r"(model|pytorch_model|adapter_model)[^/]*\.(safetensors|bin)(\.index\.json)?|(generation_|adapter_)?config\.json"
+    r"|tokenizer(_config)?\.json|special_tokens_map\.json|added_tokens\.json|chat_template\.\w+"
+)
+_BEST_WEIGHTS = re.compile(r"_best_weights-.+")
+
+T = TypeVar("T")
+
+
+def on_rank_zero(decide: Callable[[], T]) -> T:
+    """Return what ``decide()`` returns in the first process, on every process; every process has to call this.
+
+    A `StrategyError` that it raises there is raised on every process. So processes that share a folder agree, even
+    if one of them reads it while another writes.
+    """
+    outcome: tuple[T | None, str | None] = (None, None)
+    if os.environ.get("RANK", "0") == "0":
+        try:
+            outcome = (decide(), None)
+        except StrategyError as mistake:
+            outcome = (None, str(mistake))
+    value, mistaken = from_rank_zero(outcome)
+    if mistaken is not None:
+        raise StrategyError(mistaken)
+    return value  # type: ignore[return-value]
+
+
+class RunFolder:
+    """An output folder and the record of its run; the methods that write are for the main process.
+
+    >>> import tempfile
+    >>> folder = RunFolder(tempfile.mkdtemp())
+    >>> folder.run is None
+    True
+    >>> folder.begin(run=None)
+    >>> RunFolder(folder.path).run == folder.run != None
+    True
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        self._record = self._read()
+
+    @property
+    def run(self) -> str | None:
+        """The identity of the run that the folder belongs to; None if no recipe has written into it."""
+        run = self._record.get("run")
+        return run if isinstance(run, str) else None
+
+    @property
+    def is_being_cleared(self) -> bool:
+        """Whether a run was killed while it deleted what an older run had left."""
+        return bool(self._record.get("clearing"))
+
+    def refuse_other_process(self) -> None:
+        """Raise `StrategyError` if another process is writing into the folder."""
+        owner = _Process.of(self._record.get("process"))
+        if owner is None or owner == _Process.this():
+            return
+        if owner.host != socket.gethostname():
+            raise StrategyError(
+                f"output_dir={str(self.path)!r} is in use by process {owner.number} on {owner.host}, since"
+                f" {owner.since}: give another folder, or delete {str(self.path / RUN_RECORD)!r} if that run is over"
+            )
+        if owner.is_alive():
+            raise StrategyError(
+                f"output_dir={str(self.path)!r} is in use by process {owner.number}, since {owner.since}: wait until"
+                " that run ends, or give another folder"
+            )
+
+    def begin(self, run: str | None, *, clear: bool = False, keep_model: bool = False) -> None:
+        """Take the folder for this process, and for a ``run``; None gives it a new identity.
+
+        With ``clear``, what an older run has left is deleted: its checkpoints, results, figures and model card, and
+        its model too unless ``keep_model``. Files of other names stay. Raises `StrategyError` if another process is
+        writing into the folder.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        with FileLock(self.path / _GUARD):  # so that of two runs that begin together only one takes the folder
+            self._record = self._read()
+            self.refuse_other_process()
+            self._say_taken_over()
+            identity = {"run": run or uuid.uuid4().hex} | ({"clearing": True} if clear else {})
+            kept = self._record if run is not None and run == self.run else {}
+            self._write({**kept, **identity, "process": _Process.this().as_json()})
+        if clear:
+            self._delete_results(keep_model=keep_model)
+            self.note(clearing=None)
+
+    def note(self, **entries: Any) -> None:
+        """Write entries into the record; None deletes one."""
+        record = {**self._record, **entries}
+        self._write({key: value for key, value in record.items() if value is not None})
+
+    def entry(self, name: str) -> Any:
+        """Return an entry of the record; None if there is none."""
+        return self._record.get(name)
+
+    def end(self) -> None:
+        """Release the folder for other processes; a full disk does not keep a run from ending."""
+        with suppress(OSError):
+            self.note(process=None)
+
+    def _say_taken_over(self) -> None:
+        owner = _Process.of(self._record.get("process"))
+        if owner is not None and owner != _Process.this():
+            notify(f"{str(self.path)!r} is taken over from process {owner.number}, which no longer runs")
+
+    def _delete_results(self, *, keep_model: bool) -> None:
+        for path in [*numbered_checkpoints(self.path), *self._of_older_run(keep_model=keep_model)]:
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+
+    def _of_older_run(self, *, keep_model: bool) -> Iterator[Path]:
+        """Yield what a recipe writes under names of its own, beside the checkpoints."""
+        for path in self.path.iterdir():
+            if path.is_dir():
+                if _BEST_WEIGHTS.fullmatch(path.name) or (path / "adapter_config.json").is_file():
+                    yield path
+            elif _RESULTS.fullmatch(path.name) or (_MODEL.fullmatch(path.name) and not keep_model):
+                yield path
+
+    def _read(self) -> dict[str, Any]:
+        try:
+            record = json.loads((self.path / RUN_RECORD).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return record if isinstance(record, dict) else {}
+
+    def _write(self, record: dict[str, Any]) -> None:
+        write_json(self.path / RUN_RECORD, record)
+        self._record = record
+
+
+@dataclass(frozen=True)
+class _Process:
+    """A process on a host: its number, when it began, because numbers are used again, and since when it writes."""
+
+    number: int
+    host: str
+    began: str
+    since: str = field(compare=False)
+
+    @classmethod
+    def this(cls) -> "_Process":
+        """Return this process."""
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        return cls(os.getpid(), socket.gethostname(), _beginning(os.getpid()) or "", now)
+
+    @classmethod
+    def of(cls, entry: Any) -> "_Process | None":
+        """Return the process that an entry of a record names; None if it names none."""
+        names = ("pid", "host", "began", "since")
+        if not isinstance(entry, dict) or not isinstance(entry.get("pid"), int) or not all(map(entry.get, names[:2])):
+            return None
+        return cls(*(entry.get(name, "") for name in names))
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the entry for a record."""
+        return {"pid": self.number, "host": self.host, "began": self.began, "since": self.since}
+
+    def is_alive(self) -> bool:
+        """Whether the process still runs on this host."""
+        try:
+            os.kill(self.number, 0)
+        except ProcessLookupError:
+            return False
+        except PermissionError:  # it runs for another user
+            return True
+        began = _beginning(self.number)
+        return began is None or not self.began or began == self.began
+
+
+def _beginning(number: int) -> str | None:
+    """Return when a process began, in clock ticks of one boot of the machine; None where the system does not say.
+
+    A process that has ended, and whose parent has not asked for its end, does not run any more.
+    """
+    try:
+        fields = Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return None
+    return "" if fields[0] in ("Z", "X") else f"{boot} {fields[19]}"
