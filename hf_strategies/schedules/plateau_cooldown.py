@@ -145,8 +145,9 @@ class Timeline:
     """The steps at which a schedule is lowered by a factor (``drops``) and cooled down (``start`` to ``end``).
 
     ratio(t) = hold(t) * ``factor`` ** (number of ``drops`` that are <= t) for t <= ``start``, where hold is the
-    schedule and t counts the steps that are done. After ``start``, ratio(t) is the fall of a `Cooldown` from
-    ratio(``start``), which reaches the floor at ``end``. The last update comes after ``end`` - 1 steps.
+    schedule and t counts the steps that are done. The drops do not lower it below the cooldown's floor. After
+    ``start``, ratio(t) is the fall of a `Cooldown` from ratio(``start``), which reaches the floor at ``end``. The
+    last update comes after ``end`` - 1 steps.
     """
 
     start: int
@@ -168,7 +169,8 @@ class Timeline:
         [1.0, 1.0, 0.5, 0.5, 0.5, 0.375, 0.25, 0.125, 0.0]
         """
         at, behind = (step, late) if step < self.start else (self.start, late_at_start)
-        level = hold(max(0, at - behind)) * self.factor ** bisect_right(self.drops, at)
+        held = hold(max(0, at - behind))
+        level = max(min(held, cooldown.floor), held * self.factor ** bisect_right(self.drops, at))
         return level if step <= self.start else cooldown.fall(level, step - self.start, self.end - self.start)
 
 

@@ -6,7 +6,7 @@ events of that training only. So no state of an earlier training remains.
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -14,16 +14,14 @@ from urllib.parse import quote
 from torch import nn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer import TRAINER_STATE_NAME
-from transformers.trainer_utils import IntervalStrategy
 
-from hf_strategies.errors import StrategyError, did_you_mean
 from hf_strategies.files import replacing
 from hf_strategies.pytorch.best_weights import BestWeights
 from hf_strategies.stopping import StoppingRule
 from hf_strategies.trainer.callbacks.context import TrainerContext
-from hf_strategies.trainer.distributed import from_rank_zero
+from hf_strategies.trainer.callbacks.metric_watch import MetricWatch
 
-__all__ = ["MetricCallback", "MetricRun", "MetricWatch", "best_weights_name", "save_state"]
+__all__ = ["MetricCallback", "MetricRun", "best_weights_name", "save_state"]
 
 
 class MetricRun:
@@ -57,14 +55,21 @@ class MetricRun:
 class MetricCallback(TrainerCallback, ABC):
     """A callback that watches the metrics ``names``: it makes a `MetricRun` for each training and calls its methods.
 
-    Raises `StrategyError` when training starts without evaluations, and when an evaluation lacks a metric.
+    Raises `StrategyError` when training starts without evaluations, when an evaluation lacks a metric, and when an
+    evaluation is not in the log. A copy of the callback has the same settings, and takes part in no training.
     """
 
     names: Sequence[str]
     """The watched metrics, by their names in the log."""
 
+    optional_names: Sequence[str] = ()
+    """Those of ``names`` that the evaluations of a training may lack from the first one on."""
+
+    asks_for_evaluations = False
+    """Whether the callback makes the Trainer evaluate at other steps than those of its schedule."""
+
     _run: MetricRun | None = None  # while training
-    _watch: "MetricWatch | None" = None
+    _watch: MetricWatch | None = None
     _ended: "EndedRun | None" = None
 
     @abstractmethod
@@ -78,8 +83,11 @@ class MetricCallback(TrainerCallback, ABC):
     ) -> None:
         """Start the run; end the training if it is a resumed run that had ended before."""
         self._run = self._ended = None
-        self._watch = MetricWatch(type(self).__name__, self.names, args)
-        self._run = self.start(TrainerContext(self), args, state, kwargs)
+        context = TrainerContext(self)
+        self._watch = MetricWatch(type(self).__name__, self.names, args, self.optional_names)
+        if not self.asks_for_evaluations:
+            self._watch.check_schedule(context.trainer, state, kwargs.get("train_dataloader"))
+        self._run = self.start(context, args, state, kwargs)
         if self._run.was_over:
             self._ended = EndedRun(kwargs["model"])
             control.should_training_stop = True
@@ -90,7 +98,7 @@ class MetricCallback(TrainerCallback, ABC):
         """Act once the evaluations of this step have reported all watched metrics."""
         if self._run is None or self._watch is None or self._ended:
             return
-        if self._watch.completes(kwargs["metrics"], state.global_step):
+        if self._watch.completes(kwargs["metrics"], state):
             self._run.evaluated(state, control)
 
     def on_step_begin(
@@ -98,7 +106,7 @@ class MetricCallback(TrainerCallback, ABC):
     ) -> None:
         """Raise `StrategyError` if the evaluations so far lack a watched metric."""
         if self._run and self._watch:
-            self._watch.refuse_unknown(state)
+            self._watch.check(state)
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -108,6 +116,7 @@ class MetricCallback(TrainerCallback, ABC):
             self._ended.undo(control)
         elif self._run:
             self._run.stepped(state, control)
+            self._expect_evaluation(state, control)
 
     def on_epoch_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -117,6 +126,7 @@ class MetricCallback(TrainerCallback, ABC):
             self._ended.skip(control)
         elif self._run:
             self._run.before_save(state, control)
+            self._expect_evaluation(state, control)
 
     def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Send the result to the experiment trackers, at the last event before they are closed."""
@@ -132,67 +142,21 @@ class MetricCallback(TrainerCallback, ABC):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Finish the run and drop it."""
-        run, self._run = self._run, None
+        run, watch = self._run, self._watch
+        self._run = self._watch = self._ended = None
         if run is None:
             return
-        if self._watch:
-            self._watch.refuse_unknown(state)
+        if watch and not run.was_over:
+            watch.finish(state)
         run.finish(state)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the settings alone: a training's model, weights and Trainer are no part of a copy or a pickle."""
+        return {key: value for key, value in vars(self).items() if key not in ("_run", "_watch", "_ended")}
 
-class MetricWatch:
-    """The metrics that the evaluations of one training have reported, compared with the watched ``names``.
-
-    ``owner`` is the callback's name in error messages. Raises `StrategyError` if the training makes no evaluations.
-    """
-
-    def __init__(self, owner: str, names: Sequence[str], args: TrainingArguments) -> None:
-        if args.eval_strategy == IntervalStrategy.NO:
-            raise StrategyError(
-                f"{owner}(monitor={names[0]!r}) with eval_strategy='no' has nothing to watch: set"
-                " eval_strategy='epoch', or 'steps' with eval_steps"
-            )
-        self._names, self._args = list(names), args
-        self._step, self._reported_at_step = -1, set[str]()
-        self._reported: set[str] = set()  # at any step
-
-    def completes(self, metrics: Mapping[str, Any], step: int) -> bool:
-        """Return whether all names are reported at ``step`` with these ``metrics``, and were not before.
-
-        With a dict of evaluation sets there is one call for each set. The result is True for at most one call per
-        step. Every process has to call this.
-        """
-        if step != self._step:
-            self._step, self._reported_at_step = step, set()
-        was_complete = set(self._names) <= self._reported_at_step
-        # Only numbers count, because the log is judged by the same rule. Some metrics exist on one process only.
-        numbers = from_rank_zero({key for key, value in metrics.items() if _is_number(value)})
-        self._reported_at_step |= numbers
-        self._reported |= {key for key in numbers if key.startswith("eval_")}
-        return not was_complete and set(self._names) <= self._reported_at_step
-
-    def refuse_unknown(self, state: TrainerState) -> None:
-        """Raise `StrategyError` if the Trainer has evaluated, and no evaluation so far reported one of the names.
-
-        This is called between steps and not after each evaluation: with a dict of evaluation sets, every set reports
-        only its own metrics. Nothing is raised before the Trainer's first evaluation is due, because a user may have
-        evaluated on other data.
-        """
-        if not self._is_evaluation_due(state):
-            return
-        for name in self._names:
-            if self._reported and name not in self._reported:
-                near = did_you_mean(name, self._reported)
-                raise StrategyError(f"monitor={name!r} is not among the numbers that evaluate() returns: {near}")
-
-    def _is_evaluation_due(self, state: TrainerState) -> bool:
-        """Whether the Trainer's first evaluation is due by now."""
-        if self._args.eval_on_start:
-            return True
-        delay = self._args.eval_delay or 0
-        if self._args.eval_strategy == IntervalStrategy.EPOCH:
-            return float(state.epoch or 0.0) >= max(1.0, delay) - 1e-9
-        return state.global_step >= max(state.eval_steps, delay)
+    def _expect_evaluation(self, state: TrainerState, control: TrainerControl) -> None:
+        if control.should_evaluate and self._watch:
+            self._watch.expect(state.global_step)
 
 
 class EndedRun:
@@ -228,7 +192,3 @@ def save_state(args: TrainingArguments, state: TrainerState) -> None:
     if args.should_save and not state.is_hyper_param_search:
         with replacing(Path(str(args.output_dir)) / TRAINER_STATE_NAME) as file:
             state.save_to_json(str(file))
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)

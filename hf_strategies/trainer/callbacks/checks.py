@@ -1,20 +1,32 @@
 """Checks when training begins: does it have what the stopping rule needs, and do the callbacks fit together."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from torch import nn
 from transformers import Trainer, TrainerCallback, TrainerState, TrainingArguments
-from transformers.trainer_utils import IntervalStrategy
+from transformers.trainer_utils import IntervalStrategy, has_length
 
 from hf_strategies.errors import StrategyError
-from hf_strategies.stopping import Judgement, StoppingRule
+from hf_strategies.lengths import Span
+from hf_strategies.stopping import StoppingRule
 from hf_strategies.stopping.condition import calls
 
-__all__ = ["check_logged", "check_needs", "refuse_other_restorer"]
+__all__ = ["check_needs", "refuse_epochs", "refuse_other_restorer"]
 
 
 def check_needs(
-    rule: StoppingRule, args: TrainingArguments, state: TrainerState, model: nn.Module, trainer: Trainer | None
+    rule: StoppingRule,
+    args: TrainingArguments,
+    state: TrainerState,
+    event: Mapping[str, Any],
+    trainer: Trainer | None,
 ) -> None:
-    """Raise `StrategyError` if the training does not log or count what a criterion of the rule needs."""
+    """Raise `StrategyError` if the training does not log or count what a criterion of the rule needs.
+
+    ``event`` has the keywords of `on_train_begin`.
+    """
+    _check_lengths(rule, event.get("train_dataloader"))
     criteria = [call.criterion for call in calls(rule.condition)]
     needing_loss = [criterion.name for criterion in criteria if criterion.needs_train_loss]
     if needing_loss and _logs_too_seldom(args, state):
@@ -29,7 +41,16 @@ def check_needs(
             f"{args.include_num_input_tokens_seen!r}: set it to 'non_padding' or 'all'"
         )
     if "flos" in criterion_of:
-        _check_operations(criterion_of["flos"], model, trainer)
+        _check_operations(criterion_of["flos"], event["model"], trainer)
+
+
+def _check_lengths(rule: StoppingRule, loader: object) -> None:
+    """Raise `StrategyError` if a length of the rule, or of one of its criteria, is in epochs that are not known."""
+    refuse_epochs("start_from", rule.start_from, loader)
+    for call in calls(rule.condition):
+        for name, value in call.parameters.items():
+            if isinstance(value, Span):
+                refuse_epochs(name, value, loader)
 
 
 def _check_operations(name: str, model: nn.Module, trainer: Trainer | None) -> None:
@@ -43,12 +64,16 @@ def _check_operations(name: str, model: nn.Module, trainer: Trainer | None) -> N
         raise StrategyError(f"{name}: only a Trainer counts operations, and none was found: take time_budget")
 
 
-def check_logged(judgement: Judgement, state: TrainerState) -> None:
-    """Raise `StrategyError` if the evaluation just made is not in the log, which the judgement is made from."""
-    if not judgement.history or judgement.history[-1].step != state.global_step:
+def refuse_epochs(name: str, span: Span, loader: object) -> None:
+    """Raise `StrategyError` if ``span`` counts epochs of data without a length.
+
+    For such data the Trainer counts the whole training as one epoch. ``loader`` is the loader of the training
+    batches. Nothing is raised if it is None, because a loop that calls the events by itself counts its own epochs.
+    """
+    if span.unit == "epochs" and loader is not None and not has_length(loader):
         raise StrategyError(
-            f"the metrics of the evaluation at step {state.global_step} are not in state.log_history as numbers: a"
-            " loop that calls the events by itself has to write them there first, with 'step' and 'epoch'"
+            f"{name}={span!r} counts epochs, and the training data have no length, so that an epoch is not known:"
+            " give it in steps, such as '500 steps', or as a fraction of training"
         )
 
 

@@ -7,7 +7,7 @@ from transformers import TrainerControl, TrainerState, TrainingArguments
 from hf_strategies.stopping import Judgement, StoppingRule, reason, record
 from hf_strategies.trainer.best_weights.keeper import BestKeeper, read_where
 from hf_strategies.trainer.callbacks.base import MetricCallback, MetricRun, best_weights_name, save_state
-from hf_strategies.trainer.callbacks.checks import check_logged, check_needs, refuse_other_restorer
+from hf_strategies.trainer.callbacks.checks import check_needs, refuse_other_restorer
 from hf_strategies.trainer.callbacks.context import TrainerContext, records
 from hf_strategies.trainer.callbacks.usage import UsageLog
 from hf_strategies.trainer.distributed import from_rank_zero, say
@@ -100,6 +100,7 @@ class EarlyStopping(MetricCallback):
             samples=samples,
         )
         self.names = self.rule.names
+        self.asks_for_evaluations = bool(self.rule.budgets)
         self.train_on = switch("train_on", train_on)
         restores = switch("restore_best_weights", restore_best_weights)
         self.restores = best_weights_name(self.rule) if restores else None
@@ -109,7 +110,7 @@ class EarlyStopping(MetricCallback):
         self, context: TrainerContext, args: TrainingArguments, state: TrainerState, event: dict[str, Any]
     ) -> MetricRun:
         """Check that the training has what the rule needs, and return its run, which may be a resumed one."""
-        check_needs(self.rule, args, state, event["model"], context.trainer)
+        check_needs(self.rule, args, state, event, context.trainer)
         refuse_other_restorer(context.trainer, self, EarlyStopping)
         keeper = BestKeeper(event["model"], args, self.restores, self.weights_in) if self.restores else None
         return _StoppingRun(self, context, args, state, keeper)
@@ -143,7 +144,6 @@ class _StoppingRun(MetricRun):
         """Save the weights if they are the best so far, and stop training if the rule decides so."""
         seconds = self._usage.evaluated(state)
         judgement = self._judge(state)
-        check_logged(judgement, state)
         if self._keeper:
             self._keeper.evaluated(state, control, judgement.last_is_best)
         result = self._record(state, judgement, seconds)

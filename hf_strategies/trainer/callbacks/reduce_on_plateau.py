@@ -7,7 +7,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from transformers import TrainerControl, TrainerState, TrainingArguments
 
 from hf_strategies.errors import StrategyError
-from hf_strategies.pytorch.lambda_lr import lambda_lr, set_rates
+from hf_strategies.pytorch.lambda_lr import lambda_lr, own_floors, set_rates
 from hf_strategies.stopping import Metric, evaluations, plateaus
 from hf_strategies.stopping.reduce_on_plateau import MIN_DELTA, PATIENCE
 from hf_strategies.trainer.callbacks.base import MetricCallback, MetricRun
@@ -41,7 +41,7 @@ class ReduceOnPlateau(MetricCallback):
         mode: ``"min"`` or ``"max"``; None if ``monitor`` is a metric whose direction is known.
         cooldown: the number of evaluations after a stall that do not count.
         min_lr_ratio: the floor of the reductions, as a ratio of each group's own peak, in [0, 1]; if the schedule's
-            own floor is higher, that holds.
+            own floor is higher (transformers' ``min_lr`` and ``min_lr_rate`` too), that holds.
 
     Raises `StrategyError` for a bad argument, without an `eval_strategy`, and for a scheduler that is no `LambdaLR`.
 
@@ -119,8 +119,7 @@ class _ReducingRun(MetricRun):
 
     def _floors(self) -> list[float]:
         """Return the floor of each group: the callback's or the schedule's own, whichever is higher."""
-        own = [each.parameters.get("min_lr_ratio", 0.0) for each in getattr(self._scheduler, "schedules", ())]
-        return [max(self._callback.min_lr_ratio, floor) for floor in own or [0.0] * len(self._own)]
+        return [max(self._callback.min_lr_ratio, floor) for floor in own_floors(self._scheduler)]
 
     def _reduced(self, own: Callable[[int], float], floor: float) -> Callable[[int], float]:
         # A plain function, because LambdaLR does not save plain functions in a checkpoint. None is needed there: the

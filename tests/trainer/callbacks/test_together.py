@@ -11,7 +11,7 @@ from transformers import Trainer, TrainerCallback
 from hf_strategies import EarlyStopping, PlateauCooldown, StrategyError, register_criterion
 from hf_strategies.stopping import CRITERIA, Series
 from hf_strategies.stopping.plateau_cooldown import cooldown_record
-from hf_strategies.trainer.callbacks import base
+from hf_strategies.trainer.callbacks import metric_watch
 from hf_strategies.trainer.callbacks.plateau_cooldown import run
 from tests import tiny
 from tests.tiny import TinyModel, tiny_trainer
@@ -125,12 +125,11 @@ def test_what_the_first_process_has_not_measured_no_process_has(
 ) -> None:
     trainer = make_trainer(SCORES, **EACH_STEP)
     trainer.train()
-    args = trainer.args
-    here = base.MetricWatch("EarlyStopping", ["eval_score"], args)
-    monkeypatch.setattr(base, "from_rank_zero", lambda _: {"eval_loss"})
-    assert not here.completes({"eval_score": 1.0, "eval_loss": 2.0}, 1)
+    here = metric_watch.MetricWatch("EarlyStopping", ["eval_score"], trainer.args)
+    monkeypatch.setattr(metric_watch, "from_rank_zero", lambda _: {"eval_loss"})
+    assert not here.completes({"eval_score": 1.0, "eval_loss": 2.0}, trainer.state)
     with pytest.raises(StrategyError, match="monitor='eval_score' is not among the numbers"):
-        here.refuse_unknown(trainer.state)
+        here.check(trainer.state)
 
 
 class Elsewhere(TrainerCallback):

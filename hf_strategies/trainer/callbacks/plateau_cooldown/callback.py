@@ -24,6 +24,9 @@ __all__ = ["PLATEAU", "REWINDS", "PlateauCooldown"]
 PLATEAU = "patience(2) and patience(2, monitor='loss')"
 """The default criterion of a plateau; benchmarks/README.md reports that either half of it alone is worse."""
 
+PATIENCE_ALONE = 3
+"""The default patience if the metric is watched alone, because it is the loss or because there is no loss."""
+
 REWINDS = ("none", "weights", "optimizer")
 """The values of ``rewind``: what is restored at a plateau."""
 
@@ -59,6 +62,7 @@ class PlateauCooldown(MetricCallback):
         patience: how long the rate is held without an improvement: 3 (evaluations), ``"500 steps"``, ``"2ep"``, or
             0.1 (of the training steps). If neither this nor ``stop_when`` is given, a plateau is where neither the
             metric nor the loss (``eval_loss``) has improved for 2 evaluations; if the loss is the metric, for 3.
+            If the evaluations have no loss, the metric is watched alone, with a patience of 3.
         cooldown: the length of the cooldown: a fraction, in (0, 1), of the steps done when it starts; a number of
             steps as an int; or ``"2ep"``. None takes the value in `lr_scheduler_kwargs`, or 0.5.
         min_delta: the smallest change that is an improvement, in the metric's unit. `EarlyStopping` describes this
@@ -69,7 +73,8 @@ class PlateauCooldown(MetricCallback):
         cooldown_shape: the curve of the cooldown: ``"sqrt"`` (1-sqrt), ``"linear"``, ``"cosine"``,
             ``"polynomial"``, ``"exponential"`` (with a floor). None takes the value in `lr_scheduler_kwargs`, or
             ``"sqrt"``.
-        min_lr_ratio: the floor of the cooldown, as a ratio of each group's peak; None takes the schedule's own.
+        min_lr_ratio: the floor of the cooldown and of ``stages``, as a ratio of each group's peak; if the schedule's
+            own floor is higher (transformers' ``min_lr`` and ``min_lr_rate`` too), or with None, that holds.
         stop_when: criteria in place of ``patience``, such as ``"patience(3) or time_budget('2h')"``.
         rewind: what is restored at each plateau: ``"weights"`` for the best weights, with fresh moments of the
             optimizer; ``"optimizer"`` for the best weights and the optimizer's state of that time, which is saved
@@ -112,19 +117,20 @@ class PlateauCooldown(MetricCallback):
     ) -> None:
         has_default_criterion = patience is None and stop_when is None
         self._adds_loss = has_default_criterion and Metric.read(monitor).names != ("eval_loss",)
-        self.rule: StoppingRule = StoppingRule.read(
-            monitor,
-            PLATEAU if self._adds_loss else stop_when,
-            mode,
-            patience=patience,
-            smoothing=smoothing,
-            start_from=start_from,
-            min_delta=min_delta,
-            relative_delta=relative_delta,
-            z=z,
-            samples=samples,
-        )
+        settings: dict[str, Any] = {
+            "smoothing": smoothing,
+            "start_from": start_from,
+            "min_delta": min_delta,
+            "relative_delta": relative_delta,
+            "z": z,
+            "samples": samples,
+        }
+        alone = PATIENCE_ALONE if has_default_criterion else patience
+        without_loss = StoppingRule.read(monitor, stop_when, mode, patience=alone, **settings)
+        self.rule = StoppingRule.read(monitor, PLATEAU, mode, **settings) if self._adds_loss else without_loss
         self.names = self.rule.names
+        self.optional_names = ("eval_loss",) if self._adds_loss and "eval_loss" not in without_loss.names else ()
+        self.asks_for_evaluations = bool(self.rule.budgets)
         given = {"cooldown": cooldown, "cooldown_shape": cooldown_shape, "min_lr_ratio": min_lr_ratio}
         given = {name: value for name, value in given.items() if value is not None}
         Cooldown.read(**{**DEFAULTS, **given})
@@ -132,6 +138,7 @@ class PlateauCooldown(MetricCallback):
             raise StrategyError(f"rewind={rewind!r} is no choice: {did_you_mean(str(rewind), REWINDS)}")
         self._options = CooldownOptions(
             rule=self.rule,
+            rule_without_loss=without_loss if self.optional_names else None,
             cooldown=given,
             rewind=rewind,
             stages=Count(0, "", low=0).read("stages", stages),
@@ -151,7 +158,7 @@ class PlateauCooldown(MetricCallback):
         self, context: TrainerContext, args: TrainingArguments, state: TrainerState, event: dict[str, Any]
     ) -> MetricRun:
         """Check the settings, apply the cooldown to the schedule, and return the run, which may be a resumed one."""
-        check_needs(self.rule, args, state, event["model"], context.trainer)
+        check_needs(self.rule, args, state, event, context.trainer)
         if self._adds_loss:
             _refuse_several_sets(context.trainer, self.rule.monitor)
         _refuse_other_strategies(context.trainer, self)

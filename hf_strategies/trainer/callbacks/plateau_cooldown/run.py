@@ -1,7 +1,7 @@
 """The work of a `PlateauCooldown` in one training, from the beginning to the end."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -12,6 +12,7 @@ from hf_strategies.pytorch.lambda_lr import lambda_lr
 from hf_strategies.pytorch.shards import OptimizerPieces
 from hf_strategies.schedules.plateau_cooldown import Timeline
 from hf_strategies.stopping import Evaluation, StoppingRule
+from hf_strategies.stopping.history import read_log
 from hf_strategies.stopping.plateau_cooldown import Phases, best_of, cooldown_phases, cooldown_reason, cooldown_record
 from hf_strategies.trainer.best_weights.keeper import BestKeeper
 from hf_strategies.trainer.callbacks.base import MetricRun, save_state
@@ -33,9 +34,14 @@ _NAME = "PlateauCooldown"
 
 @dataclass(frozen=True)
 class CooldownOptions:
-    """The checked settings of a `PlateauCooldown`; ``cooldown`` has the settings of the cooldown that were given."""
+    """The checked settings of a `PlateauCooldown`; ``cooldown`` has the settings of the cooldown that were given.
+
+    ``rule_without_loss`` takes the place of ``rule`` if the evaluations have no loss; None if they have to have all
+    names of ``rule``.
+    """
 
     rule: StoppingRule
+    rule_without_loss: StoppingRule | None
     cooldown: Mapping[str, Any]
     rewind: str
     stages: int
@@ -60,7 +66,7 @@ class CooldownRun(MetricRun):
         state: TrainerState,
         event: Mapping[str, Any],
     ) -> None:
-        self._options, self._context, self._args = options, context, args
+        self._options, self._context, self._args = _without_missing_loss(options, state), context, args
         self._usage = UsageLog(state, options.rule.budgets, context.trainer)
         self._optimizer = event["optimizer"]
         scheduler = lambda_lr(f"{_NAME} cannot cool down", event["lr_scheduler"])
@@ -86,6 +92,7 @@ class CooldownRun(MetricRun):
     def evaluated(self, state: TrainerState, control: TrainerControl) -> None:
         """Read the phases from the log again, and save the weights if they are the best so far."""
         self._usage.evaluated(state)
+        self._leave_out_loss(state)
         before = self._phases
         is_best = self._read_log(state)
         if self._keeper:
@@ -156,6 +163,15 @@ class CooldownRun(MetricRun):
         save_state(self._args, state)
 
     # --- phases ---------------------------------------------------------------------------------------------
+
+    def _leave_out_loss(self, state: TrainerState) -> None:
+        """Judge by the rule without the loss from the first evaluation on, if that has no loss."""
+        options = _without_missing_loss(self._options, state)
+        if options.rule != self._options.rule:
+            records(state).pop(self._key, None)
+            self._options = options
+            self._settings = self._describe_settings()
+        self._options = options
 
     def _read_log(self, state: TrainerState) -> bool:
         """Set the phases, the timeline and the best evaluation; return whether the last evaluation is the best."""
@@ -270,6 +286,23 @@ class CooldownRun(MetricRun):
         }
         records(state)[self._key] = result
         return result
+
+
+def _without_missing_loss(options: CooldownOptions, state: TrainerState) -> CooldownOptions:
+    """Return the options with the rule that fits the first evaluation in the log: with the loss, or without it.
+
+    They are returned as they are before the first evaluation, and if they do not depend on it.
+    """
+    alone = options.rule_without_loss
+    if alone is None:
+        return options
+    first = from_rank_zero(next(iter(read_log(state.log_history, alone.names)), None))
+    if first is None:
+        return options
+    if set(options.rule.names) <= first.metrics.keys():
+        return replace(options, rule_without_loss=None)
+    say(state, f"{_NAME} watches {alone.monitor} alone, because the evaluations have no eval_loss: {alone}.")
+    return replace(options, rule=alone, rule_without_loss=None)
 
 
 @torch.no_grad()

@@ -13,9 +13,12 @@ from transformers import TrainerState, TrainingArguments
 from transformers.trainer_utils import has_length
 
 from hf_strategies.errors import StrategyError
+from hf_strategies.lengths import read_span
+from hf_strategies.pytorch.lambda_lr import own_floors
 from hf_strategies.pytorch.lr_scheduler import ScheduleLR
 from hf_strategies.schedules.plateau_cooldown import DEFAULT_LENGTH, Cooldown
 from hf_strategies.stopping.plateau_cooldown import Phases
+from hf_strategies.trainer.callbacks.checks import refuse_epochs
 from hf_strategies.trainer.callbacks.context import records
 from hf_strategies.trainer.callbacks.plateau_cooldown.rates import has_own_cooldown
 
@@ -50,8 +53,9 @@ def resolve_cooldown(
 ) -> ResolvedCooldown:
     """Combine the settings ``given`` to the callback with the settings of the schedule.
 
-    ``loader`` is the loader of the training batches. Raises `StrategyError` if the settings disagree, or if the
-    cooldown is longer than the training after the warmup.
+    The floor of a group's cooldown is the callback's or the schedule's own, whichever is higher. ``loader`` is the
+    loader of the training batches. Raises `StrategyError` if the settings disagree, if the cooldown is in epochs that
+    are not known, or if it is longer than the training after the warmup.
     """
     of_schedule = _schedule_settings(scheduler)
     cooldown = Cooldown.read(**{**DEFAULTS, **of_schedule, **given})
@@ -59,12 +63,15 @@ def resolve_cooldown(
         shared = of_schedule.keys() & given.keys()
         both = ", ".join(f"{name}={given[name]!r}, not {of_schedule[name]!r}" for name in shared)
         raise StrategyError(f"PlateauCooldown has other settings than lr_scheduler_kwargs, {both}: give them once")
+    refuse_epochs("cooldown", read_span("cooldown", cooldown.length), loader)
     cooldown = replace(cooldown, steps_per_epoch=_steps_per_epoch(args, loader))
-    floors = [cooldown.floor] * len(scheduler.lr_lambdas)
-    if "min_lr_ratio" not in given and isinstance(scheduler, ScheduleLR):
-        floors = [float(each.parameters.get("min_lr_ratio", 0.0)) for each in scheduler.schedules]
-    cooldowns = tuple(replace(cooldown, floor=floor) for floor in floors)
+    cooldowns = tuple(replace(cooldown, floor=max(cooldown.floor, floor)) for floor in own_floors(scheduler))
     budget, warmup = _budget(scheduler, state.max_steps), _warmup(scheduler, args, state.max_steps)
+    if warmup >= budget:
+        raise StrategyError(
+            f"warmup_steps={args.warmup_steps:g} ({warmup} steps) leaves nothing of the {budget} training steps for a"
+            " cooldown: lower warmup_steps, or train longer"
+        )
     is_default = "cooldown" not in given and "cooldown" not in of_schedule
     return ResolvedCooldown(cooldowns, budget, warmup, _latest_start(cooldown, budget, warmup, is_default))
 
