@@ -36,9 +36,10 @@ from hf_strategies.finetune.masked_lm.data import MaskedLMArguments, encode, loa
 from hf_strategies.finetune.masked_lm.masking import MASKING_COLUMNS, Masker, MaskingCollator
 from hf_strategies.finetune.masked_lm.metrics import LM_METRICS, decode_sums, row_sums, unigram_baseline
 from hf_strategies.finetune.metrics import compute_metrics, metric_names
-from hf_strategies.finetune.model import load_config, load_model, longest_input, make_tokenizer
+from hf_strategies.finetune.model import load_config, load_model
 from hf_strategies.finetune.preflight import check_schedule, prepare_run
 from hf_strategies.finetune.run import Results, compare_with_baselines, predict_in_order, run_trainer
+from hf_strategies.finetune.tokenizer import longest_input, make_tokenizer
 from hf_strategies.finetune.trainer import ExactLossTrainer, make_trainer, padding_multiple
 
 
@@ -49,13 +50,13 @@ def main(argv: Sequence[str] | None = None) -> Trainer:
     with flags.run.main_process_first():
         data = load_lines(flags.data)
     prepare_run(flags.run, data.splits, pretrained=config is not None)
-    tokenizer = make_tokenizer(flags.model, data.texts, flags.run)
+    tokenizer = make_tokenizer(flags.model, config, data.texts, flags.run)
     length = longest_input(flags.model, config, tokenizer)
     masker = Masker.of(tokenizer, flags.data.mlm_probability, whole_words=flags.data.whole_word_mask)
     with flags.run.main_process_first():
         encoded = encode(flags.data, data, tokenizer, length, masker)
     check_schedule(flags.run, encoded)
-    model = load_model(AutoModelForMaskedLM, flags.model, config, tokenizer)
+    model = load_model(AutoModelForMaskedLM, flags.model, config, tokenizer, fixed=not flags.run.do_train)
     seed = flags.run.seed if flags.run.data_seed is None else flags.run.data_seed
     collator = MaskingCollator(masker, tokenizer, seed, padding_multiple(flags))
     trainer = make_trainer(

@@ -30,7 +30,7 @@ from transformers import AutoModelForMultipleChoice, Trainer
 from hf_strategies.finetune.command_line import run_command
 from hf_strategies.finetune.flags import read_flags
 from hf_strategies.finetune.metrics import compute_metrics, metric_names
-from hf_strategies.finetune.model import load_config, load_model, longest_input, make_tokenizer
+from hf_strategies.finetune.model import load_config, load_model
 from hf_strategies.finetune.multiple_choice.data import (
     ChoiceArguments,
     ChoiceCollator,
@@ -47,6 +47,7 @@ from hf_strategies.finetune.run import (
     run_trainer,
     write_predictions,
 )
+from hf_strategies.finetune.tokenizer import longest_input, make_tokenizer
 from hf_strategies.finetune.trainer import ExactLossTrainer, make_trainer, padding_multiple
 
 
@@ -58,11 +59,11 @@ def main(argv: Sequence[str] | None = None) -> Trainer:
         data = load_choices(flags.data)
     prepare_run(flags.run, data.splits, pretrained=config is not None)
     check_schedule(flags.run, data.splits)
-    tokenizer = make_tokenizer(flags.model, data.texts, flags.run)
+    tokenizer = make_tokenizer(flags.model, config, data.texts, flags.run)
     length = longest_input(flags.model, config, tokenizer)
     with flags.run.main_process_first():
         encoded = encode(flags.data, data, tokenizer, length)
-    model = load_model(AutoModelForMultipleChoice, flags.model, config, tokenizer)
+    model = load_model(AutoModelForMultipleChoice, flags.model, config, tokenizer, fixed=not flags.run.do_train)
     trainer = make_trainer(
         flags,
         model,

@@ -28,7 +28,7 @@ from transformers import AutoModelForQuestionAnswering, DataCollatorWithPadding,
 from hf_strategies.finetune.command_line import run_command
 from hf_strategies.finetune.flags import read_flags
 from hf_strategies.finetune.metrics import compute_metrics, metric_names
-from hf_strategies.finetune.model import load_config, load_model, longest_input, make_tokenizer
+from hf_strategies.finetune.model import load_config, load_model
 from hf_strategies.finetune.preflight import check_schedule, prepare_run
 from hf_strategies.finetune.question_answering.answers import AnswerFinder, Answers
 from hf_strategies.finetune.question_answering.baselines import question_baselines
@@ -49,6 +49,7 @@ from hf_strategies.finetune.run import (
     run_trainer,
     write_predictions,
 )
+from hf_strategies.finetune.tokenizer import longest_input, make_tokenizer
 from hf_strategies.finetune.trainer import make_trainer, padding_multiple
 
 
@@ -61,12 +62,13 @@ def main(argv: Sequence[str] | None = None) -> Trainer:
     unanswerable = has_unanswerable(flags.data, data, config)
     check_question_flags(flags, unanswerable=unanswerable)
     prepare_run(flags.run, data.splits, pretrained=config is not None)
-    tokenizer = make_tokenizer(flags.model, data.texts, flags.run)
+    tokenizer = make_tokenizer(flags.model, config, data.texts, flags.run)
     length = window_length(longest_input(flags.model, config, tokenizer), flags.model.max_length)
     with flags.run.main_process_first():
         encoded = encode_questions(flags.data, data, tokenizer, length)
     check_schedule(flags.run, encoded)
-    model = load_model(AutoModelForQuestionAnswering, flags.model, config, tokenizer, num_labels=2)
+    fixed = not flags.run.do_train
+    model = load_model(AutoModelForQuestionAnswering, flags.model, config, tokenizer, fixed=fixed, num_labels=2)
     finder = make_finder(flags, data, encoded, model, unanswerable=unanswerable)
     trainer = make_trainer(
         flags,

@@ -34,14 +34,7 @@ from hf_strategies.finetune.class_weights import balanced_loss, refuse_cross_ent
 from hf_strategies.finetune.command_line import run_command
 from hf_strategies.finetune.flags import check_metrics, read_flags
 from hf_strategies.finetune.metrics import metric_names
-from hf_strategies.finetune.model import (
-    label_names,
-    load_config,
-    load_model,
-    longest_input,
-    make_tokenizer,
-    trained_labels,
-)
+from hf_strategies.finetune.model import label_names, load_config, load_model, trained_labels
 from hf_strategies.finetune.preflight import check_schedule, prepare_run
 from hf_strategies.finetune.run import (
     Results,
@@ -59,6 +52,7 @@ from hf_strategies.finetune.text_classification.data import (
 )
 from hf_strategies.finetune.text_classification.labels import METRIC_TABLES, kind_of_model
 from hf_strategies.finetune.text_classification.threshold import forget_threshold, threshold_of
+from hf_strategies.finetune.tokenizer import longest_input, make_tokenizer
 from hf_strategies.finetune.trainer import make_trainer, padding_multiple
 
 
@@ -76,12 +70,14 @@ def main(argv: Sequence[str] | None = None) -> Trainer:
     labels = choose_labels(data, trained_labels(config), fixed=not trains)
     prepare_run(flags.run, data.splits, pretrained=config is not None)
     check_schedule(flags.run, data.splits)
-    tokenizer = make_tokenizer(flags.model, data.texts, flags.run)
+    tokenizer = make_tokenizer(flags.model, config, data.texts, flags.run)
     length = longest_input(flags.model, config, tokenizer)
     with flags.run.main_process_first():
         encoded = encode(flags.data, data, tokenizer, labels, length)
     options = {"problem_type": kind.name, **label_names(labels)}
-    model = load_model(AutoModelForSequenceClassification, flags.model, config, tokenizer, **options)
+    model = load_model(
+        AutoModelForSequenceClassification, flags.model, config, tokenizer, fixed=not trains, **options
+    )
     if trains:
         forget_threshold(model.config)
     trainer = make_trainer(

@@ -30,14 +30,7 @@ from hf_strategies.finetune.class_weights import balanced_weights, weighted_loss
 from hf_strategies.finetune.command_line import run_command
 from hf_strategies.finetune.flags import check_metrics, read_flags
 from hf_strategies.finetune.metrics import metric_names
-from hf_strategies.finetune.model import (
-    label_names,
-    load_config,
-    load_model,
-    longest_input,
-    make_tokenizer,
-    trained_labels,
-)
+from hf_strategies.finetune.model import label_names, load_config, load_model, trained_labels
 from hf_strategies.finetune.preflight import check_schedule, prepare_run
 from hf_strategies.finetune.run import (
     Results,
@@ -55,6 +48,7 @@ from hf_strategies.finetune.token_classification.metrics import (
 )
 from hf_strategies.finetune.token_classification.trainer import SentenceTrainer
 from hf_strategies.finetune.token_classification.windows import encode, label_ids, likeliest, tags_of_sentences
+from hf_strategies.finetune.tokenizer import longest_input, make_tokenizer
 from hf_strategies.finetune.trainer import make_trainer, padding_multiple
 
 
@@ -64,16 +58,18 @@ def main(argv: Sequence[str] | None = None) -> Trainer:
     config = load_config(flags.model)
     with flags.run.main_process_first():
         data = load_tokens(flags.data)
-    tags = choose_tags(data, trained_labels(config), fixed=not flags.run.do_train)
+    fixed = not flags.run.do_train
+    tags = choose_tags(data, trained_labels(config), fixed=fixed)
     check_metrics(flags, metric_names(tag_metrics(tags)))
     prepare_run(flags.run, data.splits, pretrained=config is not None)
     # A tokenizer that knows words by the space before them, as RoBERTa's does, needs one before the first word too.
-    tokenizer = make_tokenizer(flags.model, data.texts, flags.run, add_prefix_space=True)
+    tokenizer = make_tokenizer(flags.model, config, data.texts, flags.run, add_prefix_space=True)
     length = longest_input(flags.model, config, tokenizer)
     with flags.run.main_process_first():
         encoded = encode(flags.data, data, tokenizer, tags, length)
     check_schedule(flags.run, encoded)
-    model = load_model(AutoModelForTokenClassification, flags.model, config, tokenizer, **label_names(tags))
+    options = label_names(tags)
+    model = load_model(AutoModelForTokenClassification, flags.model, config, tokenizer, fixed=fixed, **options)
     weights = [1.0] * len(tags)
     if flags.data.class_weights == "balanced" and "train" in encoded:
         weights = balanced_weights(label_ids(encoded["train"]), len(tags))

@@ -1,24 +1,21 @@
-"""The model and its tokenizer: a pretrained one, or a small BERT that needs no network."""
+"""The model: a pretrained one, or a small BERT that needs no network."""
 
+import copy
 from collections.abc import Sequence
 from typing import Any, cast
 
-from transformers import (
-    AutoConfig,
-    AutoTokenizer,
-    BertConfig,
-    PreTrainedConfig,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-)
+from transformers import AutoConfig, BertConfig, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from hf_strategies.errors import StrategyError
-from hf_strategies.finetune.arguments import ModelArguments, RecipeArguments
-from hf_strategies.finetune.small_bert import SMALL_BERT, train_wordpiece
+from hf_strategies.finetune.arguments import ModelArguments
+from hf_strategies.finetune.command_line import notify
+from hf_strategies.finetune.head import has_task, names_outputs, output_weights, renew
+from hf_strategies.finetune.pretrained import cannot_load, source
+from hf_strategies.finetune.small_bert import SMALL_BERT
+from hf_strategies.finetune.tokenizer import tokens_without_row
+from hf_strategies.finetune.weights import check_weights, few, modules_of, new_weights, without_report
 
-__all__ = ["label_names", "load_config", "load_model", "longest_input", "make_tokenizer", "trained_labels"]
-
-_FEWEST_TOKENS = 10
+__all__ = ["label_names", "load_config", "load_model", "trained_labels"]
 
 
 def load_config(args: ModelArguments) -> PreTrainedConfig | None:
@@ -26,9 +23,9 @@ def load_config(args: ModelArguments) -> PreTrainedConfig | None:
     if args.model_name_or_path is None:
         return None
     try:
-        config: PreTrainedConfig = AutoConfig.from_pretrained(args.model_name_or_path, **_source(args))
-    except (OSError, ValueError) as mistake:
-        raise _cannot_load("model_name_or_path", args.model_name_or_path, mistake, "a config.json") from mistake
+        config: PreTrainedConfig = AutoConfig.from_pretrained(args.model_name_or_path, **source(args))
+    except Exception as mistake:  # an entry of a wrong type raises anything
+        raise cannot_load("model_name_or_path", args.model_name_or_path, mistake, "a config.json") from mistake
     return config
 
 
@@ -36,21 +33,6 @@ def trained_labels(config: PreTrainedConfig | None) -> tuple[str, ...]:
     """Return the labels that a model was fine-tuned for, in the order of their ids; none for a new model."""
     names: dict[int, str] = getattr(config, "id2label", None) or {}
     return tuple(str(names[index]) for index in sorted(names))
-
-
-def make_tokenizer(
-    args: ModelArguments, texts: Sequence[str], run: RecipeArguments, **options: Any
-) -> PreTrainedTokenizerBase:
-    """Load the model's tokenizer with these ``options``, or train a WordPiece one on ``texts`` when none is named.
-
-    A resumed run loads the tokenizer in its checkpoint. Nothing is written: the same texts give each process the
-    same tokenizer, and the Trainer saves it with the model.
-    """
-    if args.model_name_or_path is not None:
-        return _load_tokenizer("model_name_or_path", args.model_name_or_path, **options, **_source(args))
-    if run.resume_from_checkpoint and not run.find_lr:
-        return _load_tokenizer("resume_from_checkpoint", run.resume_from_checkpoint)
-    return train_wordpiece(texts)
 
 
 def label_names(labels: Sequence[str]) -> dict[str, Any]:
@@ -71,40 +53,94 @@ def load_model(
     args: ModelArguments,
     config: PreTrainedConfig | None,
     tokenizer: PreTrainedTokenizerBase,
+    *,
+    fixed: bool = False,
     **options: Any,
 ) -> PreTrainedModel:
     """Load the model that is named, or make a small BERT if ``config`` is None.
 
     ``auto_class`` is a class such as ``AutoModelForMaskedLM``, ``options`` are entries of the model's configuration.
-    The head is new unless the model was trained with one of that size. The attribute ``new_weights`` of a loaded
-    model holds the names of the weights that are new.
+    The head is new unless the model was trained for the same task with the same labels; this is reported in one
+    line. Added tokens of the tokenizer get new embeddings. The attribute ``new_weights`` of a loaded model holds the
+    names of the weights that are new. ``fixed`` is True if the model is not trained further.
+
+    Raises `StrategyError` for weights that cannot be loaded or do not fit the configuration, and for new ones in a
+    model that is ``fixed``.
     """
     if config is None:
         return _small_bert(auto_class, args, tokenizer, options)
+    model, loading = _pretrained(auto_class, args, config, options)
+    name = str(args.model_name_or_path)
+    check_weights(model, loading, name)
+    new, reason = new_weights(loading), _other_head(model, config, options)
+    if reason and (loaded := output_weights(model).difference(loading["missing_keys"])):
+        renew(model, loaded - new)
+        new |= loaded
+    else:
+        reason = ""  # the files have no head at all
+    if new:
+        _report_new(model, new, name, reason, fixed=fixed)
+    elif options.get("id2label", config.id2label) != config.id2label:
+        notify(f"The outputs of {name} are kept, and named as in the data: {few(options['label2id'])}.")
+    _add_rows(model, tokenizer, name, fixed=fixed)
+    cast(Any, model).new_weights = new
+    return model
+
+
+def _pretrained(
+    auto_class: Any, args: ModelArguments, config: PreTrainedConfig, options: dict[str, Any]
+) -> tuple[PreTrainedModel, dict[str, Any]]:
+    own = copy.deepcopy(config)
+    for name, value in options.items():
+        setattr(own, name, value)
     try:
-        model, loading = auto_class.from_pretrained(
-            str(args.model_name_or_path),
-            ignore_mismatched_sizes=True,
-            output_loading_info=True,
-            **options,
-            **_attention(args),
-            **_source(args),
+        with without_report():
+            model, loading = auto_class.from_pretrained(
+                str(args.model_name_or_path),
+                config=own,
+                ignore_mismatched_sizes=True,
+                output_loading_info=True,
+                **_attention(args),
+                **source(args),
+            )
+    except Exception as mistake:  # a damaged file raises anything, even an error of its format's library
+        raise cannot_load("model_name_or_path", args.model_name_or_path, mistake, "its weights") from mistake
+    return model, loading
+
+
+def _other_head(model: PreTrainedModel, config: PreTrainedConfig, options: dict[str, Any]) -> str:
+    """Return why a head in the model's files is not the one that is wanted; empty if it is."""
+    if not has_task(model, config):
+        return f"; {' and '.join(config.architectures or ())} has a head for another task"
+    labels = list(options.get("id2label", {}).values())
+    trained = trained_labels(config)
+    if not labels or names_outputs(trained, labels):
+        return ""
+    return f"; it was trained for {few(trained)}, not for {few(labels)}"
+
+
+def _report_new(model: PreTrainedModel, new: set[str], name: str, reason: str, *, fixed: bool) -> None:
+    modules = few(modules_of(new, model.base_model_prefix))
+    if fixed:
+        raise StrategyError(
+            f"model_name_or_path={name!r} has no trained {modules} for this task{reason}: train it first, without"
+            " --do_train false"
         )
-    except (OSError, ValueError, ImportError) as mistake:
-        raise _cannot_load("model_name_or_path", args.model_name_or_path, mistake, "its weights") from mistake
-    model.new_weights = {*loading["missing_keys"], *(name for name, *_ in loading["mismatched_keys"])}
-    return cast(PreTrainedModel, model)
+    notify(f"New in the model, with random weights: {modules} (the rest is that of {name}{reason}).")
 
 
-def longest_input(args: ModelArguments, config: PreTrainedConfig | None, tokenizer: PreTrainedTokenizerBase) -> int:
-    """Return the number of tokens to cut texts at; raises `StrategyError` for more than the model takes."""
-    positions = getattr(config, "max_position_embeddings", None) or SMALL_BERT["max_position_embeddings"]
-    most = int(min(positions, tokenizer.model_max_length))
-    if args.max_length is None:
-        return most
-    if not 3 <= args.max_length <= most:
-        raise StrategyError(f"max_length={args.max_length} is out of range: this model takes 3 to {most} tokens")
-    return args.max_length
+def _add_rows(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str, *, fixed: bool) -> None:
+    """Give the embedding a row for each added token of the tokenizer."""
+    rows = getattr(model.config, "vocab_size", None)
+    if not isinstance(rows, int) or not (without := sorted(tokens_without_row(tokenizer, rows))):
+        return
+    if fixed:
+        raise StrategyError(
+            f"model_name_or_path={name!r} has no embedding for {few(without)}, which its tokenizer has: train it"
+            " first, without --do_train false"
+        )
+    model.resize_token_embeddings(max(tokenizer.get_vocab().values()) + 1, mean_resizing=False)
+    notify(f"New in the model, with random weights: the embeddings of {few(without)}, which its tokenizer has.")
 
 
 def _small_bert(
@@ -120,29 +156,6 @@ def _small_bert(
         raise StrategyError(
             f"attn_implementation={args.attn_implementation!r} cannot be had: {reason}: give sdpa"
         ) from mistake
-
-
-def _load_tokenizer(flag: str, name: str, **options: Any) -> PreTrainedTokenizerBase:
-    try:
-        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(name, **options)
-    except (OSError, ValueError) as mistake:
-        raise _cannot_load(flag, name, mistake, "tokenizer files") from mistake
-    # From a folder without tokenizer files transformers makes a tokenizer that has special tokens only.
-    if len(tokenizer) - len(tokenizer.all_special_tokens) < _FEWEST_TOKENS:
-        raise StrategyError(
-            f"{flag}={name!r} has no tokenizer files, or empty ones: save the model's tokenizer to that folder too"
-        )
-    return tokenizer
-
-
-def _cannot_load(flag: str, name: str | None, mistake: Exception, needed: str) -> StrategyError:
-    reason = (str(mistake).strip() or type(mistake).__name__).splitlines()[0]
-    hub = "" if flag == "resume_from_checkpoint" else "the name of a model on the Hub, or "
-    return StrategyError(f"{flag}={name!r} cannot be loaded: {reason} Give {hub}a folder with {needed}")
-
-
-def _source(args: ModelArguments) -> dict[str, Any]:
-    return {"revision": args.model_revision, "trust_remote_code": args.trust_remote_code}
 
 
 def _attention(args: ModelArguments) -> dict[str, str]:

@@ -14,16 +14,10 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, Bert
 
 from hf_strategies import StrategyError
 from hf_strategies.finetune.arguments import ModelArguments, RecipeArguments
-from hf_strategies.finetune.model import (
-    label_names,
-    load_config,
-    load_model,
-    longest_input,
-    make_tokenizer,
-    trained_labels,
-)
+from hf_strategies.finetune.model import label_names, load_config, load_model, trained_labels
 from hf_strategies.finetune.small_bert import train_wordpiece
 from hf_strategies.finetune.text_classification.data import ClassificationData, choose_labels
+from hf_strategies.finetune.tokenizer import longest_input, make_tokenizer
 
 # Many pieces that occur equally often, so that ties are there to be broken.
 TEXTS = [f"The {one}{two}er of {two}{one}ing, no. {index}" for index, one in enumerate("abcde") for two in "vwxyz"]
@@ -92,7 +86,7 @@ class TestTokenizer:
     def test_a_resumed_run_takes_the_tokenizer_of_its_checkpoint_and_a_new_one_its_own(self, tmp_path: Path) -> None:
         def make(**options: Any) -> dict[str, int]:
             run = RecipeArguments(output_dir=str(tmp_path / "out"), use_cpu=True, **options)
-            return make_tokenizer(ModelArguments(), others, run).get_vocab()
+            return make_tokenizer(ModelArguments(), None, others, run).get_vocab()
 
         others, checkpoint = ["quite other texts", "quite other words"], tmp_path / "checkpoint"
         train_wordpiece(TEXTS).save_pretrained(checkpoint)
@@ -105,7 +99,7 @@ class TestTokenizer:
         classifier(ModelArguments(), None, train_wordpiece(TEXTS), ("a", "b")).save_pretrained(tmp_path)
         run = RecipeArguments(output_dir=str(tmp_path / "out"), use_cpu=True)
         with pytest.raises(StrategyError, match=r"model_name_or_path='.*' has no tokenizer files"):
-            make_tokenizer(ModelArguments(model_name_or_path=str(tmp_path)), TEXTS, run)
+            make_tokenizer(ModelArguments(model_name_or_path=str(tmp_path)), None, TEXTS, run)
 
 
 class TestModel:

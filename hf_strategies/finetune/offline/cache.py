@@ -1,15 +1,13 @@
-"""A cache of rows on disk. A cached data set is read only if it is complete, and written completely or not at all."""
+"""A cache of the rows of data sets, as folders of JSON lines."""
 
-import contextlib
-import hashlib
 import json
 import os
-import shutil
-import uuid
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from hf_strategies.finetune.cached_folder import complete_files, new_folder
 
 __all__ = ["Row", "Rows", "cache_root", "cached_rows", "read_rows", "write_rows"]
 
@@ -18,8 +16,6 @@ Row = dict[str, Any]
 
 Rows = dict[str, list[Row]]
 """The rows of a data set by the name of the split."""
-
-_DIGESTS = "digests.json"
 
 
 def cache_root(cache_dir: Path | None = None) -> Path:
@@ -46,21 +42,16 @@ def read_rows(folder: Path) -> Rows | None:
     >>> read_rows(Path("no", "such", "folder")) is None
     True
     """
-    try:
-        digests = json.loads((folder / _DIGESTS).read_bytes())
-        contents = {split: (folder / f"{split}.jsonl").read_bytes() for split in digests}
-        if digests != {split: _digest(content) for split, content in contents.items()}:
-            return None
-    except (OSError, ValueError, TypeError, AttributeError):
+    files = complete_files(folder)
+    if files is None:
         return None
-    return {split: [json.loads(line) for line in content.splitlines()] for split, content in contents.items()}
+    return {file.stem: [json.loads(line) for line in file.read_bytes().splitlines()] for file in files}
 
 
 def write_rows(folder: Path, rows: Rows) -> None:
-    """Write one file of JSON lines per split to a temporary folder, and rename it to ``folder`` when it is complete.
+    """Write one file of JSON lines per split to ``folder``, completely or not at all.
 
-    An existing ``folder`` is replaced. Several processes may write the same rows at the same time; the folder is
-    complete in the end. Raises OSError if the files cannot be written.
+    Several processes may write the same rows at the same time. Raises OSError if the files cannot be written.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as root:
@@ -68,19 +59,10 @@ def write_rows(folder: Path, rows: Rows) -> None:
     ...     read_rows(Path(root, "pets"))
     {'train': [{'text': 'A cat.'}]}
     """
-    # Not tempfile.mkdtemp: it makes a folder that other users of a shared cache cannot read.
-    temporary = folder.with_name(f".{folder.name}-{uuid.uuid4().hex}")
-    temporary.mkdir(parents=True)
-    try:
-        digests = {}
+    with new_folder(folder) as temporary:
         for split, split_rows in rows.items():
-            content = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in split_rows).encode()
-            (temporary / f"{split}.jsonl").write_bytes(content)
-            digests[split] = _digest(content)
-        (temporary / _DIGESTS).write_text(json.dumps(digests), encoding="utf-8")
-        _put_in_place(temporary, folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+            content = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in split_rows)
+            (temporary / f"{split}.jsonl").write_bytes(content.encode())
 
 
 def cached_rows(folder: Path, build: Callable[[], Rows]) -> Rows:
@@ -100,20 +82,3 @@ def cached_rows(folder: Path, build: Callable[[], Rows]) -> Rows:
                 stacklevel=3,
             )
     return rows
-
-
-def _put_in_place(temporary: Path, folder: Path) -> None:
-    replaced = temporary.with_name(f"{temporary.name}-replaced")
-    with contextlib.suppress(FileNotFoundError):
-        folder.rename(replaced)  # a folder with files in it cannot be renamed over
-    try:
-        temporary.rename(folder)
-    except OSError:
-        if read_rows(folder) is None:
-            raise  # otherwise another process was first, with the same rows
-    finally:
-        shutil.rmtree(replaced, ignore_errors=True)
-
-
-def _digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()

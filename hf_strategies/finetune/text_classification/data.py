@@ -13,6 +13,7 @@ from hf_strategies.finetune.class_weights import ClassWeightArguments
 from hf_strategies.finetune.command_line import notify
 from hf_strategies.finetune.data import check_columns, limit, load_data, with_validation
 from hf_strategies.finetune.encoding import encode_splits, tokenizer_state
+from hf_strategies.finetune.head import match_labels
 from hf_strategies.finetune.text_classification.columns import LabelColumn
 from hf_strategies.finetune.text_classification.labels import LABEL_KINDS, LabelKind, kind_of_column
 from hf_strategies.finetune.text_classification.offline import OFFLINE_TASKS
@@ -120,7 +121,7 @@ def load_classification(args: ClassificationArguments, trained: LabelKind | None
 
 
 def choose_labels(data: ClassificationData, trained: Sequence[str], *, fixed: bool = False) -> tuple[str, ...]:
-    """Return the labels in the order of the model's outputs: its own if it was trained for all labels of the data.
+    """Return the labels in the order of the model's outputs: that of the model if it was trained for all of them.
 
     ``trained`` are the labels of the model, empty for a new one; ``fixed`` is True if the model is not trained
     further, so that no labels can be added. Raises `StrategyError` if there are too few or too many for the kind of
@@ -128,7 +129,12 @@ def choose_labels(data: ClassificationData, trained: Sequence[str], *, fixed: bo
     """
     if "train" in data.splits and not data.labels:
         raise StrategyError("no example of the training set has a label: give at least one")
-    labels = tuple(trained) if fixed or set(data.labels) <= set(trained) else data.labels
+    if fixed:
+        labels = match_labels(trained, _used_labels(data), fixed=True) or tuple(trained)
+    elif data.kind.most == len(trained):  # the output of a regression, whatever its name is
+        labels = tuple(trained)
+    else:
+        labels = match_labels(trained, data.labels) or data.labels
     data.kind.check_outputs(labels)
     whose = "one of the model's" if fixed else "in the training set"
     known = set(labels)
@@ -161,6 +167,11 @@ def encode(
 
     key = ("text classification", data.kind.name, tokenizer_state(tokenizer), tuple(labels), max_length)
     return encode_splits(data.splits, encode_batch, key=key, workers=args.preprocessing_num_workers)
+
+
+def _used_labels(data: ClassificationData) -> list[str]:
+    labels = (label for rows in data.splits.values() if "label" in rows.column_names for label in rows["label"])
+    return sorted({name for label in labels for name in data.kind.used(label)})
 
 
 def _text_and_label_columns(args: ClassificationArguments, rows: Dataset) -> dict[str, str]:

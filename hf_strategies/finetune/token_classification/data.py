@@ -11,6 +11,7 @@ from hf_strategies.errors import StrategyError, did_you_mean
 from hf_strategies.finetune.arguments import DataArguments
 from hf_strategies.finetune.class_weights import ClassWeightArguments
 from hf_strategies.finetune.data import limit, load_data, with_validation
+from hf_strategies.finetune.head import match_labels
 from hf_strategies.finetune.token_classification.conll import CONLL_READERS
 from hf_strategies.finetune.token_classification.offline import CODE_WORDS
 
@@ -87,7 +88,8 @@ def choose_tags(data: TokenData, trained: Sequence[str], *, fixed: bool = False)
     ``trained`` are the tags of the model, empty for a new one; ``fixed`` is True if the model is not trained further,
     so that no tags can be added. Raises `StrategyError` if there is only one tag, or a sentence has an unknown one.
     """
-    tags = tuple(trained) if fixed or set(data.tags) <= set(trained) else data.tags
+    known = sorted(set().union(*map(_distinct, data.splits.values()))) if fixed else data.tags
+    tags = match_labels(trained, known, fixed=fixed) or (tuple(trained) if fixed else data.tags)
     whose = "one of the model's" if fixed else "in the training set"
     if not tags:
         raise StrategyError("train_file is missing: without it only a model that is fine-tuned already knows tags")

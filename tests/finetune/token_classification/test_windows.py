@@ -14,11 +14,11 @@ from hf_strategies import StrategyError
 from hf_strategies.finetune.arguments import ModelArguments, RecipeArguments
 from hf_strategies.finetune.class_weights import balanced_weights
 from hf_strategies.finetune.data import Dataset
-from hf_strategies.finetune.model import make_tokenizer
 from hf_strategies.finetune.sampling import longest_first
 from hf_strategies.finetune.small_bert import train_wordpiece
 from hf_strategies.finetune.token_classification.data import TokenArguments, TokenData
 from hf_strategies.finetune.token_classification.windows import encode, label_ids, tags_of_sentences
+from hf_strategies.finetune.tokenizer import make_tokenizer
 
 TAGS = ("O", "B-LOC", "I-LOC")
 WORDS = ["ann", "went", "to", "paris", "unfathomable", "new", "york", "x", "\ufe0f", "e"]
@@ -140,7 +140,7 @@ def test_a_byte_level_tokenizer_sees_a_space_before_each_word(tmp_path: Path) ->
     model = json.loads(made.to_str())["model"]
     RobertaTokenizer(vocab=model["vocab"], merges=[tuple(pair) for pair in model["merges"]]).save_pretrained(tmp_path)
     args = ModelArguments(model_name_or_path=str(tmp_path))
-    tokenizer = make_tokenizer(args, [], RecipeArguments(use_cpu=True), add_prefix_space=True)
+    tokenizer = make_tokenizer(args, None, [], RecipeArguments(use_cpu=True), add_prefix_space=True)
     [row] = encoded(tokenizer, {"tokens": [["new", "", "york"]], "tags": [["B-LOC", "O", "O"]]})
     assert pieces(tokenizer, row) == ["<s>", "Ġnew", "<unk>", "Ġyork", "</s>"]
     assert row["labels"] == [-100, 1, 0, 0, -100]
