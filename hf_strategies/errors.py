@@ -1,13 +1,57 @@
 """The error for a user's mistake; its message is one line with the argument, its value and the remedy."""
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-__all__ = ["StrategyError", "did_you_mean"]
+__all__ = ["StrategyError", "did_you_mean", "short", "visible"]
+
+# Control characters, among them the escape character of terminals; those that turn the direction of text around; line
+# and paragraph separators; the byte order mark; halves of a surrogate pair, which no output can encode.
+_HIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+_LONGEST_MESSAGE = 1000
+_LONGEST_VALUE = 200
 
 
 class StrategyError(ValueError):
-    """A mistake in the user's input; commands print its message on one line and exit with code 2."""
+    """A mistake in the user's input; commands print its message on one line and exit with code 2.
+
+    The message is kept to one line of bounded length in which control characters are escaped, because it may hold
+    text of a file that nobody has looked at.
+
+    >>> str(StrategyError("column 'a\\x1b[2J'\\n is empty"))
+    "column 'a\\\\x1b[2J' is empty"
+    """
+
+    def __init__(self, message: object = "") -> None:
+        super().__init__(short(visible(" ".join(str(message).split())), _LONGEST_MESSAGE))
+
+
+def visible(text: object, *, keep: str = "") -> str:
+    """Return a text with its control characters written as escapes, for whatever is printed, drawn or put on a card.
+
+    A text from a file, such as a label, a column or the name of a metric, could otherwise clear the terminal, change
+    its title, or show another text than it holds. ``keep`` are characters that stay, such as line ends.
+
+    >>> print(visible("loss\\x1b[2J"))
+    loss\\x1b[2J
+    """
+    return _HIDDEN.sub(lambda found: found[0] if found[0] in keep else _escaped(found[0]), str(text))
+
+
+def short(text: str, most: int = _LONGEST_VALUE) -> str:
+    """Return a text of at most about ``most`` characters, its middle left out where it is longer.
+
+    >>> short("a" * 5000, 10)
+    'aaaaa...aaaaa'
+    """
+    half = most // 2
+    return text if len(text) <= most + 3 else f"{text[:half]}...{text[-half:]}"
+
+
+def _escaped(character: str) -> str:
+    code = ord(character)
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -5,7 +5,10 @@ from numbers import Integral, Real
 
 from hf_strategies.errors import StrategyError
 
-__all__ = ["number", "switch", "within"]
+__all__ = ["is_number", "number", "switch", "within"]
+
+# An int beyond it may be too large for a float.
+_LARGEST_INT = 10**300
 
 
 def number(name: str, value: object) -> int | float:
@@ -48,6 +51,17 @@ def within(name: str, value: object, low: float, high: float, *, above_low: bool
     else:
         bounds = f"in {'(' if above_low else '['}{low:g}, {high:g}]"
     raise StrategyError(f"{name}={value!r} is out of range: give a number {bounds}")
+
+
+def is_number(value: object) -> bool:
+    """Return whether a value of a file is a number that a float can hold, NaN and infinities among them.
+
+    >>> is_number(2), is_number(float("nan")), is_number(True), is_number("2"), is_number(10**400)
+    (True, True, False, False, False)
+    """
+    if isinstance(value, float):
+        return True
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < _LARGEST_INT
 
 
 def switch(name: str, value: object) -> bool:

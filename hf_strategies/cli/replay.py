@@ -40,8 +40,10 @@ def _file(path: Path) -> Path:
     """
     if not os.path.exists(path):  # Path.exists() raises for a name that is too long
         raise StrategyError(f"{path}: there is no such file or folder: give a {_STATE} or the folder of a run")
-    if not path.is_dir():
+    if path.is_file():
         return path
+    if not path.is_dir():  # a pipe or a device, which may never end
+        raise StrategyError(f"{path} is neither a file nor a folder: give a {_STATE} or the folder of a run")
     own = path / _STATE
     steps, newest = max(((_number(folder), folder / _STATE) for folder in _folders(path)), default=(-1, own))
     if own.is_file():
@@ -95,8 +97,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ReplayCommand"]
 
-_RANGE = re.compile(r"(\d+)\s*([a-z]*)\.\.(\d+)\s*([a-z]*)")
-_COMMA = re.compile(r",(?![^()]*\))")  # a comma that is not between parentheses
+_RANGE = re.compile(r"([0-9]{1,12})\s*([a-z]*)\.\.([0-9]{1,12})\s*([a-z]*)")
+_PIECE = re.compile(r"[,()]|[^,()]+")
 _LIST_FLAGS = ("patience", "min_delta", "relative_delta", "z", "smoothing", "start_from")
 _LONGEST_RANGE = 1000
 _FORMATS = ("text", "csv", "json")
@@ -220,10 +222,26 @@ def _lists(options: Namespace) -> dict[str, list[str]]:
 
 def _values(name: str, texts: list[str]) -> list[str]:
     """Split the texts of a flag into values, with each range written out."""
-    parts = [part.strip() for text in texts for part in _COMMA.split(text)]
+    parts = [part.strip() for text in texts for part in _split(text)]
     if not all(parts):
         raise StrategyError(f"--{name} {','.join(texts)}: a value is missing: give a list such as 1,2,5")
     return _unique([value for part in parts for value in (_range(name, part) if ".." in part else [part])])
+
+
+def _split(text: str) -> list[str]:
+    """Split a list at the commas that are not between parentheses.
+
+    >>> _split("none,ema(0.3),1")
+    ['none', 'ema(0.3)', '1']
+    """
+    parts, depth = [""], 0
+    for piece in _PIECE.findall(text):
+        depth += {"(": 1, ")": -1}.get(piece, 0)
+        if piece == "," and depth <= 0:
+            parts.append("")
+        else:
+            parts[-1] += piece
+    return parts
 
 
 def _range(name: str, text: str) -> list[str]:

@@ -1,7 +1,6 @@
 """The arguments of every recipe: data, model, and `TrainingArguments` with other defaults."""
 
 import json
-import math
 from dataclasses import dataclass, field, fields
 
 from transformers import TrainingArguments
@@ -10,6 +9,7 @@ from transformers.trainer_utils import IntervalStrategy, SaveStrategy, Scheduler
 from hf_strategies.errors import StrategyError
 from hf_strategies.finetune.devices import check_world, choose_precision, take_cpu
 from hf_strategies.finetune.lora import LoraArguments
+from hf_strategies.finetune.ranges import check_ranges
 from hf_strategies.schedules import SCHEDULES
 from hf_strategies.schedules.schedule import default_warmup_steps
 
@@ -49,11 +49,7 @@ class DataArguments:
         files = [name for name in ("train_file", "validation_file", "test_file") if getattr(self, name)]
         if self.dataset_name and files:
             raise StrategyError(f"dataset_name={self.dataset_name!r} with {files[0]}: give one or the other")
-        if not 0 < self.validation_fraction < 1:
-            raise StrategyError(f"validation_fraction={self.validation_fraction} is not in (0, 1): give such as 0.1")
-        for name in ("max_train_samples", "max_eval_samples", "max_test_samples", "preprocessing_num_workers"):
-            if (limit := getattr(self, name)) is not None and limit < 1:
-                raise StrategyError(f"{name}={limit} leaves nothing: give at least 1")
+        check_ranges(vars(self))
 
 
 @dataclass
@@ -145,9 +141,7 @@ class RecipeArguments(TrainingArguments):
         self.warmup_is_default = self.warmup_steps is None
         if self.warmup_steps is None:
             self.warmup_steps = _default_warmup(str(SchedulerType(self.lr_scheduler_type).value))
-        self._check_numbers()
-        if not math.isfinite(self.warmup_steps) or 1 <= self.warmup_steps != int(self.warmup_steps):
-            raise StrategyError(f"warmup_steps={self.warmup_steps}: give whole steps, or a fraction in [0, 1)")
+        check_ranges(vars(self))
         take_cpu(self)
         choose_precision(self, bf16_is_unset=self.bf16 is None)
         try:
@@ -159,25 +153,10 @@ class RecipeArguments(TrainingArguments):
         if self.device.type == "cpu":
             self.dataloader_pin_memory = False
 
-    def _check_numbers(self) -> None:
-        for name in ("per_device_train_batch_size", "per_device_eval_batch_size", "gradient_accumulation_steps"):
-            if getattr(self, name) < 1:
-                raise StrategyError(f"{name}={getattr(self, name)} leaves nothing to do: give at least 1")
-        if self.seed < 0:
-            raise StrategyError(f"seed={self.seed} is negative: give 0 or more")
-        if self.seed >= 2**32:  # NumPy takes no larger one
-            raise StrategyError(f"seed={self.seed} is too large: give at most {2**32 - 1}")
-        if not math.isfinite(self.num_train_epochs):
-            raise StrategyError(f"num_train_epochs={self.num_train_epochs} is not finite: give a number such as 3")
-        if not 0 <= self.weight_decay < math.inf:
-            raise StrategyError(f"weight_decay={self.weight_decay} is out of range: give 0 or a little more")
-
     def set_learning_rate(self, *, pretrained: bool) -> None:
         """Set the default of the peak learning rate, unless one was given."""
         if self.learning_rate is None:
             self.learning_rate = 5e-5 if pretrained else 1e-3
-        if not self.learning_rate > 0:
-            raise StrategyError(f"learning_rate={self.learning_rate} does not learn: give a number above 0")
 
 
 def _default_warmup(name: str) -> float:

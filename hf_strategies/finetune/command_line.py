@@ -1,57 +1,52 @@
 """The command line of the recipes: flags or a YAML file of flags in, lines for the user out."""
 
 import dataclasses
-import json
 import logging
 import os
 import re
 import sys
 from argparse import ArgumentParser
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, NoReturn
 
-import yaml
 from transformers import HfArgumentParser
 
-from hf_strategies.errors import StrategyError, did_you_mean
+from hf_strategies.errors import StrategyError, did_you_mean, visible
+from hf_strategies.finetune.config_file import flags_of_yaml
+from hf_strategies.finetune.ranges import RANGES, check_ranges
 from hf_strategies.trainer.distributed import exit_process
 
-__all__ = ["flags_of_yaml", "notify", "parse", "run_command"]
+__all__ = ["notify", "parse", "run_command"]
 
 logger = logging.getLogger(__name__)
 
 _INVALID_CHOICE = re.compile(r"argument (--\w+)\S*: invalid choice: '?(.*?)'? \(choose from (.*)\)", re.DOTALL)
+_INVALID_VALUE = re.compile(r"argument --(\w+)\S*: invalid (\w+).* value: .*", re.DOTALL)
+_REMEDIES = {"int": "a whole number", "float": "a number such as 0.1", "dict": "it in a script of your own"}
 
-
-# The plain scalars of YAML 1.2. PyYAML reads YAML 1.1, where ``no`` is false, ``1e-5`` a text and 12:30 is 750.
-_SCALARS = {
-    "null": r"~|null|Null|NULL|",
-    "bool": r"true|True|TRUE|false|False|FALSE",
-    "int": r"[-+]?(?:0|[1-9][0-9]*)",
-    "float": r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?",
-    "merge": r"<<",
-}
-
-
-class _Loader(yaml.SafeLoader):
-    """Reads plain scalars as JSON does, so that an entry and the flag with the same text have the same value."""
-
-
-_Loader.yaml_implicit_resolvers = {}
-for _kind, _pattern in _SCALARS.items():
-    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_kind}", re.compile(rf"(?:{_pattern})\Z"), None)
+# Control characters but tab and line end, and the halves of a character that is no UTF-8: no file could hold them.
+_UNREADABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 class _Parser(HfArgumentParser):
     """Raises mistakes as `StrategyError` instead of printing some hundred lines of usage."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
+        """Parse the flags, and check their values before any dataclass is filled with them."""
+        parsed, unknown = super().parse_known_args(args, namespace)
+        values = vars(parsed)
+        for name, value in values.items():
+            if value != self.get_default(name):
+                _check_texts(name, value)
+        check_ranges(values)
+        return parsed, unknown
 
     def error(self, message: str) -> NoReturn:
         if match := _INVALID_CHOICE.fullmatch(message):
             flag, value, choices = match.groups()
             known = re.findall(r"[^\s,']+", choices)
             raise StrategyError(f"{flag} {value}: {did_you_mean(value, known)}")
-        raise StrategyError(message.removeprefix("argument "))
+        raise StrategyError(message.removeprefix("argument ") + _remedy(message))
 
 
 def parse(kinds: Sequence[Any], argv: Sequence[str] | None = None, *, description: str = "") -> tuple[Any, ...]:
@@ -84,17 +79,6 @@ def parse(kinds: Sequence[Any], argv: Sequence[str] | None = None, *, descriptio
     return tuple(filled)
 
 
-def flags_of_yaml(file: str | os.PathLike[str], known: set[str]) -> list[str]:
-    """Return the flags that a YAML mapping stands for; ``known`` are the keys that are allowed."""
-    entries = _read_yaml(Path(file))
-    flags: list[str] = []
-    for key, value in entries.items():
-        if key not in known:
-            raise StrategyError(f"{os.fspath(file)}: unknown key {key!r}: {did_you_mean(str(key), known)}")
-        flags += _flag(key, value)
-    return flags
-
-
 def run_command(main: Callable[[], object]) -> NoReturn:
     """Run a recipe's ``main`` as a command: a user's mistake is one line on stderr and exit code 2."""
     try:
@@ -114,7 +98,7 @@ def notify(line: str) -> None:
     At warning level, because that is what a script shows which sets up no logging.
     """
     if _is_main_process():
-        logger.warning(line)
+        logger.warning(visible(line))
 
 
 def _is_main_process() -> bool:
@@ -130,32 +114,21 @@ def _config_file(argv: Sequence[str]) -> str | None:
     return config
 
 
-def _read_yaml(file: Path) -> dict[str, Any]:
-    if not file.is_file():
-        raise StrategyError(f"--config {file}: no such file")
-    try:
-        entries = yaml.load(file.read_text(encoding="utf-8"), _Loader)
-    except (yaml.YAMLError, UnicodeDecodeError) as mistake:
-        raise StrategyError(f"--config {file} is no YAML: {_one_line(mistake)}") from mistake
-    if entries is None:
-        return {}
-    if not isinstance(entries, dict):
-        raise StrategyError(
-            f"--config {file} holds no mapping but {type(entries).__name__}: write `flag: value` lines"
-        )
-    return entries
+def _check_texts(name: str, value: object) -> None:
+    """Refuse a text that is empty, as of a shell variable that is not set, or that holds control characters."""
+    for text in value if isinstance(value, list) else [value]:
+        if text == "":
+            raise StrategyError(f"{name}='' is empty: give a value, or leave the flag out")
+        if isinstance(text, str) and (hidden := _UNREADABLE.search(text)):
+            raise StrategyError(f"{name}={text!r} holds the character {hidden[0]!r}: give it without")
 
 
-def _flag(key: str, value: object) -> list[str]:
-    if value is None:
-        return []
-    if isinstance(value, list):
-        return [f"--{key}", *map(_text, value)]
-    return [f"--{key}={_text(value)}"]
-
-
-def _text(value: object) -> str:
-    return str(value) if isinstance(value, str) else json.dumps(value)
+def _remedy(message: str) -> str:
+    """Return the end of a message of argparse, with what to give."""
+    if match := _INVALID_VALUE.fullmatch(message):
+        name, kind = match.groups()
+        return f": give {RANGES[name].remedy if name in RANGES else _REMEDIES.get(kind, 'another one')}"
+    return ": give a value" if "expected one argument" in message or "expected at least" in message else ""
 
 
 def _refuse_unknown(arguments: Sequence[str], known: set[str]) -> None:

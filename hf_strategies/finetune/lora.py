@@ -12,6 +12,7 @@ from torch import nn
 from transformers import PreTrainedModel, Trainer
 
 from hf_strategies.errors import StrategyError, did_you_mean
+from hf_strategies.finetune.ranges import check_ranges
 
 __all__ = ["LoraArguments", "save_merged", "trained_whole", "with_lora"]
 
@@ -39,12 +40,7 @@ class LoraArguments:
                 if getattr(self, name) != default:
                     raise StrategyError(f"{name}={getattr(self, name)!r} has no effect without lora_r: set that too")
             return
-        if self.lora_r < 1:
-            raise StrategyError(f"lora_r={self.lora_r} is no rank: give at least 1, such as 8")
-        if self.lora_alpha is not None and not self.lora_alpha > 0:
-            raise StrategyError(f"lora_alpha={self.lora_alpha} is out of range: give a number above 0")
-        if not 0 <= self.lora_dropout < 1:
-            raise StrategyError(f"lora_dropout={self.lora_dropout} is not in [0, 1): give such as 0.1")
+        check_ranges(vars(self))
         if find_spec("peft") is None:
             raise StrategyError(f"lora_r={self.lora_r} needs peft: pip install peft")
 

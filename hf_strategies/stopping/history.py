@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any
 
 from hf_strategies.stopping.metric import Direction, Metric
+from hf_strategies.values import is_number
 
 __all__ = [
     "RESOURCES",
@@ -223,7 +224,7 @@ def last_step(state: Mapping[str, Any]) -> int:
 
 
 def _is_metric(key: str, value: object) -> bool:
-    return key.startswith("eval_") and isinstance(value, int | float) and not isinstance(value, bool)
+    return key.startswith("eval_") and is_number(value)
 
 
 def _mean_loss(losses: Sequence[tuple[int, float]]) -> float | None:

@@ -10,7 +10,8 @@ import pytest
 
 from hf_strategies import StrategyArguments, StrategyError
 from hf_strategies.finetune.arguments import ModelArguments, RecipeArguments
-from hf_strategies.finetune.command_line import flags_of_yaml, parse, run_command
+from hf_strategies.finetune.command_line import parse, run_command
+from hf_strategies.finetune.config_file import flags_of_yaml
 from hf_strategies.finetune.text_classification.data import ClassificationArguments
 
 KINDS = (ClassificationArguments, ModelArguments, StrategyArguments, RecipeArguments)
@@ -169,11 +170,14 @@ def test_every_spelling_of_a_number_is_the_number_in_yaml_and_in_json(
         (["--config", "--seed", "1"], r"--config names no file"),
         (["--config", "nowhere.yaml"], r"--config nowhere.yaml: no such file"),
         (["--lr_scheduler_kwargs", '{"gamma": '], r"lr_scheduler_kwargs='\{\"gamma\": ' is no JSON: Expecting value"),
-        (["--warmup_steps", "2.5"], r"warmup_steps=2.5: give whole steps, or a fraction in \[0, 1\)"),
-        (["--warmup_steps", "nan"], r"warmup_steps=nan: give whole steps"),
-        (["--warmup_steps", "inf"], r"warmup_steps=inf: give whole steps"),
-        (["--validation_fraction", "1"], r"validation_fraction=1.0 is not in \(0, 1\): give such as 0.1"),
-        (["--max_train_samples", "0"], r"max_train_samples=0 leaves nothing: give at least 1"),
+        (["--warmup_steps", "2.5"], r"warmup_steps=2.5 is out of range: give whole steps, or a fraction in \[0, 1\)"),
+        (["--warmup_steps", "nan"], r"warmup_steps=nan is not finite: give whole steps"),
+        (["--warmup_steps", "inf"], r"warmup_steps=inf is not finite: give whole steps"),
+        (
+            ["--validation_fraction", "1"],
+            r"validation_fraction=1.0 is out of range: give a number in \(0, 1\), such as 0.1",
+        ),
+        (["--max_train_samples", "0"], r"max_train_samples=0 is out of range: give a whole number of at least 1"),
         (["--dataset_name", "a", "--test_file", "b"], r"dataset_name='a' with test_file: give one or the other"),
         (["--text_pair_column", "b"], r"text_pair_column='b' without text_column: give both"),
     ],

@@ -206,9 +206,9 @@ def test_without_a_rank_the_model_is_left_alone(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        (["--lora_r", "0"], "lora_r=0 is no rank: give at least 1, such as 8"),
+        (["--lora_r", "0"], "lora_r=0 is out of range: give a whole number from 1 to 65536, such as 8"),
         (["--lora_r", "2", "--lora_alpha", "0"], "lora_alpha=0.0 is out of range"),
-        (["--lora_r", "2", "--lora_dropout", "1"], r"lora_dropout=1.0 is not in \[0, 1\)"),
+        (["--lora_r", "2", "--lora_dropout", "1"], r"lora_dropout=1.0 is out of range: give a number in \[0, 1\)"),
         (["--lora_alpha", "4"], "lora_alpha=4.0 has no effect without lora_r: set that too"),
         (["--lora_r", "2", "--do_train", "false"], "lora_r=2 with do_train=False has nothing to train: leave it out"),
         (

@@ -21,7 +21,7 @@ from hf_strategies.finetune.masked_lm.offline import DOCUMENTATION_LINES
 __all__ = ["LineData", "MaskedLMArguments", "encode", "load_lines"]
 
 _TEXT_COLUMNS = ("text", "sentence", "content", "document", "article")
-_DEFAULT_BLOCK, _MIN_BLOCK = 128, 8
+_DEFAULT_BLOCK = 128
 
 
 @dataclass
@@ -39,14 +39,6 @@ class MaskedLMArguments(DataArguments):
     block_size: int | None = field(
         default=None, metadata={"help": "Tokens of a block (unset: 128, or what the model takes if that is less)."}
     )
-
-    def __post_init__(self) -> None:
-        """Refuse numbers that are out of range."""
-        super().__post_init__()
-        if not 0 < self.mlm_probability < 1:
-            raise StrategyError(f"mlm_probability={self.mlm_probability} is not in (0, 1): give such as 0.15")
-        if self.block_size is not None and self.block_size < _MIN_BLOCK:
-            raise StrategyError(f"block_size={self.block_size} is too short: give at least {_MIN_BLOCK}")
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,5 @@
 """Question-answering data: questions about contexts, with the spans of the contexts that answer them."""
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -47,11 +46,6 @@ class QuestionArguments(DataArguments):
     def __post_init__(self) -> None:
         """Refuse bad values, and arguments that contradict each other."""
         super().__post_init__()
-        for name, least in (("doc_stride", 0), ("max_answer_length", 1), ("n_best", 1)):
-            if getattr(self, name) < least:
-                raise StrategyError(f"{name}={getattr(self, name)} is out of range: give at least {least}")
-        if self.null_threshold is not None and not math.isfinite(self.null_threshold):
-            raise StrategyError(f"null_threshold={self.null_threshold} is not finite: give a number such as 0")
         if self.null_threshold is not None and self.unanswerable is False:
             raise StrategyError(
                 f"null_threshold={self.null_threshold} with unanswerable=False: leave out one of them"

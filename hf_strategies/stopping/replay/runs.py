@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from hf_strategies.errors import StrategyError, did_you_mean
+from hf_strategies.errors import StrategyError, did_you_mean, short
 from hf_strategies.stopping.history import Evaluation, Usage, evaluations, last_step, training_log
 from hf_strategies.stopping.metric import Direction, Metric
 from hf_strategies.stopping.replay.settings import Setting
+from hf_strategies.stopping.replay.state import check_state
 from hf_strategies.stopping.rule import Judgement
+from hf_strategies.values import is_number
 
 __all__ = ["Outcome", "PastRun", "refuse_missing", "replay"]
 
@@ -39,13 +41,8 @@ class PastRun:
         >>> PastRun.of_state("a", {"log_history": [{"eval_loss": 2.0, "step": 5}], "max_steps": 9}).complete
         False
         """
-        log = state.get("log_history") if isinstance(state, Mapping) else None
-        if not isinstance(log, list) or not all(isinstance(entry, Mapping) for entry in log):
-            raise StrategyError(f"{name} has no log_history: give a trainer_state.json as the Trainer writes it")
-        for mapping, key in ((state, "global_step"), *((entry, "step") for entry in log)):
-            _steps(name, mapping, key)
-        planned = _steps(name, state, "max_steps") or None
-        return cls(name, training_log(state), last_step(state), planned, _usage(state))
+        check_state(name, state)
+        return cls(name, training_log(state), last_step(state), state.get("max_steps") or None, _usage(state))
 
     @property
     def complete(self) -> bool:
@@ -57,6 +54,16 @@ class PastRun:
         """The names of the metrics that its evaluations logged."""
         keys = dict.fromkeys(key for entry in self.log_history for key in entry if key.startswith("eval_"))
         return [key for key in keys if not key.endswith(_SUFFIXES_OF_NO_METRIC)]
+
+    @cached_property
+    def odd_values(self) -> dict[str, tuple[int, Any]]:
+        """The first value of each metric that is no number, with its step: such a metric cannot be judged."""
+        odd: dict[str, tuple[int, Any]] = {}
+        for entry in self.log_history:
+            for key, value in entry.items():
+                if type(value) is not float and key.startswith("eval_") and not is_number(value):
+                    odd.setdefault(key, (entry.get("step", 0), value))
+        return odd
 
 
 @dataclass(frozen=True)
@@ -143,6 +150,10 @@ def refuse_missing(run: PastRun, metric: Metric) -> None:
         if name not in run.metrics:
             near = did_you_mean(name.removeprefix("eval_"), [each.removeprefix("eval_") for each in run.metrics])
             raise StrategyError(f"{run.name} has no {name!r} in its log: {near}")
+        if name in run.odd_values:
+            step, value = run.odd_values[name]
+            shown = "a whole number of over 300 digits" if type(value) is int else f"{short(repr(value))}, no number"
+            raise StrategyError(f"{run.name} has {name}={shown} at step {step}: log a number, or another metric")
 
 
 def _outcomes(run: PastRun, settings: Sequence[Setting], secondary: Metric | None) -> list[Outcome]:
@@ -190,14 +201,6 @@ def _judge(run: PastRun, setting: Setting) -> Judgement:
         return setting.rule.judge(run.log_history, usage=run.usage, total_steps=run.planned_steps)
     except StrategyError as mistake:
         raise StrategyError(f"{run.name}, {setting}: {mistake}") from None
-
-
-def _steps(name: str, entry: Mapping[str, Any], key: str) -> int:
-    """Return a number of steps in a state or a log; raise `StrategyError` for anything else."""
-    steps = entry.get(key, 0)
-    if isinstance(steps, bool) or not isinstance(steps, int):
-        raise StrategyError(f"{name} has {key}={steps!r}, no number of steps: give a file as the Trainer writes it")
-    return max(steps, 0)
 
 
 def _usage(state: Mapping[str, Any]) -> Usage | None:

@@ -184,9 +184,9 @@ class TestCollator:
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        ({"mlm_probability": 0.0}, r"mlm_probability=0.0 is not in \(0, 1\): give such as 0.15"),
-        ({"mlm_probability": 1.0}, r"mlm_probability=1.0 is not in \(0, 1\)"),
-        ({"block_size": 7}, r"block_size=7 is too short: give at least 8"),
+        ({"mlm_probability": 0.0}, r"mlm_probability=0.0 is out of range: give a number in \(0, 1\), such as 0.15"),
+        ({"mlm_probability": 1.0}, r"mlm_probability=1.0 is out of range"),
+        ({"block_size": 7}, r"block_size=7 is out of range: give a whole number of at least 8"),
         ({"block_size": 513}, r"block_size=513 is too long: give at most 512"),
         ({"text_column": "txt"}, r"text_column='txt' is no column of the train split: did you mean 'text'"),
     ],
