@@ -3,15 +3,16 @@
 import logging
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from hf_strategies.errors import StrategyError
-from hf_strategies.schedules import Schedule, find_plan
+from hf_strategies.schedules import Schedule
 from hf_strategies.schedules.resume import SavedPlan
-from hf_strategies.schedules.schedule import check_on_extend, read_min_lr
+from hf_strategies.schedules.schedule import check_on_extend
 
 __all__ = ["ScheduleLR"]
 
@@ -36,10 +37,11 @@ class ScheduleLR(LambdaLR):
             run.
         min_lr: floor as a learning rate, the same for all groups; it replaces ``min_lr_ratio``, which is a ratio of
             each group's peak.
-        on_extend: what to do when the loaded state is of a run that was planned for another number of steps, so that
-            the learning rate would jump. ``"error"`` raises `StrategyError`, whose message has the rates before and
-            after the jump. ``"keep"`` goes on with the old plan, which stays at its last value after its end.
-            ``"replan"`` spreads the rest of the old plan over the remaining steps, with no jump. ``"jump"`` takes
+        on_extend: what to do when the loaded state is of a run with another plan (another schedule, parameter, warmup
+            or number of steps), so that the learning rate would jump. ``"error"`` raises `StrategyError`, whose
+            message has the rates before and after the jump. ``"keep"`` goes on with the old plan, which stays at its
+            last value after its end. ``"replan"`` has no jump: it spreads the rest of the old plan over the remaining
+            steps or, if the curve has changed, goes on with the new curve from the present rate. ``"jump"`` takes
             the new plan as it is.
         **parameters: the curves' parameters, as in `hf_strategies.schedule`.
 
@@ -55,7 +57,13 @@ class ScheduleLR(LambdaLR):
 
     # Slots, because torch saves the __dict__ in checkpoints. A schedule in the __dict__ could not be loaded with
     # weights_only=True, and would replace the schedule of a resumed run by that of the old run.
-    __slots__ = ("_min_lr", "_on_extend", "_planned", "schedules")
+    __slots__ = ("_on_extend", "_planned", "_settings", "changed_by_callbacks", "record", "schedules")
+
+    changed_by_callbacks: bool | None
+    """Whether callbacks of this run change the rates of the schedule; None if that is not known."""
+
+    record: dict[str, Any]
+    """The plan and the peaks as JSON values, always up to date, for a checkpoint that has no state dict."""
 
     def __init__(
         self,
@@ -71,7 +79,7 @@ class ScheduleLR(LambdaLR):
         **parameters: Any,
     ) -> None:
         check_on_extend(on_extend)
-        self._on_extend, self._min_lr = on_extend, min_lr
+        self._on_extend, self.changed_by_callbacks, self.record = on_extend, None, {}
         self._planned: SavedPlan | None = None
         peaks = [float(group.get("initial_lr", group["lr"])) for group in optimizer.param_groups]
         if isinstance(name, Schedule):
@@ -81,9 +89,13 @@ class ScheduleLR(LambdaLR):
         elif total_steps is None:
             raise StrategyError("total_steps is missing: give the number of step() calls in the training")
         else:
-            self._planned = SavedPlan(name, total_steps, warmup_steps, parameters, horizon=total_steps)
-            self.schedules = self._build(self._planned, peaks)
+            self._planned = SavedPlan(
+                name, total_steps, warmup_steps, parameters, horizon=total_steps, min_lr=min_lr
+            )
+            self.schedules = self._planned.build(peaks)
+        self._settings = self._planned.settings if self._planned else {}
         super().__init__(optimizer, [schedule.multiplier for schedule in self.schedules], last_epoch)
+        self._write_record()
 
     @property
     def schedule(self) -> Schedule:
@@ -97,12 +109,12 @@ class ScheduleLR(LambdaLR):
 
     @property
     def is_stretched(self) -> bool:
-        """Whether the schedule was spread over another number of steps, by ``on_extend="replan"``."""
-        return bool(self._planned and self._planned.stretches)
+        """Whether ``on_extend="replan"`` has changed the schedule."""
+        return bool(self._planned and (self._planned.stretches or self._planned.past))
 
     @property
     def on_extend(self) -> str:
-        """What to do when a run is resumed with another number of steps."""
+        """What to do when a run is resumed with another plan."""
         return self._on_extend
 
     def state_dict(self) -> dict[str, Any]:
@@ -110,56 +122,123 @@ class ScheduleLR(LambdaLR):
         return super().state_dict() | ({_PLANNED: self._planned.to_json()} if self._planned else {})
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Load a state; if its run was planned for another number of steps, apply ``on_extend``."""
+        """Load a state; if its run had another plan, apply ``on_extend``."""
         state = dict(state_dict)
-        planned = state.pop(_PLANNED, None)
+        text = state.pop(_PLANNED, None)
         peaks = list(self.base_lrs)
         super().load_state_dict(state)
-        if peaks != list(self.base_lrs):
-            logger.warning(
-                f"The peak learning rates {peaks} of this run are not used: a resumed run keeps those of its"
-                f" checkpoint, {list(self.base_lrs)}. To change them, start anew from the saved model."
-            )
-        if self._planned:
-            self.refit()
-        if planned and self._planned:
-            self._resume(SavedPlan.of_json(planned), self._planned)
+        self._report_peaks(peaks)
+        if self._planned is None:
+            return
+        self.refit()
+        loaded = [float(rate) for rate in self._last_lr]
+        if text:
+            self._resume(SavedPlan.of_json(text, min_lr=self._planned.min_lr), self._planned)
+            self._check_callbacks(loaded, text)
+        else:
+            self._check_foreign(loaded)
+        self._write_record()
+
+    def start_at(self, step: int, record: Mapping[str, Any] | None = None) -> None:
+        """Go on at ``step``, without a state dict; ``record`` is the `record` of the run so far, if there is one.
+
+        The plan of the record is compared with the plan of this run as that of a state dict is.
+        """
+        self.last_epoch, self._step_count = step, step + 1
+        if record and self._planned:
+            peaks = list(self.base_lrs)
+            if len(record["peaks"]) == len(peaks):
+                self.base_lrs = list(record["peaks"])
+                self._report_peaks(peaks)
+                self.refit()
+            self._resume(SavedPlan.of_json(record["plan"]), self._planned)
+        self._set_rates(self._current_rates(self.schedules))
+        self._write_record()
 
     def refit(self) -> None:
         """Build the schedules again after a change of the peaks, ``base_lrs``, so that the floor stays ``min_lr``."""
         if self._planned:
             self._use(self._planned)
 
+    def _report_peaks(self, given: list[Any]) -> None:
+        if given != list(self.base_lrs):
+            logger.warning(
+                f"The peak learning rates {given} of this run are not used: a resumed run keeps those of its"
+                f" checkpoint, {list(self.base_lrs)}. To change them, start anew from the saved model."
+            )
+
     def _resume(self, old: SavedPlan, new: SavedPlan) -> None:
-        """Go on with the checkpoint's plan (``old``), as it is or spread anew, or with this run's plan (``new``)."""
-        if old.horizon == new.horizon:
-            if old.was_extended and old.name == new.name:
+        """Go on with the checkpoint's plan (``old``), as it is or changed, or with this run's plan (``new``)."""
+        has_same_curve = old.has_same_curve(new, self.last_epoch)
+        same_length = old.horizon == new.horizon
+        # A run that was changed before, and is resumed with the settings of then, keeps its plan.
+        was_asked_for = old.asked == self._settings if old.asked else has_same_curve and same_length
+        # Earlier versions of this package did not save what was asked for.
+        is_older = old.asked is None and old.was_changed and old.name == new.name and same_length
+        if was_asked_for or is_older:
+            if old.was_changed:
                 self._use(old)
         elif self._on_extend == "keep":
             self._use(old.with_horizon(new.horizon))
         elif self._on_extend == "replan":
-            self._use(old.replanned(self.last_epoch, new.horizon))
+            step = self.last_epoch
+            self._use(old.replanned(step, new.horizon) if has_same_curve else new.following(old, step))
         else:
             self._jump(old, new)
 
     def _jump(self, old: SavedPlan, new: SavedPlan) -> None:
         """Set the rates of the new plan; raises `StrategyError` if they differ and ``on_extend`` is ``"error"``."""
-        before, after = self._current_rates(self._build(old, self.base_lrs)), self._current_rates(self.schedules)
-        if all(math.isclose(a, b, rel_tol=1e-9, abs_tol=1e-300) for a, b in zip(before, after, strict=True)):
-            return
+        after = self._current_rates(self.schedules)
         if self._on_extend == "error":
-            raise StrategyError(_jump_message(old, new, self.last_epoch, before[0], after[0]))
-        self._set_rates(after)
+            before = self._current_rates(old.build(self._peaks()))
+            if not _close(before, after):
+                raise StrategyError(_jump_message(old, new, self.last_epoch, before[0], after[0]))
+        else:
+            self._set_rates(after)
 
-    def _build(self, planned: SavedPlan, peaks: Sequence[Any]) -> list[Schedule]:
-        """Build the schedule of each group."""
-        floors = _floors(planned, self._min_lr, [float(peak) for peak in peaks])
-        return [planned.build(**floor) for floor in floors]
+    def _check_callbacks(self, loaded: list[float], text: str) -> None:
+        """Refuse a jump where the run's rate was changed by a callback which this run does not have.
+
+        ``loaded`` are the rates in the checkpoint, and ``text`` is its plan.
+        """
+        if self.changed_by_callbacks is not False or self._on_extend == "jump":
+            return
+        old = SavedPlan.of_json(text, min_lr=self._planned.min_lr if self._planned else None)
+        planned = self._current_rates(old.build(self._peaks()))
+        if _close(planned, loaded):
+            return
+        if self._on_extend == "error" or not planned[0] or not self._planned:
+            raise StrategyError(_callback_message(self.last_epoch, loaded[0], planned[0]))
+        # The rate stays as low as the callback has left it.
+        self._use(replace(self._planned, scale=self._planned.scale * loaded[0] / planned[0]))
+
+    def _check_foreign(self, before: list[float]) -> None:
+        """Refuse a jump from the rates of a checkpoint that a scheduler of another kind has written."""
+        after = self._current_rates(self.schedules)
+        if self.changed_by_callbacks or len(before) != len(after) or _close(before, after):
+            return
+        if self._on_extend != "jump":
+            raise StrategyError(
+                f"resumed with {self.schedule.name!r} where another scheduler was in use: the learning rate would"
+                f" jump from {before[0]:.4g} to {after[0]:.4g} at step {self.last_epoch}. Resume with the"
+                " lr_scheduler_type of the checkpoint, or accept the jump with on_extend='jump' in"
+                " lr_scheduler_kwargs"
+            )
+        self._set_rates(after)
 
     def _use(self, planned: SavedPlan) -> None:
         """Replace the plan, the schedules and torch's functions of the step."""
-        self._planned, self.schedules = planned, self._build(planned, self.base_lrs)
+        if planned.was_changed:
+            planned = replace(planned, asked=self._settings)
+        self._planned, self.schedules = planned, planned.build(self._peaks())
         self.lr_lambdas = [schedule.multiplier for schedule in self.schedules]
+
+    def _write_record(self) -> None:
+        if self._planned:
+            self.record |= {"plan": self._planned.to_json(), "peaks": self._peaks()}
+
+    def _peaks(self) -> list[float]:
+        return [float(peak) for peak in self.base_lrs]
 
     def _current_rates(self, schedules: list[Schedule]) -> list[float]:
         """Return the rate of each group that the schedules give at the present step."""
@@ -174,19 +253,46 @@ class ScheduleLR(LambdaLR):
         self._last_lr = list(rates)
 
 
-def _floors(planned: SavedPlan, min_lr: float | None, peaks: list[float]) -> list[dict[str, float]]:
-    """Return the ``min_lr_ratio`` of each group for which the floor is ``min_lr``; empty dicts if that is None."""
-    if min_lr is None:
-        return [{}] * len(peaks)
-    plan, lowest = find_plan(planned.name), min(peaks)
-    floor = read_min_lr(plan, min_lr, planned.parameters, peak=lowest, peak_name="the lowest peak")
-    return [{"min_lr_ratio": floor / peak if peak else 0.0} for peak in peaks]
+def _close(rates: Sequence[float], others: Sequence[float]) -> bool:
+    return all(math.isclose(a, b, rel_tol=1e-9, abs_tol=1e-300) for a, b in zip(rates, others, strict=True))
 
 
 def _jump_message(old: SavedPlan, new: SavedPlan, step: int, before: float, after: float) -> str:
+    has_same_curve = old.has_same_curve(new, step)
+    replan = (
+        "'replan' what is left of it over the new number of steps with no jump"
+        if has_same_curve
+        else "'replan' to go on with the new curve from the present rate"
+    )
     return (
-        f"resumed with {new.horizon} training steps where {old.horizon} were planned: the learning rate would jump"
-        f" from {before:.4g} to {after:.4g} at step {step}. Set on_extend in lr_scheduler_kwargs: 'keep' the old plan"
-        " (it stays at its last value), 'replan' what is left of it over the new number of steps with no jump, or"
-        " accept the 'jump'"
+        f"resumed with {_changes(old, new, has_same_curve)} planned: the learning rate would jump from {before:.4g} to"
+        f" {after:.4g} at step {step}. Set on_extend in lr_scheduler_kwargs: 'keep' the old plan (it stays at its last"
+        f" value), {replan}, or accept the 'jump'"
+    )
+
+
+def _changes(old: SavedPlan, new: SavedPlan, has_same_curve: bool) -> str:
+    """Return what has changed, such as ``"20 training steps where 10 were"``, up to the word "planned"."""
+    lengths = f"{new.horizon} training steps where {old.horizon} were"
+    if has_same_curve:
+        return lengths
+    now, then = ({"lr_scheduler_type": each.name, **each.settings, **each.parameters} for each in (new, old))
+    names = [name for name in now | then if name not in ("name", "total_steps", "parameters")]
+    changed = [
+        f"{_shown(name, now)} where {_shown(name, then)} was" for name in names if now.get(name) != then.get(name)
+    ]
+    if new.horizon != old.horizon or not changed:
+        changed.append(lengths)
+    return " planned, and with ".join(changed)
+
+
+def _shown(name: str, settings: Mapping[str, Any]) -> str:
+    return f"no {name}" if settings.get(name) is None else f"{name}={settings[name]!r}"
+
+
+def _callback_message(step: int, before: float, after: float) -> str:
+    return (
+        f"resumed without the callback that had lowered the learning rate: it would jump from {before:.4g} to"
+        f" {after:.4g} at step {step}. Resume with that callback (ReduceOnPlateau or PlateauCooldown), or set on_extend"
+        " in lr_scheduler_kwargs: 'keep' the rate as low as it is, or accept the 'jump'"
     )

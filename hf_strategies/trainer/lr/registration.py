@@ -20,7 +20,9 @@ from hf_strategies.errors import StrategyError, did_you_mean
 from hf_strategies.pytorch.lr_scheduler import ScheduleLR
 from hf_strategies.schedules import SCHEDULES, find_plan, load_entry_points
 from hf_strategies.schedules.registry import add_listener
+from hf_strategies.trainer.checkpoint import current_training
 from hf_strategies.trainer.lr.enum_members import add_members, member_name
+from hf_strategies.trainer.lr.position import place_in_training
 
 __all__ = ["check_scheduler_arguments", "register_schedules", "registered_names", "scheduler_type"]
 
@@ -125,7 +127,11 @@ def _factory(name: str) -> Callable[..., ScheduleLR]:
                 f"lr_scheduler_type={name!r} with warmup_steps=0: there is no warmup. Set warmup_steps to a number"
                 " of steps or a fraction of training, such as 0.1."
             )
-        return _create(name, optimizer, num_warmup_steps, num_training_steps, **kwargs)
+        scheduler = _create(name, optimizer, num_warmup_steps, num_training_steps, **kwargs)
+        training = current_training()
+        if training:
+            place_in_training(scheduler, training)
+        return scheduler
 
     create.__name__ = create.__qualname__ = f"get_{name}_schedule"
     create.__doc__ = f"Create the {name} schedule; see hf_strategies.schedule({name!r}, ...)."
