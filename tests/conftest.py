@@ -12,12 +12,14 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["HF_DATASETS_CACHE"] = tempfile.mkdtemp(prefix="hf_strategies_tests_")
 atexit.register(shutil.rmtree, os.environ["HF_DATASETS_CACHE"], ignore_errors=True)
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import settings
+
+from tests.fresh_process import FreshProcesses
 
 # The same examples each time, and no limit in milliseconds, which a busy machine would break.
 settings.register_profile("steady", deadline=None, derandomize=True)
@@ -31,6 +33,14 @@ RECIPES = sorted(file.stem for file in (CHECKOUT / "recipes").glob("*.py") if fi
 def checkout() -> Path:
     """The root of the checkout."""
     return CHECKOUT
+
+
+@pytest.fixture(scope="session")
+def fresh() -> Iterator[FreshProcesses]:
+    """Processes that have not imported the package."""
+    processes = FreshProcesses(CHECKOUT)
+    yield processes
+    processes.close()
 
 
 @pytest.fixture

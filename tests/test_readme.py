@@ -1,19 +1,19 @@
 """What the README shows runs."""
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from tests.fresh_process import FreshProcesses
 
 README = (Path(__file__).resolve().parent.parent / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
 @pytest.mark.parametrize("index", range(len(BLOCKS)))
-def test_each_python_block_runs_by_itself(index: int, tmp_path: Path) -> None:
-    done = subprocess.run([sys.executable, "-c", BLOCKS[index]], capture_output=True, text=True, cwd=tmp_path)
+def test_each_python_block_runs_by_itself(index: int, tmp_path: Path, fresh: FreshProcesses) -> None:
+    done = fresh.run(BLOCKS[index], tmp_path)
     assert done.returncode == 0, done.stderr
     if "print(" in BLOCKS[index]:
         (said,) = re.findall(r"print\(.*\)  # (.*)", BLOCKS[index])

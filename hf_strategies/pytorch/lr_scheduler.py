@@ -89,9 +89,7 @@ class ScheduleLR(LambdaLR):
         elif total_steps is None:
             raise StrategyError("total_steps is missing: give the number of step() calls in the training")
         else:
-            self._planned = SavedPlan(
-                name, total_steps, warmup_steps, parameters, horizon=total_steps, min_lr=min_lr
-            )
+            self._planned = SavedPlan(name, total_steps, warmup_steps, parameters, horizon=total_steps, min_lr=min_lr)
             self.schedules = self._planned.build(peaks)
         self._settings = self._planned.settings if self._planned else {}
         super().__init__(optimizer, [schedule.multiplier for schedule in self.schedules], last_epoch)

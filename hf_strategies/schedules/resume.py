@@ -175,9 +175,7 @@ class SavedPlan:
 
     def _bare(self, other: "SavedPlan") -> Schedule:
         """Return the schedule of this plan's lengths with the parameters of the ``other``."""
-        return schedule(
-            self.name, total_steps=self.total_steps, warmup_steps=self.warmup_steps, **other.parameters
-        )
+        return schedule(self.name, total_steps=self.total_steps, warmup_steps=self.warmup_steps, **other.parameters)
 
     def _floors(self, peaks: Sequence[float]) -> list[dict[str, float]]:
         """Return the ``min_lr_ratio`` of each group for which the floor is ``min_lr``; empty dicts if that is None."""

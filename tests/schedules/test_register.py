@@ -1,10 +1,13 @@
 """Curves and schedules that users add, in a fresh process each, because a name is added for good."""
 
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from tests.fresh_process import FreshProcesses
+
+Run = Callable[[str, Path], str]
 
 HEADER = """
 import math
@@ -24,13 +27,19 @@ def refused(call, words):
 """
 
 
-def run(code: str, folder: Path) -> str:
-    done = subprocess.run([sys.executable, "-c", HEADER + code], capture_output=True, text=True, cwd=folder)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+@pytest.fixture
+def run(fresh: FreshProcesses) -> Run:
+    """Run code after the header in a folder; return its output."""
+
+    def run(code: str, folder: Path) -> str:
+        done = fresh.run(HEADER + code, folder)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return run
 
 
-def test_a_decay_gets_a_name_with_every_warmup(tmp_path: Path) -> None:
+def test_a_decay_gets_a_name_with_every_warmup(tmp_path: Path, run: Run) -> None:
     run(
         """
 before = len(SCHEDULES)
@@ -48,7 +57,7 @@ refused(lambda: schedule("quarter_decay", total_steps=16, dept=1), "did you mean
     )
 
 
-def test_a_warmup_gets_a_name_with_every_decay(tmp_path: Path) -> None:
+def test_a_warmup_gets_a_name_with_every_decay(tmp_path: Path, run: Run) -> None:
     run(
         """
 register_warmup("late", lambda t, start: start + (1 - start) * t**4, {"start": 0.0})
@@ -60,7 +69,7 @@ assert "late_warmup_one_cycle" not in SCHEDULES
     )
 
 
-def test_a_whole_schedule_gets_its_own_name(tmp_path: Path) -> None:
+def test_a_whole_schedule_gets_its_own_name(tmp_path: Path, run: Run) -> None:
     run(
         """
 def late(step, *, total_steps, warmup_steps, share):
@@ -73,7 +82,7 @@ assert schedule("late", total_steps=10, share=0.5)(5) == 0.5
     )
 
 
-def test_what_breaks_a_law_is_refused_and_adds_nothing(tmp_path: Path) -> None:
+def test_what_breaks_a_law_is_refused_and_adds_nothing(tmp_path: Path, run: Run) -> None:
     run(
         """
 refused(lambda: register_decay("a", lambda step, steps: 2.0), "2.0 at step 0 of 1 (warmup 0) is not in [0, 1]")
@@ -91,7 +100,7 @@ refused(lambda: register_schedule("a", lambda step, **rest: -0.1), "-0.1 at step
     )
 
 
-def test_a_bad_or_taken_name_or_default_is_refused(tmp_path: Path) -> None:
+def test_a_bad_or_taken_name_or_default_is_refused(tmp_path: Path, run: Run) -> None:
     run(
         """
 one = lambda step, steps: 1.0
@@ -108,7 +117,7 @@ from hf_strategies import EarlyStopping
     )
 
 
-def test_a_parameter_s_name_that_could_not_be_given_is_refused(tmp_path: Path) -> None:
+def test_a_parameter_s_name_that_could_not_be_given_is_refused(tmp_path: Path, run: Run) -> None:
     run(
         """
 one = lambda *given, **rest: 1.0
@@ -126,7 +135,7 @@ refused(lambda: register_warmup("a", one, {"steps": 1.0}), "would be given as wa
 
 
 @pytest.mark.parametrize("early", [True, False])
-def test_a_new_name_is_valid_in_training_arguments_at_once(tmp_path: Path, early: bool) -> None:
+def test_a_new_name_is_valid_in_training_arguments_at_once(tmp_path: Path, run: Run, early: bool) -> None:
     register = 'register_decay("flat", lambda step, steps: 1.0)\n'
     use = "import hf_strategies.auto\nfrom transformers import HfArgumentParser, TrainingArguments\n"
     check = """
@@ -155,7 +164,7 @@ def install(folder: Path, target: str, package: str = "their_package", code: str
     (information / "entry_points.txt").write_text(f"[hf_strategies.schedules]\ntheirs = {package}:{target}\n")
 
 
-def test_an_installed_package_contributes_by_an_entry_point(tmp_path: Path) -> None:
+def test_an_installed_package_contributes_by_an_entry_point(tmp_path: Path, run: Run) -> None:
     install(tmp_path, "contribute")
     run("assert schedule('contributed_decay', total_steps=4)(2) == 0.75", tmp_path)
     use = "import hf_strategies.auto; from transformers import TrainingArguments as T;"
@@ -163,7 +172,7 @@ def test_an_installed_package_contributes_by_an_entry_point(tmp_path: Path) -> N
     assert run(use, tmp_path).strip() == "cosine_warmup_contributed_decay"
 
 
-def test_a_broken_entry_point_is_told_and_keeps_nobody_from_training(tmp_path: Path) -> None:
+def test_a_broken_entry_point_is_told_and_keeps_nobody_from_training(tmp_path: Path, run: Run) -> None:
     install(tmp_path, "no_such_function")
     code = """
 import warnings
@@ -176,7 +185,7 @@ assert schedule("cosine_decay", total_steps=2)(1) == 0.5
     run(code, tmp_path)
 
 
-def test_two_packages_may_give_their_entry_points_the_same_name(tmp_path: Path) -> None:
+def test_two_packages_may_give_their_entry_points_the_same_name(tmp_path: Path, run: Run) -> None:
     install(tmp_path, "contribute")
     install(tmp_path, "contribute", "other_package", PACKAGE.replace('"contributed"', '"other"'))
     code = "print([schedule(f'{name}_decay', total_steps=4)(2) for name in ('contributed', 'other')])"
@@ -184,7 +193,7 @@ def test_two_packages_may_give_their_entry_points_the_same_name(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("room", ["schedules", "trainer"])
-def test_an_entry_point_that_fails_half_way_adds_nothing(tmp_path: Path, room: str) -> None:
+def test_an_entry_point_that_fails_half_way_adds_nothing(tmp_path: Path, run: Run, room: str) -> None:
     """Whether or not transformers listens already when the package comes onto the path."""
     (late := tmp_path / "late").mkdir()
     install(late, "contribute", code=PACKAGE + "    raise RuntimeError('half way')\n")
@@ -206,12 +215,14 @@ assert "contributed_decay" in list(SchedulerType)
     run(f"import sys, hf_strategies.{room}\nsys.path.insert(0, 'late')\n" + code, tmp_path)
 
 
-def test_pickled_arguments_with_a_contributed_name_load_in_a_fresh_process(tmp_path: Path) -> None:
+def test_pickled_arguments_with_a_contributed_name_load_in_a_fresh_process(
+    tmp_path: Path, fresh: FreshProcesses
+) -> None:
     install(tmp_path, "contribute")
     save = "import hf_strategies.auto, torch; from transformers import TrainingArguments as T;"
     save += "torch.save(T('x', use_cpu=True, lr_scheduler_type='contributed_decay'), 'training_args.bin')"
     load = "import torch; print(torch.load('training_args.bin', weights_only=False).lr_scheduler_type.value)"
     for code in (save, load):
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
+        done = fresh.run(code, tmp_path)
         assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "contributed_decay"

@@ -1,7 +1,8 @@
 """How a program of several processes ends."""
 
-import subprocess
-import sys
+from pathlib import Path
+
+from tests.fresh_process import FreshProcesses
 
 PROGRAM = """
 import atexit, sys, threading, time
@@ -17,17 +18,13 @@ print("went on")
 """
 
 
-def end(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-c", PROGRAM, *words], capture_output=True, text=True, timeout=120)
-
-
-def test_one_of_several_processes_ends_there_with_its_code() -> None:
-    done = end("group")
+def test_one_of_several_processes_ends_there_with_its_code(tmp_path: Path, fresh: FreshProcesses) -> None:
+    done = fresh.run(PROGRAM, tmp_path, ["group"])
     assert done.returncode == 3
     assert done.stdout.splitlines() == ["threads are waited for", "exit functions are called"]
 
 
-def test_a_process_alone_goes_on() -> None:
-    done = end("alone")
+def test_a_process_alone_goes_on(tmp_path: Path, fresh: FreshProcesses) -> None:
+    done = fresh.run(PROGRAM, tmp_path, ["alone"])
     assert done.returncode == 0
     assert sorted(done.stdout.splitlines()) == ["exit functions are called", "threads are waited for", "went on"]

@@ -17,6 +17,7 @@ from transformers.trainer_utils import SchedulerType
 
 from hf_strategies import SCHEDULES, StrategyError, schedule
 from hf_strategies.trainer.lr.registration import check_scheduler_arguments, register_schedules, registered_names
+from tests.fresh_process import FreshProcesses
 
 NAME = "exponential_warmup_cosine_decay"
 THEIRS = [
@@ -109,7 +110,9 @@ def test_copies_hold_the_very_member(tmp_path: Path) -> None:
         assert pickle.loads(pickle.dumps(member, protocol)) is member
 
 
-def test_the_pickle_in_training_args_bin_loads_in_a_process_that_has_not_imported_us(tmp_path: Path) -> None:
+def test_the_pickle_in_training_args_bin_loads_in_a_process_that_has_not_imported_us(
+    tmp_path: Path, fresh: FreshProcesses
+) -> None:
     args = TrainingArguments(str(tmp_path), lr_scheduler_type=NAME, use_cpu=True)
     torch.save(args, tmp_path / "training_args.bin")
     code = (
@@ -118,8 +121,7 @@ def test_the_pickle_in_training_args_bin_loads_in_a_process_that_has_not_importe
         "print(args.lr_scheduler_type.value, TrainingArguments('x', lr_scheduler_type=args.lr_scheduler_type.value,"
         " use_cpu=True).lr_scheduler_type is args.lr_scheduler_type)"
     )
-    command = [sys.executable, "-c", code, str(tmp_path / "training_args.bin")]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
+    done = fresh.run(code, tmp_path, [str(tmp_path / "training_args.bin")])
     assert done.stdout.split() == [NAME, "True"]
 
 
@@ -145,7 +147,7 @@ def test_hf_argument_parser_takes_names_from_flags_yaml_json_and_dict(kind: Any,
         assert args.lr_scheduler_kwargs == {"min_lr_ratio": 0.1}
 
 
-def test_transformers_own_names_keep_their_place_and_their_functions() -> None:
+def test_transformers_own_names_keep_their_place_and_their_functions(tmp_path: Path, fresh: FreshProcesses) -> None:
     code = (
         "from transformers.trainer_utils import SchedulerType as S; import transformers.optimization as o;"
         "before = {m: o.TYPE_TO_SCHEDULER_FUNCTION[m] for m in S}; import hf_strategies.auto;"
@@ -153,24 +155,30 @@ def test_transformers_own_names_keep_their_place_and_their_functions() -> None:
         "assert all(o.TYPE_TO_SCHEDULER_FUNCTION[m] is f for m, f in before.items());"
         "assert [m.value for m in before] == " + repr(THEIRS) + "; print(len(list(S)) - len(before))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = fresh.run(code, tmp_path)
     assert int(done.stdout) == len(SCHEDULES)
 
 
-def test_the_names_that_are_refused_without_loading_transformers_are_its_own() -> None:
+def test_the_names_that_are_refused_without_loading_transformers_are_its_own(
+    tmp_path: Path, fresh: FreshProcesses
+) -> None:
     code = (
         "from transformers.trainer_utils import SchedulerType as S; from hf_strategies.schedules import registry;"
         "theirs = {m.value for m in S} | {name.lower() for name in S.__members__};"
         "assert set(registry.TRANSFORMERS_NAMES) == theirs, theirs"
     )
-    subprocess.run([sys.executable, "-c", code], check=True)
+    done = fresh.run(code, tmp_path)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("name", ["EarlyStopping", "layer_decay_optimizer", "GradualUnfreezing", "find_lr"])
-def test_importing_what_works_with_the_trainer_registers_the_names(name: str) -> None:
+def test_importing_what_works_with_the_trainer_registers_the_names(
+    name: str, tmp_path: Path, fresh: FreshProcesses
+) -> None:
     code = f"from hf_strategies import {name}; from transformers import TrainingArguments as T;"
     code += f"T('x', lr_scheduler_type={NAME!r}, use_cpu=True)"
-    subprocess.run([sys.executable, "-c", code], check=True)
+    done = fresh.run(code, tmp_path)
+    assert done.returncode == 0, done.stderr
 
 
 def test_an_unknown_name_is_still_refused(tmp_path: Path) -> None:

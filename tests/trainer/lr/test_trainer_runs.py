@@ -1,7 +1,5 @@
 """Each registered name in real runs of the stock Trainer."""
 
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +8,7 @@ import pytest
 
 import hf_strategies.auto  # noqa: F401
 from hf_strategies import SCHEDULES, schedule
+from tests.fresh_process import FreshProcesses
 from tests.tiny import learning_rates
 
 every_name = pytest.mark.parametrize("name", SCHEDULES)
@@ -116,13 +115,11 @@ print("rates", [entry["learning_rate"] for entry in trainer.state.log_history if
 """
 
 
-def test_one_line_in_a_script_that_people_have_is_enough(tmp_path: Path) -> None:
-    (tmp_path / "train.py").write_text(SCRIPT)
+def test_one_line_in_a_script_that_people_have_is_enough(tmp_path: Path, fresh: FreshProcesses) -> None:
     flags = "--output_dir out --use_cpu --report_to none --disable_tqdm true --max_steps 6 --logging_steps 1"
     flags += " --eval_strategy steps --eval_steps 3 --save_strategy no --learning_rate 1.0"
     flags += " --lr_scheduler_type exponential_warmup_cosine_decay --warmup_steps 2"
-    command = [sys.executable, "train.py", *flags.split(), "--lr_scheduler_kwargs", '{"warmup_start": 0.25}']
-    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    done = fresh.run(SCRIPT, tmp_path, [*flags.split(), "--lr_scheduler_kwargs", '{"warmup_start": 0.25}'])
     assert done.returncode == 0, done.stderr
     line = next(line for line in done.stdout.splitlines() if line.startswith("rates"))
     # warmup from 1/4 over 1/2; then half a cosine over 4 steps: 1, (1 + cos 45)/2, 1/2, (1 - cos 45)/2
