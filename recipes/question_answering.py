@@ -88,8 +88,8 @@ def main(argv: Sequence[str] | None = None) -> Trainer:
         predict=lambda: predict_test_set(trainer, data, encoded, finder),
         data=data.name,
         task="question-answering",
+        after_evaluation=lambda: keep_threshold(trainer, finder),
     )
-    keep_threshold(trainer, finder)
     return trainer
 
 

@@ -7,6 +7,7 @@ from transformers import TrainingArguments
 from transformers.trainer_utils import IntervalStrategy, SaveStrategy, SchedulerType
 
 from hf_strategies.errors import StrategyError
+from hf_strategies.finetune.command import Command
 from hf_strategies.finetune.devices import check_world, choose_precision, take_cpu
 from hf_strategies.finetune.lora import LoraArguments
 from hf_strategies.finetune.ranges import check_ranges
@@ -128,6 +129,13 @@ class RecipeArguments(TrainingArguments):
         default=False,
         metadata={"help": "Draw the learning rate and the validation curve into output_dir (needs matplotlib)."},
     )
+    enable_jit_checkpoint: bool = field(
+        default=True,
+        metadata={"help": "On SIGTERM, save a checkpoint after the running step and end with exit code 143."},
+    )
+    push_predictions: bool = field(
+        default=False, metadata={"help": "With push_to_hub, upload predictions.jsonl too, which has the test texts."}
+    )
     # BERT's classification heads ignore num_items_in_batch, so that with True the Trainer would double the loss on
     # two processes.
     average_tokens_across_devices: bool = field(
@@ -137,7 +145,8 @@ class RecipeArguments(TrainingArguments):
 
     def __post_init__(self) -> None:
         """Fill in the defaults that depend on other arguments, and refuse values out of range."""
-        self.resumes = False  # whether the run is to resume; set when the output folder is checked
+        self.command: Command | None = None  # set where all flags of a recipe are read
+        self.resumes = ""  # "last" or "named" where a run is resumed; set when the output folder is checked
         self.warmup_is_default = self.warmup_steps is None
         if self.warmup_steps is None:
             self.warmup_steps = _default_warmup(str(SchedulerType(self.lr_scheduler_type).value))

@@ -10,7 +10,7 @@ import re
 import zipfile
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +22,10 @@ from hf_strategies.files import write_json
 
 __all__ = [
     "CHECKPOINT_RECORD",
-    "SENTINEL",
     "Choice",
+    "Losses",
     "damage",
+    "losses_of",
     "missing_state",
     "newest_whole",
     "numbered_checkpoints",
@@ -35,7 +36,7 @@ __all__ = [
 
 CHECKPOINT_RECORD = "_run.json"
 """The file of a checkpoint with the identity of its run and the sizes of its files."""
-SENTINEL = "checkpoint-is-incomplete.txt"
+_SENTINEL = "checkpoint-is-incomplete.txt"
 """The file that the Trainer's own `enable_jit_checkpoint` keeps in a checkpoint while it is written."""
 
 _NUMBERED = re.compile(rf"{PREFIX_CHECKPOINT_DIR}-(\d+)")
@@ -53,6 +54,19 @@ class Choice:
 
     folder: Path | None
     skipped: dict[Path, str]
+
+
+@dataclass(frozen=True)
+class Losses:
+    """The training losses up to a checkpoint, which the Trainer does not save.
+
+    ``total`` is the sum over the steps up to ``last_log``, the step of the last log entry; ``since_log`` is the sum
+    over the steps after it.
+    """
+
+    total: float
+    since_log: float
+    last_log: int
 
 
 def numbered_checkpoints(folder: Path) -> list[Path]:
@@ -116,17 +130,17 @@ def missing_state(checkpoint: Path, processes: int = 1) -> str | None:
     return next((f"it has no state of the {name}" for name, there in found.items() if not there), None)
 
 
-def record_checkpoint(checkpoint: Path, run: str) -> None:
-    """Write the record of a checkpoint whose files are all written: the run's identity, and each file's size.
+def record_checkpoint(checkpoint: Path, run: str, losses: Losses) -> None:
+    """Write the record of a checkpoint whose files are all written: the run's identity, its losses, each file's size.
 
     For weights there is a checksum too: safetensors files have none of their own, and torch's have.
     """
     files = {
         str(path.relative_to(checkpoint)): [path.stat().st_size, _checksum(path)]
         for path in sorted(checkpoint.rglob("*"))
-        if path.is_file() and path.name not in (CHECKPOINT_RECORD, SENTINEL)
+        if path.is_file() and path.name not in (CHECKPOINT_RECORD, _SENTINEL)
     }
-    write_json(checkpoint / CHECKPOINT_RECORD, {"run": run, "files": files})
+    write_json(checkpoint / CHECKPOINT_RECORD, {"run": run, "losses": asdict(losses), "files": files})
 
 
 def run_of(checkpoint: Path) -> str | None:
@@ -153,17 +167,27 @@ def _is_state(name: str) -> bool:
     return name == "scheduler.pt" or any(kind.fullmatch(name) for kind in (_OPTIMIZER, _RNG))
 
 
+def losses_of(checkpoint: Path) -> Losses | None:
+    """Return the losses in the record of a checkpoint; None if there are none."""
+    record = _read(checkpoint / CHECKPOINT_RECORD)
+    try:
+        return Losses(**record["losses"])
+    except (TypeError, KeyError):
+        return None
+
+
 def step_of(checkpoint: Path) -> int:
-    """Return the step in the name of a checkpoint's folder."""
-    return int(checkpoint.name.rpartition("-")[2])
+    """Return the step in the name of a checkpoint's folder; -1 if it has another name."""
+    match = _NUMBERED.fullmatch(checkpoint.name)
+    return int(match[1]) if match else -1
 
 
 def _damages(checkpoint: Path) -> Iterator[str]:
     """Yield what is wrong with a checkpoint, what costs little to see first."""
     if not any(checkpoint.iterdir()):
         yield "it is empty"
-    if (checkpoint / SENTINEL).exists():
-        yield f"it was not written to its end ({SENTINEL})"
+    if (checkpoint / _SENTINEL).exists():
+        yield f"it was not written to its end ({_SENTINEL})"
     yield from _state_damages(checkpoint)
     yield from _record_damages(checkpoint)
     yield from _json_damages(checkpoint)

@@ -13,6 +13,7 @@ from transformers import HfArgumentParser
 
 from hf_strategies.errors import StrategyError, did_you_mean, visible
 from hf_strategies.finetune.config_file import flags_of_yaml
+from hf_strategies.finetune.disk import disk_problem
 from hf_strategies.finetune.ranges import RANGES, check_ranges
 from hf_strategies.trainer.distributed import exit_process
 
@@ -80,16 +81,34 @@ def parse(kinds: Sequence[Any], argv: Sequence[str] | None = None, *, descriptio
 
 
 def run_command(main: Callable[[], object]) -> NoReturn:
-    """Run a recipe's ``main`` as a command: a user's mistake is one line on stderr and exit code 2."""
+    """Run a recipe's ``main`` as a command, and end the process with its exit code, without a traceback for a user.
+
+    A user's mistake is one line on stderr and exit code 2, a disk that cannot be written one line and 1, Ctrl-C one
+    line and 130.
+    """
+    code = 0
     try:
         main()
     except StrategyError as mistake:
-        if _is_main_process():
-            print(f"error: {_one_line(mistake)}", file=sys.stderr)
-        exit_process(2)
-        sys.exit(2)
-    exit_process()
-    sys.exit(0)
+        code = _fail(2, f"error: {_one_line(mistake)}")
+    except KeyboardInterrupt as interrupt:
+        code = _fail(130, str(interrupt) or "Interrupted: nothing was written yet")
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else _fail(1, str(end)) if end.code else 0
+    except Exception as mistake:
+        line = disk_problem(mistake)
+        if line is None:
+            raise
+        code = _fail(1, f"error: {line}")
+    exit_process(code)
+    sys.exit(code)
+
+
+def _fail(code: int, line: str) -> int:
+    """Print a line to stderr, in the main process, and return the exit code."""
+    if _is_main_process():
+        print(line, file=sys.stderr)
+    return code
 
 
 def notify(line: str) -> None:

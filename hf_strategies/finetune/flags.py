@@ -14,6 +14,7 @@ from transformers.trainer_utils import IntervalStrategy
 
 from hf_strategies.errors import StrategyError, did_you_mean
 from hf_strategies.finetune.arguments import ModelArguments, RecipeArguments
+from hf_strategies.finetune.command import command_of
 from hf_strategies.finetune.command_line import parse
 from hf_strategies.trainer.arguments import StrategyArguments
 from hf_strategies.trainer.callbacks.base import MetricCallback
@@ -46,6 +47,7 @@ def read_flags(data_arguments: type, argv: Sequence[str] | None, description: st
     """
     kinds = (data_arguments, ModelArguments, StrategyArguments, RecipeArguments)
     flags = Flags(*parse(kinds, argv, description=description))
+    flags.run.command = command_of(flags)
     _check_training(flags.run, flags.model)
     _check_attention(flags.model.attn_implementation)
     _check_installed(flags.run)

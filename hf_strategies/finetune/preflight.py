@@ -93,7 +93,8 @@ def _prepare_output(args: RecipeArguments) -> None:
     _check_writable(folder)
     if args.find_lr:  # writes no result, so that it may read the folder of any run
         return
-    args.resumes = bool(args.do_train and args.resume_from_checkpoint)
+    if args.do_train and args.resume_from_checkpoint:
+        args.resumes = "last" if args.resume_from_checkpoint in ("last", "true", "True") else "named"
     checkpoint = on_rank_zero(lambda: _check_folder(args, folder))
     if args.resumes:
         args.resume_from_checkpoint = checkpoint
@@ -125,9 +126,9 @@ def _check_writable(folder: Path) -> None:
 
 
 def _select_checkpoint(args: RecipeArguments, folder: RunFolder) -> str | None:
-    wanted = str(args.resume_from_checkpoint)
-    if wanted in ("last", "true", "True"):
+    if args.resumes == "last":
         return _last_checkpoint(args, folder)
+    wanted = str(args.resume_from_checkpoint)
     if not Path(wanted, TRAINER_STATE_NAME).is_file():
         raise StrategyError(f"resume_from_checkpoint={wanted!r} is no checkpoint: give its folder, or 'last'")
     if (reason := damage(Path(wanted))) is not None:
@@ -143,8 +144,8 @@ def _last_checkpoint(args: RecipeArguments, folder: RunFolder) -> str | None:
         choice = newest_whole(folder.path, folder.run, processes=args.world_size)
     for checkpoint, reason in choice.skipped.items():
         notify(f"{str(checkpoint)!r} is passed over: {reason}")
-    if choice.folder is not None:
-        return str(choice.folder)
+    if choice.folder is not None or folder.has_trained(args):
+        return None if choice.folder is None else str(choice.folder)
     if folder.run is None and not args.overwrite_output_dir:
         refuse_results(folder.path, trains=True, checkpoints=False)
     notify(

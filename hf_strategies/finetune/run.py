@@ -14,11 +14,15 @@ from transformers.trainer_utils import SchedulerType
 
 from hf_strategies.files import replacing
 from hf_strategies.finetune.arguments import RecipeArguments
-from hf_strategies.finetune.checkpoints import run_of
+from hf_strategies.finetune.checkpoints import numbered_checkpoints, run_of
+from hf_strategies.finetune.command_line import notify
+from hf_strategies.finetune.disk import explained_disk_errors
 from hf_strategies.finetune.lora import save_merged
+from hf_strategies.finetune.preemption import EXIT_CODE
 from hf_strategies.finetune.preflight import refuse_results
 from hf_strategies.finetune.run_folder import RunFolder, on_rank_zero
 from hf_strategies.finetune.sampling import longest_first
+from hf_strategies.finetune.trained_model import load_trained
 from hf_strategies.finetune.trainer import RecipeTrainer
 from hf_strategies.report.run.figure import draw_range_test, draw_run
 from hf_strategies.report.run.report import RunReport, print_run
@@ -39,21 +43,33 @@ def run_trainer(
     data: str,
     task: str,
     after_training: Callable[[Trainer], Mapping[str, float]] = lambda _: {},
+    after_evaluation: Callable[[], None] = lambda: None,
 ) -> None:
     """Train, save, evaluate, predict and report, as far as the flags ask for it; or find a learning rate.
 
     ``predict`` is called at the end, on every process, when there is a test set: it writes the predictions and
     returns the results. ``after_training`` is called on every process when training has ended, before the model is
-    saved; what it returns is added to the training metrics. ``data`` and ``task`` are named on the model card.
+    saved; what it returns is added to the training metrics. ``after_evaluation`` is called on every process when the
+    trained model has been evaluated. ``data`` and ``task`` are named on the model card.
+
+    A run that has ended before is not trained again, and a run that had done all of it leaves everything as it was.
     """
     args = cast(RecipeArguments, trainer.args)
     if args.find_lr:
         _suggest_learning_rate(trainer)
         return
-    with _output_folder(trainer):
-        _train_and_evaluate(trainer, encoded, after_training)
+    with _output_folder(trainer) as folder:
+        if folder.has_finished(args) and load_trained(trainer):
+            _print_finished(trainer)
+            return
+        _train(trainer, folder, after_training)
+        if args.do_eval and "validation" in encoded:
+            trainer.save_metrics("eval", trainer.evaluate() | {"eval_samples": len(encoded["validation"])})
+        after_evaluation()
         results = predict() if args.do_predict and "test" in encoded else {}
         _report(trainer, results, data, task)
+        if args.do_train and args.command and trainer.is_world_process_zero():
+            folder.note(finished=args.command.whole)
 
 
 def predict_in_order(trainer: Trainer, rows: Dataset) -> tuple[Any, dict[str, float]]:
@@ -93,17 +109,23 @@ def compare_with_baselines(
 
 
 @contextmanager
-def _output_folder(trainer: RecipeTrainer) -> Iterator[None]:
-    """Take the output folder for this run, and release it at the end; refuse it to a second run at the same time."""
+def _output_folder(trainer: RecipeTrainer) -> Iterator[RunFolder]:
+    """Take the output folder for this run, and release it at the end; refuse it to a second run at the same time.
+
+    An interrupt, and a disk that cannot be written, raise an error of one line that says how to go on.
+    """
     args = cast(RecipeArguments, trainer.args)
     path = Path(args.output_dir or ".")
-    on_rank_zero(lambda: _begin(args, path, str(cast(PreTrainedModel, trainer.model).config.name_or_path)))
-    trainer.run_folder = RunFolder(path)
-    try:
-        yield
-    finally:
-        if trainer.is_world_process_zero():
-            trainer.run_folder.end()
+    with explained_disk_errors(path):
+        on_rank_zero(lambda: _begin(args, path, str(cast(PreTrainedModel, trainer.model).config.name_or_path)))
+        folder = trainer.run_folder = RunFolder(path)
+        try:
+            yield folder
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(f"Interrupted: {_how_to_go_on(folder)}") from None
+        finally:
+            if trainer.is_world_process_zero():
+                folder.end()
 
 
 def _begin(args: RecipeArguments, path: Path, model: str) -> None:
@@ -120,19 +142,40 @@ def _begin(args: RecipeArguments, path: Path, model: str) -> None:
         folder.begin(None, clear=args.overwrite_output_dir, keep_model=Path(model).absolute() == path.absolute())
 
 
-def _train_and_evaluate(
-    trainer: Trainer, encoded: DatasetDict, after_training: Callable[[Trainer], Mapping[str, float]]
+def _train(
+    trainer: RecipeTrainer, folder: RunFolder, after_training: Callable[[Trainer], Mapping[str, float]]
 ) -> None:
+    """Train and save, unless the run was killed when it had done that already."""
     args = cast(RecipeArguments, trainer.args)
-    if args.do_train:
+    if not args.do_train or (folder.has_trained(args) and load_trained(trainer)):
+        return
+    is_main = trainer.is_world_process_zero()
+    if is_main:
+        folder.note(trained=None, finished=None)
+    with trainer.preemption.listening(trainer.accelerator):
         metrics = trainer.train(resume_from_checkpoint=args.resume_from_checkpoint).metrics
-        metrics |= after_training(trainer)
-        save_merged(trainer)
-        trainer.save_metrics("train", metrics | {"train_samples": len(encoded["train"])})
-        trainer.save_state()
-    if args.do_eval and "validation" in encoded:
-        metrics = trainer.evaluate()
-        trainer.save_metrics("eval", metrics | {"eval_samples": len(encoded["validation"])})
+    if trainer.preemption.has_stopped:
+        notify(f"Preempted by SIGTERM at step {trainer.state.global_step}: {_how_to_go_on(folder)}")
+        raise SystemExit(EXIT_CODE)
+    metrics |= after_training(trainer)
+    save_merged(trainer)
+    trainer.save_metrics("train", metrics | {"train_samples": len(cast(Dataset, trainer.train_dataset))})
+    trainer.save_state()
+    if is_main and args.command:
+        folder.note(trained={"command": args.command.training, "step": trainer.state.global_step})
+
+
+def _how_to_go_on(folder: RunFolder) -> str:
+    newest = next((path.name for path in numbered_checkpoints(folder.path) if run_of(path) == folder.run), None)
+    where = f"goes on from {newest}" if newest else "starts again, because no checkpoint is saved yet"
+    return f"the same command with --resume_from_checkpoint last {where}"
+
+
+def _print_finished(trainer: RecipeTrainer) -> None:
+    notify(
+        f"The run in {str(trainer.args.output_dir)!r} has ended, at step {trainer.state.global_step}, and is left as"
+        " it is: give more steps or epochs to train on, or --overwrite_output_dir alone to train anew"
+    )
 
 
 def _suggest_learning_rate(trainer: Trainer) -> None:

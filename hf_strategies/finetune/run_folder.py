@@ -21,7 +21,8 @@ from filelock import FileLock
 
 from hf_strategies.errors import StrategyError
 from hf_strategies.files import write_json
-from hf_strategies.finetune.checkpoints import numbered_checkpoints
+from hf_strategies.finetune.arguments import RecipeArguments
+from hf_strategies.finetune.checkpoints import numbered_checkpoints, step_of
 from hf_strategies.finetune.command_line import notify
 from hf_strategies.trainer.distributed import from_rank_zero
 
@@ -89,6 +90,19 @@ class RunFolder:
         """Whether a run was killed while it deleted what an older run had left."""
         return bool(self._record.get("clearing"))
 
+    def has_trained(self, args: RecipeArguments) -> bool:
+        """Whether the training that a resumed command asks for was done to its end, and its model was saved."""
+        trained = self._record.get("trained")
+        if not args.resumes or args.command is None or not isinstance(trained, dict):
+            return False
+        checkpoint = args.resume_from_checkpoint
+        is_at_end = args.resumes == "last" or step_of(Path(str(checkpoint))) == trained.get("step")
+        return is_at_end and trained.get("command") == args.command.training
+
+    def has_finished(self, args: RecipeArguments) -> bool:
+        """Whether all that a resumed command asks for was done."""
+        return self.has_trained(args) and self._record.get("finished") == getattr(args.command, "whole", None)
+
     def refuse_other_process(self) -> None:
         """Raise `StrategyError` if another process is writing into the folder."""
         owner = _Process.of(self._record.get("process"))
@@ -128,10 +142,6 @@ class RunFolder:
         """Write entries into the record; None deletes one."""
         record = {**self._record, **entries}
         self._write({key: value for key, value in record.items() if value is not None})
-
-    def entry(self, name: str) -> Any:
-        """Return an entry of the record; None if there is none."""
-        return self._record.get(name)
 
     def end(self) -> None:
         """Release the folder for other processes; a full disk does not keep a run from ending."""

@@ -8,14 +8,15 @@ from typing import Any
 import torch
 from datasets import Dataset, DatasetDict
 from torch.utils.data import DataLoader, Sampler, SequentialSampler
-from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainerCallback
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer import TRAINER_STATE_NAME
-from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, EvalLoopOutput
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, EvalLoopOutput, TrainOutput
 
 from hf_strategies.files import replacing, write_json
 from hf_strategies.finetune.checkpoints import (
-    SENTINEL,
+    Losses,
     damage,
+    losses_of,
     numbered_checkpoints,
     record_checkpoint,
     run_of,
@@ -23,6 +24,7 @@ from hf_strategies.finetune.checkpoints import (
 )
 from hf_strategies.finetune.flags import Flags
 from hf_strategies.finetune.lora import with_lora
+from hf_strategies.finetune.preemption import Preemption
 from hf_strategies.finetune.results import card_folder, read_results
 from hf_strategies.finetune.run_folder import RunFolder
 from hf_strategies.finetune.sampling import SeededLengthGroupedSampler, longest_first, token_counts
@@ -47,10 +49,66 @@ class RecipeTrainer(Trainer):
     run_folder: RunFolder | None = None
     """The output folder as the run has taken it; None before it has."""
 
-    def __init__(self, *args: Any, keep_columns: Collection[str] = (), **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        args: TrainingArguments,
+        keep_columns: Collection[str] = (),
+        callbacks: Sequence[TrainerCallback] = (),
+        **kwargs: Any,
+    ) -> None:
         self._keep_columns = keep_columns
-        super().__init__(*args, **kwargs)
+        self._losses: Losses | None = None
+        self._has_all_losses = True
+        self.preemption = Preemption()
+        wanted, args.enable_jit_checkpoint = args.enable_jit_checkpoint, False  # see `Preemption`
+        # It comes first: it decides about the checkpoint for which the other callbacks prepare.
+        super().__init__(args=args, callbacks=[*([self.preemption] if wanted else ()), *callbacks], **kwargs)
+        args.enable_jit_checkpoint = wanted
         self.model_accepts_loss_kwargs = False
+
+    def train(
+        self,
+        resume_from_checkpoint: str | bool | None = None,
+        trial: Any = None,
+        ignore_keys_for_eval: list[str] | None = None,
+    ) -> TrainOutput:
+        """Train as the stock Trainer does; a run that has ended before makes no further step."""
+        checkpoint = resume_from_checkpoint if isinstance(resume_from_checkpoint, str) else None
+        self._losses = None if checkpoint is None else losses_of(Path(checkpoint))
+        self._has_all_losses = checkpoint is None or self._losses is not None
+        return super().train(resume_from_checkpoint, trial, ignore_keys_for_eval)
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Log as the stock Trainer does; ``train_loss`` is the mean over all steps, those before a resume too."""
+        if "train_loss" in logs and self._has_all_losses:
+            logs["train_loss"] = self._total_loss_scalar / max(self.state.global_step, 1)
+        super().log(logs, start_time)
+
+    def _run_epoch(self, *args: Any, **kwargs: Any) -> None:
+        # The stock Trainer makes at least one step, even if the checkpoint is of the last one.
+        self._add_earlier_losses()
+        if self.state.global_step >= self.state.max_steps or self.control.should_training_stop:
+            self.control.should_training_stop = True
+        else:
+            super()._run_epoch(*args, **kwargs)  # type: ignore[no-untyped-call]
+
+    def _finalize_training(self, *args: Any, **kwargs: Any) -> TrainOutput:
+        self._add_earlier_losses()
+        output: TrainOutput = super()._finalize_training(*args, **kwargs)  # type: ignore[no-untyped-call]
+        return output._replace(training_loss=output.metrics["train_loss"])
+
+    def _add_earlier_losses(self) -> None:
+        """Add the losses before the checkpoint to the sums that the stock Trainer begins anew when it resumes."""
+        losses, self._losses = self._losses, None
+        if losses is not None:
+            self._total_loss_scalar += losses.total
+            self._tr_loss += losses.since_log
+            self._globalstep_last_logged = losses.last_log
+
+    def _losses_so_far(self) -> Losses:
+        since_log = self.accelerator.gather(self._tr_loss.reshape(1)).mean().item()
+        return Losses(self._total_loss_scalar, since_log, self._globalstep_last_logged)
 
     def _set_signature_columns_if_needed(self) -> None:
         if self._signature_columns is None:
@@ -77,19 +135,25 @@ class RecipeTrainer(Trainer):
         still write. So a newer but damaged checkpoint could cost the whole one.
         """
         checkpoint = Path(str(self.args.output_dir), f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}")
-        if self.args.should_save and damage(checkpoint) is not None:
-            _empty(checkpoint)
+        if self.args.should_save and checkpoint.is_dir() and damage(checkpoint) is not None:
+            shutil.rmtree(checkpoint)  # what a killed run has left
+        losses = self._losses_so_far()
         self.accelerator.wait_for_everyone()
         limit, self.args.save_total_limit = self.args.save_total_limit, None
         try:
             super()._save_checkpoint(model, trial)
+        except Exception:
+            if damage(checkpoint) is not None:
+                shutil.rmtree(
+                    checkpoint, ignore_errors=True
+                )  # half a checkpoint helps nobody, and the disk may be full
+            raise
         finally:
             self.args.save_total_limit = limit
         self.accelerator.wait_for_everyone()
         if self.args.should_save:
-            (checkpoint / SENTINEL).unlink(missing_ok=True)
             if self.run_folder is not None and self.run_folder.run is not None:
-                record_checkpoint(checkpoint, self.run_folder.run)
+                record_checkpoint(checkpoint, self.run_folder.run, losses)
             _delete_oldest(checkpoint, limit, self.state.best_model_checkpoint)
         self.accelerator.wait_for_everyone()
 
@@ -140,15 +204,6 @@ class ExactLossTrainer(RecipeTrainer):
         if (exact := metrics.pop(f"{metric_key_prefix}_nll", None)) is not None:
             metrics[f"{metric_key_prefix}_loss"] = exact
         return output
-
-
-def _empty(folder: Path) -> None:
-    """Delete what a killed run has left in the folder of a checkpoint that is about to be written."""
-    for path in folder.iterdir() if folder.is_dir() else ():
-        if path.is_dir():
-            shutil.rmtree(path)
-        elif path.name != SENTINEL:
-            path.unlink()
 
 
 def _delete_oldest(newest: Path, limit: int | None, best: str | None) -> None:

@@ -1,0 +1,58 @@
+"""What a command asks for, as fingerprints: of the training, and of all that a run does."""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+__all__ = ["Command", "command_of"]
+
+# They say where, and how it looks, but not what is done.
+_ELSEWHERE = {
+    "output_dir", "resume_from_checkpoint", "overwrite_output_dir", "local_rank", "run_name", "report_to",
+    "disable_tqdm", "log_level", "log_level_replica", "trackio_space_id", "enable_jit_checkpoint", "logging_dir",
+}  # fmt: skip
+# They say what is done after training.
+_LATER = {
+    "do_eval", "do_predict", "baselines", "figure", "test_file", "test_split", "max_test_samples", "push_to_hub",
+    "push_predictions", "hub_model_id", "hub_strategy", "hub_token", "hub_private_repo", "hub_always_push",
+    "hub_revision", "per_device_eval_batch_size", "save_total_limit",
+}  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True)
+class Command:
+    """The fingerprints of a command: two commands with the same ones ask for the same."""
+
+    training: str
+    whole: str
+
+
+def command_of(flags: Iterable[Any]) -> Command:
+    """Return the fingerprints of the dataclasses of flags, and of the size and time of each file that they name."""
+    values = {name: value for part in flags for name, value in _values(part).items() if name not in _ELSEWHERE}
+    training = {name: value for name, value in values.items() if name not in _LATER}
+    return Command(_hash(training), _hash(values))
+
+
+def _values(flags: Any) -> dict[str, Any]:
+    values = {field.name: getattr(flags, field.name) for field in dataclasses.fields(flags)}
+    return {name: [value, *_stamps(value)] if name.endswith("_file") else value for name, value in values.items()}
+
+
+def _stamps(names: Any) -> list[list[int]]:
+    """Return the size and the time of the last change of each file among ``names``, which are one name or several."""
+    files = [Path(str(name)) for name in (names if isinstance(names, list) else [names])]
+    status = [file.stat() for file in files if file.is_file()]
+    return [[each.st_size, each.st_mtime_ns] for each in status]
+
+
+def _hash(values: dict[str, Any]) -> str:
+    text = json.dumps(values, sort_keys=True, default=_plain)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    return vars(value) if hasattr(value, "__dict__") else str(value)

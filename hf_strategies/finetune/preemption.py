@@ -1,0 +1,76 @@
+"""SIGTERM during training: a checkpoint after the running step, and an end that a later run goes on from."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+from accelerate import Accelerator
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+__all__ = ["EXIT_CODE", "Preemption"]
+
+EXIT_CODE = 128 + signal.SIGTERM
+"""The exit code of a run that SIGTERM has ended, the one that a shell reports for this signal."""
+
+
+class Preemption(TrainerCallback):
+    """Saves a checkpoint and stops after the step in which SIGTERM arrives.
+
+    The recipes use it for `enable_jit_checkpoint` in place of the Trainer's own callback, because that one saves in
+    the middle of a step, when the random numbers of the step are used up, without the event `on_save`, in which the
+    best weights are added, and each process at a step of its own. This one saves as any other step does.
+    """
+
+    def __init__(self) -> None:
+        self.has_stopped = False
+        self._is_requested = False
+        self._accelerator: Accelerator | None = None
+
+    @contextmanager
+    def listening(self, accelerator: Accelerator) -> Iterator[None]:
+        """Take SIGTERM while training; a thread other than the first cannot, and takes none."""
+        self.has_stopped = self._is_requested = False
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = signal.signal(signal.SIGTERM, self._request)
+        self._accelerator = accelerator
+        try:
+            yield
+        finally:
+            self._accelerator = None
+            signal.signal(signal.SIGTERM, before)
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Stop if the signal has come on any process; save now unless the epoch ends here, which saves later."""
+        if self._is_requested_anywhere(args):
+            self.has_stopped = control.should_training_stop = True
+            control.should_save = control.should_save or not _is_end_of_epoch(state)
+
+    def on_epoch_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Save at the real end of an epoch; in the middle of one, cancel what is due only at its end."""
+        if self.has_stopped:
+            control.should_save = _is_end_of_epoch(state)
+            control.should_evaluate = control.should_evaluate and control.should_save
+            control.should_log = control.should_log and control.should_save
+
+    def _request(self, number: int, frame: FrameType | None) -> None:
+        self._is_requested = True
+
+    def _is_requested_anywhere(self, args: TrainingArguments) -> bool:
+        if self._accelerator is None or args.world_size == 1:
+            return self._is_requested
+        if self._is_requested:
+            self._accelerator.set_trigger()
+        return bool(self._accelerator.check_trigger())
+
+
+def _is_end_of_epoch(state: TrainerState) -> bool:
+    return state.epoch is not None and abs(state.epoch - round(state.epoch)) < 1e-9
