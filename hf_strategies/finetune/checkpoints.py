@@ -1,8 +1,8 @@
 """The checkpoints in a folder: which of them are whole, and the newest whole one of a run.
 
 The Trainer writes the files of a checkpoint one after the other, `trainer_state.json` last. A process that is killed
-leaves a checkpoint with some of them, and with one that is cut off. A recipe adds `CHECKPOINT_RECORD`, a list of the
-files, once all processes have written theirs.
+leaves a checkpoint with some of them, and with one that is cut off. A recipe adds `CHECKPOINT_RECORD`, which lists
+the files once all processes have written theirs.
 """
 
 import json
@@ -110,7 +110,7 @@ def missing_state(checkpoint: Path, processes: int = 1) -> str | None:
     With `save_only_model` the Trainer saves the model and its own state alone. Then all other state is absent by
     intention: nothing but a deletion by hand takes all of it out of a checkpoint that is written to its end.
     """
-    if (checkpoint / CHECKPOINT_RECORD).is_file():
+    if _recorded(checkpoint):
         lost = (name for name in _recorded(checkpoint) if _is_state(name) and not (checkpoint / name).exists())
         return next((f"it has no {name}" for name in lost), None)
     names = {path.name for path in checkpoint.iterdir()}
@@ -130,17 +130,20 @@ def missing_state(checkpoint: Path, processes: int = 1) -> str | None:
     return next((f"it has no state of the {name}" for name, there in found.items() if not there), None)
 
 
-def record_checkpoint(checkpoint: Path, run: str, losses: Losses) -> None:
-    """Write the record of a checkpoint whose files are all written: the run's identity, its losses, each file's size.
+def record_checkpoint(checkpoint: Path, run: str, losses: Losses, *, is_written: bool) -> None:
+    """Write the record of a checkpoint: the run's identity, its losses and, once all is written, each file's size.
 
     For weights there is a checksum too: safetensors files have none of their own, and torch's have.
     """
-    files = {
-        str(path.relative_to(checkpoint)): [path.stat().st_size, _checksum(path)]
-        for path in sorted(checkpoint.rglob("*"))
-        if path.is_file() and path.name not in (CHECKPOINT_RECORD, _SENTINEL)
-    }
-    write_json(checkpoint / CHECKPOINT_RECORD, {"run": run, "losses": asdict(losses), "files": files})
+    record: dict[str, Any] = {"run": run, "losses": asdict(losses)}
+    if is_written:
+        record["files"] = {
+            str(path.relative_to(checkpoint)): [path.stat().st_size, _checksum(path)]
+            for path in sorted(checkpoint.rglob("*"))
+            if path.is_file() and path.name not in (CHECKPOINT_RECORD, _SENTINEL)
+        }
+    checkpoint.mkdir(parents=True, exist_ok=True)
+    write_json(checkpoint / CHECKPOINT_RECORD, record)
 
 
 def run_of(checkpoint: Path) -> str | None:
@@ -156,7 +159,7 @@ def _is_of_another(checkpoint: Path, run: str | None) -> bool:
 
 
 def _recorded(checkpoint: Path) -> dict[str, list[int | None]]:
-    """Return the size and the checksum of each file in the record of a checkpoint; an empty dict if it is damaged."""
+    """Return the size and the checksum of each file in the record of a checkpoint; an empty dict if it has none."""
     record = _read(checkpoint / CHECKPOINT_RECORD)
     files = record.get("files") if isinstance(record, dict) else None
     return files if isinstance(files, dict) else {}
@@ -212,10 +215,9 @@ def _state_damages(checkpoint: Path) -> Iterator[str]:
 def _record_damages(checkpoint: Path) -> Iterator[str]:
     if not (checkpoint / CHECKPOINT_RECORD).is_file():
         return
-    files = _recorded(checkpoint)
-    if not files:
-        yield f"its {CHECKPOINT_RECORD} is damaged"
-    for name, (size, checksum) in files.items():
+    if _read(checkpoint / CHECKPOINT_RECORD) is None:
+        yield f"its {CHECKPOINT_RECORD} is no JSON"
+    for name, (size, checksum) in _recorded(checkpoint).items():
         path = checkpoint / name
         if not path.is_file():
             if not _is_state(name) and name not in _NOT_NEEDED:

@@ -31,7 +31,8 @@ def load_trained(trainer: RecipeTrainer) -> bool:
     # What was tuned after training, such as a threshold, is in the configuration alone.
     for name, value in vars(saved.config).items():
         vars(model.config).setdefault(name, value)
-    trainer.model = trainer.model_wrapped = model
+    trainer.model = model
+    trainer.model_wrapped = trainer.accelerator.prepare_model(model, evaluation_mode=True)  # as it is after training
     trainer.state = TrainerState.load_from_json(str(folder / TRAINER_STATE_NAME))
     return True
 

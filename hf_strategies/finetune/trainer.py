@@ -129,33 +129,40 @@ class RecipeTrainer(Trainer):
         return SequentialSampler(eval_dataset)
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
-        """Save a checkpoint, add its record, and only then delete older ones.
+        """Save a checkpoint with its record, and only then delete older ones.
 
         The stock Trainer deletes older ones by the time at which their folders changed, while other processes may
         still write. So a newer but damaged checkpoint could cost the whole one.
         """
         checkpoint = Path(str(self.args.output_dir), f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}")
-        if self.args.should_save and checkpoint.is_dir() and damage(checkpoint) is not None:
-            shutil.rmtree(checkpoint)  # what a killed run has left
         losses = self._losses_so_far()
+        if self.args.should_save:
+            if checkpoint.is_dir() and damage(checkpoint) is not None:
+                shutil.rmtree(checkpoint)  # what a killed run has left
+            self._record(checkpoint, losses, is_written=False)
         self.accelerator.wait_for_everyone()
+        self._write_checkpoint(checkpoint, model, trial)
+        self.accelerator.wait_for_everyone()
+        if self.args.should_save:
+            self._record(checkpoint, losses, is_written=True)
+            _delete_oldest(checkpoint, self.args.save_total_limit, self.state.best_model_checkpoint)
+        self.accelerator.wait_for_everyone()
+
+    def _write_checkpoint(self, checkpoint: Path, model: Any, trial: Any) -> None:
+        """Save as the stock Trainer does, but delete no older checkpoint; if that fails, delete the part written."""
         limit, self.args.save_total_limit = self.args.save_total_limit, None
         try:
             super()._save_checkpoint(model, trial)
         except Exception:
             if damage(checkpoint) is not None:
-                shutil.rmtree(
-                    checkpoint, ignore_errors=True
-                )  # half a checkpoint helps nobody, and the disk may be full
+                shutil.rmtree(checkpoint, ignore_errors=True)
             raise
         finally:
             self.args.save_total_limit = limit
-        self.accelerator.wait_for_everyone()
-        if self.args.should_save:
-            if self.run_folder is not None and self.run_folder.run is not None:
-                record_checkpoint(checkpoint, self.run_folder.run, losses)
-            _delete_oldest(checkpoint, limit, self.state.best_model_checkpoint)
-        self.accelerator.wait_for_everyone()
+
+    def _record(self, checkpoint: Path, losses: Losses, *, is_written: bool) -> None:
+        if self.run_folder is not None and self.run_folder.run is not None:
+            record_checkpoint(checkpoint, self.run_folder.run, losses, is_written=is_written)
 
     def save_metrics(self, split: str, metrics: dict[str, Any], combined: bool = True) -> None:
         """Write ``<split>_results.json``, and add the metrics to ``all_results.json``, each as a whole."""
