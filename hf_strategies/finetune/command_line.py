@@ -107,7 +107,7 @@ def run_command(main: Callable[[], object]) -> NoReturn:
 def _fail(code: int, line: str) -> int:
     """Print a line to stderr, in the main process, and return the exit code."""
     if _is_main_process():
-        print(line, file=sys.stderr)
+        print(visible(line), file=sys.stderr)
     return code
 
 

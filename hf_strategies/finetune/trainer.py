@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Collection, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from hf_strategies.finetune.preemption import Preemption
 from hf_strategies.finetune.results import card_folder, read_results
 from hf_strategies.finetune.run_folder import RunFolder
 from hf_strategies.finetune.sampling import SeededLengthGroupedSampler, longest_first, token_counts
+from hf_strategies.finetune.uploads import uploading_without
 
 __all__ = ["ExactLossTrainer", "RecipeTrainer", "make_trainer", "padding_multiple"]
 
@@ -164,6 +166,19 @@ class RecipeTrainer(Trainer):
         if self.run_folder is not None and self.run_folder.run is not None:
             record_checkpoint(checkpoint, self.run_folder.run, losses, is_written=is_written)
 
+    def push_to_hub(self, *args: Any, **kwargs: Any) -> Any:
+        """Upload the output folder, without the arguments of the training and, unless asked for, the predictions."""
+        with self._uploading():
+            return super().push_to_hub(*args, **kwargs)
+
+    def _push_from_checkpoint(self, checkpoint_folder: str) -> None:
+        with self._uploading():
+            super()._push_from_checkpoint(checkpoint_folder)
+
+    def _uploading(self) -> AbstractContextManager[None]:
+        with_predictions = getattr(self.args, "push_predictions", False)
+        return uploading_without(() if with_predictions else ("predictions.jsonl",))
+
     def save_metrics(self, split: str, metrics: dict[str, Any], combined: bool = True) -> None:
         """Write ``<split>_results.json``, and add the metrics to ``all_results.json``, each as a whole."""
         if not self.is_world_process_zero():
@@ -176,9 +191,10 @@ class RecipeTrainer(Trainer):
 
     def save_state(self) -> None:
         """Write ``trainer_state.json`` into the output folder as a whole."""
-        if self.is_world_process_zero():
-            with replacing(Path(str(self.args.output_dir), TRAINER_STATE_NAME)) as file:
-                self.state.save_to_json(str(file))
+        if not self.is_world_process_zero():
+            return
+        with replacing(Path(str(self.args.output_dir), TRAINER_STATE_NAME)) as file:
+            self.state.save_to_json(str(file))
 
     def create_model_card(self, *, model_name: str | None = None, **about: Any) -> None:  # type: ignore[override]
         """Write the model card as a whole; a card that cannot be read is written anew."""

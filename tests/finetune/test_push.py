@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from huggingface_hub.utils import filter_repo_objects
 from safetensors.torch import load_file
 from transformers import Trainer, trainer
 
@@ -22,15 +23,23 @@ class Hub:
         self.made: list[str] = []
         self.cards: list[str] = []
         self.files: list[set[str]] = []
+        self.content: dict[str, bytes] = {}
 
     def create_repo(self, name: str, **options: Any) -> Any:
         self.made.append(name)
         return SimpleNamespace(repo_id=name)
 
-    def upload_folder(self, *, folder_path: str, **options: Any) -> Any:
-        self.cards.append(Path(folder_path, "README.md").read_text(encoding="utf-8"))
-        self.files.append({path.name for path in Path(folder_path).iterdir()})
+    def upload_folder(self, *, folder_path: str, ignore_patterns: list[str], **options: Any) -> Any:
+        inside = [str(path.relative_to(folder_path)) for path in Path(folder_path).rglob("*") if path.is_file()]
+        names = set(filter_repo_objects(inside, ignore_patterns=ignore_patterns))
+        place = options.get("path_in_repo", "")
+        self.content |= {f"{place}/{name}": Path(folder_path, name).read_bytes() for name in names}
+        self.cards += [self.content["/README.md"].decode()] if "README.md" in names and not place else []
+        self.files.append(names)
         return SimpleNamespace(done=lambda: True)
+
+    def upload_file(self, *, path_or_fileobj: bytes, path_in_repo: str, **options: Any) -> None:
+        self.content[path_in_repo] = path_or_fileobj
 
 
 @pytest.fixture
@@ -51,6 +60,23 @@ def test_the_card_that_is_uploaded_tells_strategy_and_test_metrics(hub: Hub, tmp
     assert "learning rate: linear_warmup_cosine_decay, peak 0.001" in section
     assert f"- test set, this model: accuracy {accuracy:.4f}, macro_f1" in section
     assert {"model.safetensors", "config.json", "tokenizer.json", "all_results.json"} <= hub.files[-1]
+
+
+def test_neither_token_nor_paths_nor_test_texts_are_uploaded(hub: Hub, tmp_path: Path) -> None:
+    flags = [*write_csv_splits(tmp_path, reviews), "--push_to_hub", "--hub_token", "hf_top_secret"]
+    flags += ["--save_strategy", "steps", "--save_steps", "1", "--load_best_model_at_end"]
+    text_classification.main([*FLAGS, *flags, "--hub_strategy", "checkpoint", "--output_dir", str(tmp_path / "out")])
+    assert {"/model.safetensors", "/README.md", "trainer_state.json"} <= set(hub.content)
+    assert {"last-checkpoint/optimizer.pt", "last-checkpoint/trainer_state.json"} <= set(hub.content)
+    assert [name for name, content in hub.content.items() if b"hf_top_secret" in content] == []
+    assert [name for name, content in hub.content.items() if str(tmp_path).encode() in content] == []
+    assert [name for name in hub.content if "predictions" in name or "training_args" in name] == []
+
+
+def test_predictions_are_uploaded_where_asked_for(hub: Hub, tmp_path: Path) -> None:
+    flags = [*write_csv_splits(tmp_path, reviews), "--push_to_hub", "--push_predictions"]
+    text_classification.main([*FLAGS, *flags, "--output_dir", str(tmp_path / "out")])
+    assert "predictions.jsonl" in hub.files[-1]
 
 
 def test_nothing_is_uploaded_without_the_flag(hub: Hub, tmp_path: Path) -> None:
