@@ -7,7 +7,14 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from hf_strategies.errors import StrategyError
 
-__all__ = ["lambda_lr", "own_floors", "set_rates"]
+__all__ = ["inner_scheduler", "lambda_lr", "own_floors", "set_rates"]
+
+
+def inner_scheduler(scheduler: Any) -> Any:
+    """Return the scheduler inside the wrappers that accelerate and DeepSpeed put around it."""
+    while not isinstance(scheduler, LambdaLR) and hasattr(scheduler, "scheduler"):
+        scheduler = scheduler.scheduler
+    return scheduler
 
 
 def lambda_lr(owner: str, scheduler: Any) -> LambdaLR:
@@ -16,9 +23,7 @@ def lambda_lr(owner: str, scheduler: Any) -> LambdaLR:
     Raises `StrategyError` if there is no `LambdaLR`. ``owner`` is the beginning of the message, such as
     ``"ReduceOnPlateau cannot reduce"``.
     """
-    inner = scheduler
-    while not isinstance(inner, LambdaLR) and hasattr(inner, "scheduler"):
-        inner = inner.scheduler
+    inner = inner_scheduler(scheduler)
     if not isinstance(inner, LambdaLR):
         raise StrategyError(
             f"{owner} a {type(scheduler).__name__}: take a schedule that is a function of the step, such as"

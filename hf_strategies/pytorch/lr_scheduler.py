@@ -263,9 +263,9 @@ def _jump_message(old: SavedPlan, new: SavedPlan, step: int, before: float, afte
         else "'replan' to go on with the new curve from the present rate"
     )
     return (
-        f"resumed with {_changes(old, new, has_same_curve)} planned: the learning rate would jump from {before:.4g} to"
-        f" {after:.4g} at step {step}. Set on_extend in lr_scheduler_kwargs: 'keep' the old plan (it stays at its last"
-        f" value), {replan}, or accept the 'jump'"
+        f"resumed with {_changes(old, new, has_same_curve)} planned: the learning rate would jump from {before:.4g}"
+        f" to {after:.4g} at step {step}. Set on_extend in lr_scheduler_kwargs: 'keep' the old plan (it stays at its"
+        f" last value), {replan}, or accept the 'jump'"
     )
 
 
@@ -291,6 +291,6 @@ def _shown(name: str, settings: Mapping[str, Any]) -> str:
 def _callback_message(step: int, before: float, after: float) -> str:
     return (
         f"resumed without the callback that had lowered the learning rate: it would jump from {before:.4g} to"
-        f" {after:.4g} at step {step}. Resume with that callback (ReduceOnPlateau or PlateauCooldown), or set on_extend"
-        " in lr_scheduler_kwargs: 'keep' the rate as low as it is, or accept the 'jump'"
+        f" {after:.4g} at step {step}. Resume with that callback (ReduceOnPlateau or PlateauCooldown), or set"
+        " on_extend in lr_scheduler_kwargs: 'keep' the rate as low as it is, or accept the 'jump'"
     )

@@ -178,7 +178,7 @@ class SavedPlan:
         return schedule(self.name, total_steps=self.total_steps, warmup_steps=self.warmup_steps, **other.parameters)
 
     def _floors(self, peaks: Sequence[float]) -> list[dict[str, float]]:
-        """Return the ``min_lr_ratio`` of each group for which the floor is ``min_lr``; empty dicts if that is None."""
+        """Return the ``min_lr_ratio`` of each group for which the floor is ``min_lr``; empty dicts without it."""
         if self.min_lr is None:
             return [{}] * len(peaks)
         plan, lowest = find_plan(self.name), min(peaks)

@@ -9,6 +9,7 @@ from hf_strategies.stopping.metric import Direction, Metric
 from hf_strategies.values import is_number
 
 __all__ = [
+    "IGNORED",
     "RESOURCES",
     "Evaluation",
     "EvaluationLog",
@@ -20,6 +21,9 @@ __all__ = [
     "read_log",
     "training_log",
 ]
+
+IGNORED = "hf_strategies_ignored"
+"""The key of an entry in the log whose evaluation counts for nothing."""
 
 RESOURCES = ("seconds", "flos", "tokens")
 """What training uses up: wall time, floating-point operations, input tokens."""
@@ -173,7 +177,7 @@ def read_log(log_history: Iterable[Mapping[str, Any]], names: Iterable[str]) -> 
             losses.append((step - last_loss_step, float(entry["loss"])))
             last_loss_step = step
         new = {key: float(value) for key, value in entry.items() if _is_metric(key, value)}
-        if not new or step in rows:
+        if not new or step in rows or entry.get(IGNORED):
             continue
         metrics = incomplete.setdefault(step, {})
         metrics |= {key: value for key, value in new.items() if key not in metrics}

@@ -55,10 +55,14 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class Training:
-    """A call of `Trainer.train` that is in progress, and the checkpoint from which it resumes, if any."""
+    """A call of `Trainer.train` that is in progress, and the checkpoint from which it resumes, if any.
+
+    ``ignored_keys`` is the argument `ignore_keys_for_eval` of that call.
+    """
 
     trainer: Trainer
     checkpoint: Checkpoint | None
+    ignored_keys: list[str] | None = None
 
 
 def current_training() -> Training | None:
@@ -71,7 +75,8 @@ def current_training() -> Training | None:
         caller = frame.f_locals.get("self")
         if isinstance(caller, Trainer) and "resume_from_checkpoint" in frame.f_locals:
             path = frame.f_locals["resume_from_checkpoint"]
-            return Training(caller, Checkpoint(Path(path)) if isinstance(path, str | PathLike) else None)
+            checkpoint = Checkpoint(Path(path)) if isinstance(path, str | PathLike) else None
+            return Training(caller, checkpoint, frame.f_locals.get("ignore_keys_for_eval"))
     return None
 
 

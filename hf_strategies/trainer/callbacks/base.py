@@ -12,14 +12,17 @@ from typing import Any
 from urllib.parse import quote
 
 from torch import nn
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer import TRAINER_STATE_NAME
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, IntervalStrategy
 
 from hf_strategies.files import replacing
 from hf_strategies.pytorch.best_weights import BestWeights
 from hf_strategies.stopping import StoppingRule
 from hf_strategies.trainer.callbacks.context import TrainerContext
 from hf_strategies.trainer.callbacks.metric_watch import MetricWatch
+from hf_strategies.trainer.callbacks.resumption import Resumption, at_end_of_epoch, is_ignored
+from hf_strategies.trainer.distributed import from_rank_zero
 
 __all__ = ["MetricCallback", "MetricRun", "best_weights_name", "save_state"]
 
@@ -68,9 +71,16 @@ class MetricCallback(TrainerCallback, ABC):
     asks_for_evaluations = False
     """Whether the callback makes the Trainer evaluate at other steps than those of its schedule."""
 
+    changes_rates = False
+    """Whether the callback changes the learning rates of the schedule."""
+
     _run: MetricRun | None = None  # while training
     _watch: MetricWatch | None = None
     _ended: "EndedRun | None" = None
+    _resumption: Resumption | None = None  # until the first step of a resumed training, in its first callback
+    _begun_at = 0  # the step at which the training was begun or resumed
+    _postponed = False  # whether a save waits for the evaluation at the end of the epoch
+    _preempted_at: int | None = None  # the step of a checkpoint that the Trainer has written on SIGTERM
 
     @abstractmethod
     def start(
@@ -82,8 +92,11 @@ class MetricCallback(TrainerCallback, ABC):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Start the run; end the training if it is a resumed run that had ended before."""
-        self._run = self._ended = None
+        self._run = self._ended = self._preempted_at = None
+        self._begun_at, self._postponed = state.global_step, False
         context = TrainerContext(self)
+        first, last = _first_and_last(self, context.trainer)
+        self._resumption = Resumption.of(args, state, kwargs) if first is self else None
         self._watch = MetricWatch(type(self).__name__, self.names, args, self.optional_names)
         if not self.asks_for_evaluations:
             self._watch.check_schedule(context.trainer, state, kwargs.get("train_dataloader"))
@@ -91,15 +104,31 @@ class MetricCallback(TrainerCallback, ABC):
         if self._run.was_over:
             self._ended = EndedRun(kwargs["model"])
             control.should_training_stop = True
+        # The evaluation that a checkpoint lacks is made when all callbacks have started.
+        resumption = first._resumption
+        if last is self and resumption and resumption.has_no_epoch_left():
+            resumption.begin(control, was_over=True)
 
     def on_evaluate(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Act once the evaluations of this step have reported all watched metrics."""
-        if self._run is None or self._watch is None or self._ended:
+        if self._resumption:
+            self._resumption.ignore_extra_evaluation()
+        if self._run is None or self._watch is None or is_ignored(state):
+            return
+        if self._ended and state.global_step != self._begun_at:
             return
         if self._watch.completes(kwargs["metrics"], state):
             self._run.evaluated(state, control)
+
+    def on_epoch_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Make the evaluation that the checkpoint of a resumed run lacks, if any; it may end the training."""
+        resumption, self._resumption = self._resumption, None
+        if resumption and resumption.begin(control, control.should_training_stop):
+            self._ended = EndedRun(kwargs["model"])
 
     def on_step_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -107,6 +136,13 @@ class MetricCallback(TrainerCallback, ABC):
         """Raise `StrategyError` if the evaluations so far lack a watched metric."""
         if self._run and self._watch:
             self._watch.check(state)
+        self._join_preemption(args, state, control)
+
+    def on_pre_optimizer_step(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Complete the checkpoint that the Trainer writes on SIGTERM."""
+        self._join_preemption(args, state, control)
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -115,16 +151,24 @@ class MetricCallback(TrainerCallback, ABC):
         if self._ended:
             self._ended.undo(control)
         elif self._run:
+            self._postpone_save(args, state, control)
             self._run.stepped(state, control)
+            self._postpone_save(args, state, control)
+            if state.global_step < state.max_steps:
+                self._join_preemption(args, state, control)
             self._expect_evaluation(state, control)
 
     def on_epoch_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Prepare the checkpoint of the epoch; cancel it, and the evaluation, if the run had ended before."""
+        postponed, self._postponed = self._postponed, False
         if self._ended:
             self._ended.skip(control)
+        elif self._preempted_at is not None:
+            control.should_save = control.should_evaluate = False
         elif self._run:
+            control.should_save |= postponed
             self._run.before_save(state, control)
             self._expect_evaluation(state, control)
 
@@ -143,7 +187,7 @@ class MetricCallback(TrainerCallback, ABC):
     ) -> None:
         """Finish the run and drop it."""
         run, watch = self._run, self._watch
-        self._run = self._watch = self._ended = None
+        self._run = self._watch = self._ended = self._resumption = None
         if run is None:
             return
         if watch and not run.was_over:
@@ -152,11 +196,38 @@ class MetricCallback(TrainerCallback, ABC):
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the settings alone: a training's model, weights and Trainer are no part of a copy or a pickle."""
-        return {key: value for key, value in vars(self).items() if key not in ("_run", "_watch", "_ended")}
+        of_a_training = ("_run", "_watch", "_ended", "_resumption")
+        return {key: value for key, value in vars(self).items() if key not in of_a_training}
+
+    def _postpone_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl) -> None:
+        """Let a checkpoint at the very end of an epoch wait for the evaluation of that epoch.
+
+        A checkpoint without that evaluation would not be the state from which the uninterrupted run goes on.
+        """
+        evaluates = args.eval_strategy == IntervalStrategy.EPOCH and args.eval_delay <= float(state.epoch or 0.0)
+        if control.should_save and evaluates and at_end_of_epoch(state):
+            control.should_save, self._postponed = False, True
+
+    def _join_preemption(self, args: TrainingArguments, state: TrainerState, control: TrainerControl) -> None:
+        """Add to a checkpoint that the Trainer has written on SIGTERM, which no other event announces."""
+        stops = control.should_training_stop and not control.should_save and not self._ended
+        if not (getattr(args, "enable_jit_checkpoint", False) and stops and self._run):
+            return
+        folder = Path(str(args.output_dir)) / f"{PREFIX_CHECKPOINT_DIR}-{state.global_step}"
+        if self._preempted_at is None and from_rank_zero(folder.is_dir()):
+            self._preempted_at = state.global_step
+            self._run.saved(state)
 
     def _expect_evaluation(self, state: TrainerState, control: TrainerControl) -> None:
         if control.should_evaluate and self._watch:
             self._watch.expect(state.global_step)
+
+
+def _first_and_last(callback: MetricCallback, trainer: Trainer | None) -> tuple[MetricCallback, MetricCallback]:
+    """Return the first and the last of the Trainer's callbacks that watch a metric."""
+    callbacks = trainer.callback_handler.callbacks if trainer else []
+    every = [each for each in callbacks if isinstance(each, MetricCallback)]
+    return (every[0], every[-1]) if every else (callback, callback)
 
 
 class EndedRun:

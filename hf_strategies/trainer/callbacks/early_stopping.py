@@ -9,13 +9,15 @@ from hf_strategies.trainer.best_weights.keeper import BestKeeper, read_where
 from hf_strategies.trainer.callbacks.base import MetricCallback, MetricRun, best_weights_name, save_state
 from hf_strategies.trainer.callbacks.checks import check_needs, refuse_other_restorer
 from hf_strategies.trainer.callbacks.context import TrainerContext, records
+from hf_strategies.trainer.callbacks.records import take_records
 from hf_strategies.trainer.callbacks.usage import UsageLog
 from hf_strategies.trainer.distributed import from_rank_zero, say
 from hf_strategies.values import switch
 
 __all__ = ["EarlyStopping"]
 
-# In the Trainer's state: for each record, the step from which the run trained on after a stop.
+# In the Trainer's state: for each record, the step up to which evaluations do not stop the run, because it has trained
+# on after a stop, or had other settings until then.
 _TRAINED_ON = "hf_strategies_trained_on"
 
 
@@ -28,9 +30,11 @@ class EarlyStopping(MetricCallback):
     ``z`` * standard error). NaN and infinities never improve. Several evaluations at one step count once.
 
     The decision is a pure function of the Trainer's `log_history`, which every checkpoint contains. So a resumed run
-    decides as the uninterrupted run would, and a run that had stopped does not train on. This holds if both make the
-    same evaluations: on resume `eval_on_start` adds an evaluation, and a checkpoint that `save_strategy="steps"`
-    writes at the very end of an epoch lacks the evaluation of that epoch. The callback needs neither
+    decides as the uninterrupted run would, and a run that had stopped does not train on. An evaluation that the
+    checkpoint lacks is made on resume, and the one of `eval_on_start` does not count there. If the callback is new on
+    resume, or has other settings than before, earlier evaluations cannot stop training: a new callback begins to wait
+    where the run is resumed, and so does one whose new settings would have stopped the run before. The best
+    evaluation so far stays the best. The callback needs neither
     `load_best_model_at_end` nor `metric_for_best_model` nor any `save_strategy`. On several processes, all follow the
     decision of rank 0. The result is recorded in `trainer_state.json` under `stateful_callbacks`, printed on the
     console, sent to the trackers of `report_to`, and added to the model card.
@@ -106,6 +110,11 @@ class EarlyStopping(MetricCallback):
         self.restores = best_weights_name(self.rule) if restores else None
         self.weights_in = read_where("weights_in", weights_in)
 
+    @property
+    def record_key(self) -> str:
+        """The key of the callback's record in the Trainer's state."""
+        return f"EarlyStopping({self.rule})"
+
     def start(
         self, context: TrainerContext, args: TrainingArguments, state: TrainerState, event: dict[str, Any]
     ) -> MetricRun:
@@ -129,16 +138,16 @@ class _StoppingRun(MetricRun):
     ) -> None:
         self._rule, self._context, self._args, self._keeper = callback.rule, context, args, keeper
         self._usage = UsageLog(state, callback.rule.budgets, context.trainer)
-        self._key = f"EarlyStopping({callback.rule})"
+        self._key = callback.record_key
         self._tracked = False
         resumed = state.global_step > 0
-        # A stop up to this step is ignored, because the run has trained on after it.
+        # A stop up to this step is ignored.
         self._after = int(records(state).get(_TRAINED_ON, {}).get(self._key, 0)) if resumed else 0
-        # This training writes its record again; a record of an earlier training with other settings is out of date.
-        for key in [key for key in records(state) if key.startswith("EarlyStopping(")]:
-            del records(state)[key]
+        before = take_records(state, self._key, callback, context.trainer)
         if resumed:
-            self._resume(state, callback.train_on)
+            self._resume(state, callback.train_on, before)
+        else:
+            self._record(state, self._judge(state), 0.0)
 
     def evaluated(self, state: TrainerState, control: TrainerControl) -> None:
         """Save the weights if they are the best so far, and stop training if the rule decides so."""
@@ -191,17 +200,27 @@ class _StoppingRun(MetricRun):
         )
         return from_rank_zero(judgement)
 
-    def _resume(self, state: TrainerState, train_on: bool) -> None:
+    def _resume(self, state: TrainerState, train_on: bool, before: dict[str, Any] | None) -> None:
+        """Read the best weights again, and decide whether the run is over; ``before`` is its record, if any."""
         judgement = self._judge(state)
-        if self._keeper and judgement.best:
-            best = judgement.best
-            self._keeper.resume(state, best.step, f"{self._rule.monitor}={best.value:.6g}")
-        if judgement.stop and train_on:
-            self._after = records(state).setdefault(_TRAINED_ON, {})[self._key] = state.global_step
+        had_stopped = before is not None and before["settings"] == str(self._rule) and before["stopped"]
+        if before is None or (judgement.stop and not had_stopped):
+            self._ignore_stops(state)
+        elif judgement.stop and train_on:
+            self._ignore_stops(state)
             say(state, f"This run had stopped and trains on from step {state.global_step}, as train_on=True asks.")
         elif judgement.stop:
             self.was_over = True
             say(state, f"This run has stopped already and does not train on. {reason(self._rule, judgement)}")
+        judgement = self._judge(state)
+        if self._keeper and judgement.best:
+            best = judgement.best
+            self._keeper.resume(state, best.step, f"{self._rule.monitor}={best.value:.6g}")
+        self._record(state, judgement, from_rank_zero(self._usage.seconds))
+
+    def _ignore_stops(self, state: TrainerState) -> None:
+        """Ignore stops up to the present step, in this run and in runs that are resumed from it."""
+        self._after = records(state).setdefault(_TRAINED_ON, {})[self._key] = state.global_step
 
     def _record(
         self, state: TrainerState, judgement: Judgement, seconds: float, restored: bool = False

@@ -1,6 +1,8 @@
 """Reduce on plateau for the Trainer, on top of any schedule and its warmup."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from torch.optim.lr_scheduler import LambdaLR
@@ -11,7 +13,8 @@ from hf_strategies.pytorch.lambda_lr import lambda_lr, own_floors, set_rates
 from hf_strategies.stopping import Metric, evaluations, plateaus
 from hf_strategies.stopping.reduce_on_plateau import MIN_DELTA, PATIENCE
 from hf_strategies.trainer.callbacks.base import MetricCallback, MetricRun
-from hf_strategies.trainer.callbacks.context import TrainerContext
+from hf_strategies.trainer.callbacks.context import TrainerContext, records
+from hf_strategies.trainer.callbacks.records import take_records
 from hf_strategies.trainer.distributed import from_rank_zero, say
 from hf_strategies.values import number
 
@@ -29,8 +32,10 @@ class ReduceOnPlateau(MetricCallback):
     the number of stalls so far, and floor is ``min_lr_ratio``. Take
     ``lr_scheduler_type="linear_warmup_constant_decay"``, or any other schedule of this package or of transformers
     that is a `LambdaLR`. A reduction holds from the update after the evaluation. The number of stalls is a pure
-    function of `log_history`, so that a resumed run has the rates of the uninterrupted run. transformers' own
-    ``reduce_lr_on_plateau`` ignores the warmup without a warning.
+    function of `log_history`, so that a resumed run has the rates of the uninterrupted run. If the callback is new on
+    resume, it counts the evaluations from there on. If it has other settings than before, the reductions so far stay
+    as they were, and the new settings hold from there on. transformers' own ``reduce_lr_on_plateau`` ignores the
+    warmup without a warning.
 
     Args:
         monitor: a metric of `evaluate()`, with or without the prefix ``eval_``.
@@ -47,6 +52,8 @@ class ReduceOnPlateau(MetricCallback):
 
     >>> callback = ReduceOnPlateau("accuracy", patience=2, factor=0.5)  # Trainer(..., callbacks=[callback])
     """
+
+    changes_rates = True
 
     def __init__(
         self,
@@ -69,31 +76,63 @@ class ReduceOnPlateau(MetricCallback):
             raise StrategyError(f"cooldown={cooldown!r} is no number of evaluations: give 0 or more")
         self.cooldown = cooldown
 
+    @property
+    def record_key(self) -> str:
+        """The key of the callback's record in the Trainer's state; it contains the settings."""
+        settings = f"{self.monitor}, {self.mode}, patience={self.patience}, factor={self.factor:g}"
+        more = {"min_delta": self.min_delta, "cooldown": self.cooldown, "min_lr_ratio": self.min_lr_ratio}
+        return f"ReduceOnPlateau({settings}{''.join(f', {name}={value:g}' for name, value in more.items() if value)})"
+
     def start(
         self, context: TrainerContext, args: TrainingArguments, state: TrainerState, event: dict[str, Any]
     ) -> MetricRun:
         """Apply the reductions to the schedule, including the reductions so far of a resumed run."""
-        return _ReducingRun(self, lambda_lr("ReduceOnPlateau cannot reduce", event["lr_scheduler"]), state)
+        scheduler = lambda_lr("ReduceOnPlateau cannot reduce", event["lr_scheduler"])
+        return _ReducingRun(self, scheduler, state, take_records(state, self.record_key, self, context.trainer))
+
+
+@dataclass(frozen=True)
+class _Past:
+    """The reductions before the present settings: how many, by which factor, and down to which floor."""
+
+    factor: float
+    stalls: int
+    floor: float
 
 
 class _ReducingRun(MetricRun):
-    """The reductions of one training; their number follows from the log."""
+    """The reductions of one training; their number follows from the log, and from the record of a resumed run.
 
-    def __init__(self, callback: ReduceOnPlateau, scheduler: LambdaLR, state: TrainerState) -> None:
+    ``before`` is the record of the run so far, if there is one.
+    """
+
+    def __init__(
+        self,
+        callback: ReduceOnPlateau,
+        scheduler: LambdaLR,
+        state: TrainerState,
+        before: Mapping[str, Any] | None,
+    ) -> None:
         self._callback, self._scheduler = callback, scheduler
-        self._stalls = self._count(state)
         # A training that failed may have left its reductions in a scheduler of the user's own.
         self._own = [_without(callback, ratio) for ratio in scheduler.lr_lambdas]
-        floors = self._floors()
-        scheduler.lr_lambdas = [self._reduced(ratio, floor) for ratio, floor in zip(self._own, floors, strict=True)]
+        self._after, self._past, self._steps = 0, (), ()  # type: int, tuple[_Past, ...], tuple[int, ...]
+        if state.global_step > 0:
+            self._resume(state, before)
+        self._steps = self._find_stalls(state)
+        scheduler.lr_lambdas = [
+            self._reduced(ratio, floor) for ratio, floor in zip(self._own, self._floors(), strict=True)
+        ]
         set_rates(scheduler)
+        self._record(state)
 
     def evaluated(self, state: TrainerState, control: TrainerControl) -> None:
         """Count the stalls; at a new stall, set the rate of the next update."""
-        stalls = self._count(state)
-        if stalls == self._stalls:
+        steps, before = self._find_stalls(state), self._steps
+        self._steps = steps
+        self._record(state)
+        if len(steps) == len(before):
             return
-        self._stalls = stalls
         rate, callback = set_rates(self._scheduler), self._callback
         say(
             state,
@@ -105,31 +144,79 @@ class _ReducingRun(MetricRun):
         """Give the scheduler its own functions back, because the user's own scheduler may be used again."""
         self._scheduler.lr_lambdas = self._own
 
-    def _count(self, state: TrainerState) -> int:
+    def _resume(self, state: TrainerState, before: Mapping[str, Any] | None) -> None:
+        """Decide which evaluations count for the present settings, and which reductions were made before.
+
+        Evaluations before a change of the settings were judged by the old ones. They keep counting only if the new
+        settings would have made the same reductions.
+        """
+        if before is None:
+            self._after = 0 if self._was_reduced(state) else state.global_step
+            return
+        self._after, self._past = before["after_step"], tuple(_Past(*row) for row in before["past"])
+        old, callback = _Past(before["factor"], len(before["stalls"]), before["min_lr_ratio"]), self._callback
+        same = (old.factor, old.floor) == (callback.factor, callback.min_lr_ratio) or not old.stalls
+        if not same or list(self._find_stalls(state)) != before["stalls"]:
+            self._past += (old,) if old.stalls else ()
+            self._after = state.global_step
+
+    def _was_reduced(self, state: TrainerState) -> bool:
+        """Whether a checkpoint without a record, of an earlier version, has the rates of all stalls in its log."""
+        self._steps = self._find_stalls(state)
+        if not self._steps:
+            return False
+        scheduler, ratio = self._scheduler, self._own[0]
+        own, reduced = (
+            scheduler.base_lrs[0] * each(scheduler.last_epoch)
+            for each in (ratio, self._reduced(ratio, self._floors()[0]))
+        )
+        rate = scheduler.optimizer.param_groups[0]["lr"]
+        return math.isclose(rate, reduced, rel_tol=1e-9) and not math.isclose(own, reduced, rel_tol=1e-9)
+
+    def _find_stalls(self, state: TrainerState) -> tuple[int, ...]:
+        """Return the steps of the stalls that the present settings have found."""
         callback = self._callback
-        values = [evaluation.value for evaluation in evaluations(state.log_history, callback.monitor)]
+        rows = [row for row in evaluations(state.log_history, callback.monitor) if row.step > self._after]
         stalls = plateaus(
-            values,
+            [row.value for row in rows],
             patience=callback.patience,
             min_delta=callback.min_delta,
             mode=callback.mode,
             cooldown=callback.cooldown,
         )
-        return from_rank_zero(len(stalls))
+        return from_rank_zero(tuple(rows[index].step for index in stalls))
 
     def _floors(self) -> list[float]:
-        """Return the floor of each group: the callback's or the schedule's own, whichever is higher."""
-        return [max(self._callback.min_lr_ratio, floor) for floor in own_floors(self._scheduler)]
+        """Return the floor of each group that the schedule itself has."""
+        return own_floors(self._scheduler)
 
     def _reduced(self, own: Callable[[int], float], floor: float) -> Callable[[int], float]:
+        """Return the schedule ``own`` with all reductions; ``floor`` is that of the schedule."""
+
         # A plain function, because LambdaLR does not save plain functions in a checkpoint. None is needed there: the
-        # number of stalls follows from the log.
+        # reductions follow from the log and from the record.
         def reduced(step: int) -> float:
-            ratio = own(step)
-            return ratio if not self._stalls else max(min(ratio, floor), ratio * self._callback.factor**self._stalls)
+            ratio, callback = own(step), self._callback
+            for past in (*self._past, _Past(callback.factor, len(self._steps), callback.min_lr_ratio)):
+                if past.stalls:
+                    ratio = max(min(ratio, max(past.floor, floor)), ratio * past.factor**past.stalls)
+            return ratio
 
         reduced.reduced_by, reduced.own = self._callback, own  # type: ignore[attr-defined]
         return reduced
+
+    def _record(self, state: TrainerState) -> None:
+        callback = self._callback
+        records(state)[callback.record_key] = {
+            "monitor": callback.monitor,
+            "mode": callback.mode,
+            "patience": callback.patience,
+            "factor": callback.factor,
+            "min_lr_ratio": callback.min_lr_ratio,
+            "after_step": self._after,
+            "stalls": list(self._steps),
+            "past": [[past.factor, past.stalls, past.floor] for past in self._past],
+        }
 
 
 def _without(callback: ReduceOnPlateau, ratio: Any) -> Any:

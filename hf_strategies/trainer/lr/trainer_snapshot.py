@@ -18,7 +18,7 @@ from torch.optim import Optimizer
 from transformers import Trainer, TrainerControl, TrainerState
 from transformers.trainer_callback import CallbackHandler
 
-__all__ = ["TrainerSnapshot"]
+__all__ = ["TrainerSnapshot", "random_state_restorers"]
 
 # Objects whose attributes are saved too. DDP is left out: its attributes have to agree with its reducer in C++.
 _WITH_ATTRIBUTES: tuple[type, ...] = (
@@ -40,7 +40,7 @@ class TrainerSnapshot:
         self._trainer = trainer
         self._seen: dict[int, object] = {}
         self._restorers: list[Callable[[], object]] = []
-        self._restorers += _random_state_restorers()
+        self._restorers += random_state_restorers()
         # The data sets count as seen already, so that data in plain lists are not copied.
         self._seen |= {id(data): data for data in (trainer.train_dataset, trainer.eval_dataset)}
         self._save(trainer)
@@ -52,7 +52,7 @@ class TrainerSnapshot:
 
     def new_loader(self) -> Any:
         """Return a loader of the batches with which training will begin, and save its state for `restore`."""
-        restorers = _random_state_restorers()
+        restorers = random_state_restorers()
         loader = self._trainer.get_train_dataloader()
         for restore in restorers:
             restore()
@@ -104,7 +104,7 @@ class TrainerSnapshot:
             self._restorers.append(partial(setattr, value.bit_generator, "state", value.bit_generator.state))
 
 
-def _random_state_restorers() -> list[Callable[[], object]]:
+def random_state_restorers() -> list[Callable[[], object]]:
     """Return functions that set the global random number generators to their states of now."""
     restorers: list[Callable[[], object]] = [
         partial(random.setstate, random.getstate()),

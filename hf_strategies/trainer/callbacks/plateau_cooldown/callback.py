@@ -93,6 +93,8 @@ class PlateauCooldown(MetricCallback):
     >>> callbacks = [PlateauCooldown("accuracy", patience=3)]  # Trainer(..., callbacks=callbacks)
     """
 
+    changes_rates = True
+
     def __init__(
         self,
         monitor: str = "loss",
