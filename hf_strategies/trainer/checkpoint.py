@@ -7,10 +7,10 @@ from os import PathLike
 from pathlib import Path
 from types import FrameType
 
-from transformers import Trainer
+from transformers import Trainer, TrainingArguments
 from transformers.trainer import OPTIMIZER_NAME, OPTIMIZER_NAME_BIN, SCHEDULER_NAME
 
-__all__ = ["Checkpoint", "Training", "current_training"]
+__all__ = ["Checkpoint", "Training", "current_training", "resumed_folder"]
 
 
 @dataclass(frozen=True)
@@ -78,6 +78,18 @@ def current_training() -> Training | None:
             checkpoint = Checkpoint(Path(path)) if isinstance(path, str | PathLike) else None
             return Training(caller, checkpoint, frame.f_locals.get("ignore_keys_for_eval"))
     return None
+
+
+def resumed_folder(args: TrainingArguments) -> Path | None:
+    """Return the folder of the checkpoint from which the current training resumes, or None.
+
+    Outside of a training, it is the one that the Trainer's arguments name.
+    """
+    training = current_training()
+    if training and training.checkpoint:
+        return training.checkpoint.folder
+    given = args.resume_from_checkpoint
+    return Path(given) if isinstance(given, str) else None
 
 
 def _frames() -> Iterator[FrameType]:

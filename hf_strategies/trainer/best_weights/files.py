@@ -7,7 +7,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -15,15 +15,25 @@ from typing import Any
 import torch
 from accelerate.state import PartialState
 from accelerate.utils import gather_object
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from torch import nn
 from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME
 
+from hf_strategies.errors import StrategyError
 from hf_strategies.pytorch.best_weights import BestWeights
 from hf_strategies.pytorch.shards import Piece, uncompiled_name
 from hf_strategies.trainer.distributed import from_rank_zero
 
-__all__ = ["CheckpointWeights", "everywhere", "file_names", "fingerprint", "move_files", "read_files", "write_files"]
+__all__ = [
+    "CheckpointWeights",
+    "Damaged",
+    "everywhere",
+    "file_names",
+    "fingerprint",
+    "move_files",
+    "read_files",
+    "write_files",
+]
 
 
 def fingerprint(log_history: list[dict[str, Any]]) -> str:
@@ -34,6 +44,23 @@ def fingerprint(log_history: list[dict[str, Any]]) -> str:
 def everywhere(here: bool) -> bool:
     """Whether ``here`` is true on every process; every process has to call this."""
     return all(gather_object([here]))
+
+
+class Damaged:
+    """The folders of best weights whose files cannot be read, because they are damaged."""
+
+    def __init__(self) -> None:
+        self.folders: list[Path] = []
+
+    def catch(self, folder: Path, read: Callable[[], bool]) -> bool:
+        """Return the result of ``read``, which reads files in ``folder``; False if one of them is damaged."""
+        try:
+            return read()
+        except StrategyError:
+            raise
+        except (OSError, ValueError, LookupError, TypeError, SafetensorError):
+            self.folders.append(folder)
+            return False
 
 
 def file_names(weights: BestWeights, name: str) -> dict[str, str]:
@@ -79,22 +106,28 @@ def move_files(weights: BestWeights, source: Path, target: Path, name: str, is_m
             folder.rmdir()
 
 
-def read_files(weights: BestWeights, folder: Path, name: str, log_history: list[dict[str, Any]]) -> bool:
+def read_files(
+    weights: BestWeights, folder: Path, name: str, log_history: list[dict[str, Any]], damaged: Damaged
+) -> bool:
     """Read the files that `write_files` wrote into ``weights``; return whether they were read.
 
-    If a file of any process is missing or belongs to another run, no process reads any. A file belongs to another
-    run if the log in its note is not how ``log_history`` begins, or if its weights were sharded in another way.
-    Every process has to call this.
+    If a file of any process is missing, damaged or belongs to another run, no process reads any. A file belongs to
+    another run if the log in its note is not how ``log_history`` begins, or if its weights were sharded in another
+    way. Every process has to call this.
 
     Raises `StrategyError` if the files belong to another model.
     """
     files = {kind: folder / file for kind, file in file_names(weights, name).items()}
     layout = {"common": None, "own": weights.layout()[1]}
-    is_complete = all(file.is_file() and _is_of_run(file, log_history, layout[kind]) for kind, file in files.items())
-    if not everywhere(is_complete):
-        return False
-    weights.load(*files.values())
-    return True
+
+    def are_of_run() -> bool:
+        return all(file.is_file() and _is_of_run(file, log_history, layout[kind]) for kind, file in files.items())
+
+    def load() -> bool:
+        weights.load(*files.values())
+        return True
+
+    return everywhere(damaged.catch(folder, are_of_run)) and everywhere(damaged.catch(folder, load))
 
 
 def _written_files(weights: BestWeights, name: str, is_main: bool) -> dict[str, str]:

@@ -12,8 +12,9 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from hf_strategies.errors import StrategyError, did_you_mean
 from hf_strategies.pytorch.best_weights import BestWeights
-from hf_strategies.trainer.best_weights.files import file_names, move_files, read_files, write_files
+from hf_strategies.trainer.best_weights.files import Damaged, file_names, move_files, read_files, write_files
 from hf_strategies.trainer.best_weights.on_disk import OnDisk
+from hf_strategies.trainer.checkpoint import resumed_folder
 from hf_strategies.trainer.distributed import from_rank_zero, say
 
 __all__ = ["WHERE", "BestKeeper", "read_where"]
@@ -114,6 +115,8 @@ class InMemory:
     def __init__(self, weights: BestWeights, model: nn.Module, args: TrainingArguments, name: str) -> None:
         self._weights, self._args, self._name = weights, args, name
         self._written: int | None = None  # the step for whose checkpoint the files were written
+        self._saved: int | None = None  # the step whose checkpoint has the files
+        self._damaged = Damaged()
 
     def keep(self, state: TrainerState, control: TrainerControl) -> None:
         """Copy the weights."""
@@ -122,21 +125,27 @@ class InMemory:
     def resume(self, state: TrainerState, step: int) -> bool:
         """Copy the weights from the model if the checkpoint is the best, else read them from its files.
 
-        The files are in the output folder or in the folder of `resume_from_checkpoint`. Files of another run are
-        recognized by the log in their note.
+        The files are in the checkpoint from which training resumes, or wait beside it; the output folder may be
+        another one. Files of another run are recognized by the log in their note.
         """
         if step == state.global_step:
             self._weights.keep()
             return True
-        # The Trainer does not report the checkpoint it resumes from, and the output folder may be another run's.
-        given = Path(str(self._args.resume_from_checkpoint))
-        folders = [self._checkpoint(state), self._pending(state), given, self._pending(state, given.parent)]
-        return any(read_files(self._weights, folder, self._name, state.log_history) for folder in folders)
+        folders = [self._checkpoint(state), self._pending(state)]
+        if given := resumed_folder(self._args):
+            folders = [given, self._pending(state, given.parent), *folders]
+        return any(
+            read_files(self._weights, folder, self._name, state.log_history, self._damaged)
+            for folder in dict.fromkeys(folders)
+        )
 
     def describe_missing(self, state: TrainerState, step: int) -> str:
-        """Return the part of the message that names the missing files."""
+        """Return the part of the message that names the missing or damaged files."""
+        if self._damaged.folders:
+            return f"their file in {str(self._damaged.folders[0])!r} is damaged"
         files = " or ".join(repr(file) for file in file_names(self._weights, self._name).values())
-        return f"no {files} of this run lies in {str(self._checkpoint(state))!r}"
+        folder = resumed_folder(self._args) or self._checkpoint(state)
+        return f"no {files} of this run lies in {str(folder)!r}"
 
     def before_save(self, state: TrainerState, step: int) -> None:
         """Write the weights for a checkpoint that is not itself the best, before the Trainer writes it."""
@@ -152,14 +161,15 @@ class InMemory:
 
     def on_save(self, state: TrainerState, step: int) -> None:
         """Move the files into the checkpoint."""
-        if step == state.global_step or state.is_hyper_param_search:
+        has_files = self._saved == state.global_step != self._written
+        if step == state.global_step or state.is_hyper_param_search or has_files:
             return
         if from_rank_zero(self._checkpoint(state).is_dir()):
             if self._written != state.global_step:
                 self.before_save(state, step)
             target, is_main = self._checkpoint(state), self._args.should_save
             move_files(self._weights, self._pending(state), target, self._name, is_main)
-            self._written = None
+            self._written, self._saved = None, state.global_step
 
     def restore(self, step: int) -> bool:
         """Copy the weights back into the model; return True."""

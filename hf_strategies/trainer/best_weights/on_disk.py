@@ -16,11 +16,13 @@ from hf_strategies.errors import StrategyError
 from hf_strategies.pytorch.best_weights import BestWeights
 from hf_strategies.trainer.best_weights.files import (
     CheckpointWeights,
+    Damaged,
     everywhere,
     fingerprint,
     read_files,
     write_files,
 )
+from hf_strategies.trainer.checkpoint import resumed_folder
 from hf_strategies.trainer.distributed import from_rank_zero, say
 
 __all__ = ["OnDisk"]
@@ -59,8 +61,9 @@ class OnDisk:
         if args.eval_on_start:
             raise StrategyError("best weights on disk with eval_on_start=True cannot be saved: keep them in memory")
         self._weights, self._model, self._args, self._name = weights, model, args, name
+        self._damaged = Damaged()
         self._folder: Path | None = None  # the checkpoint with the best weights, once it is written
-        self._state: TrainerState | None = None  # the state of the training, once a checkpoint was requested
+        self._state: TrainerState | None = None  # the state of the training, once it has best weights
 
     def keep(self, state: TrainerState, control: TrainerControl) -> None:
         """Ask the Trainer to save a checkpoint."""
@@ -94,15 +97,20 @@ class OnDisk:
 
     def resume(self, state: TrainerState, step: int) -> bool:
         """Use the checkpoint of the best evaluation, or write one if the model has just loaded the best weights."""
-        target, checkpoint = self._copy(step), self._checkpoint(step)
-        # The copy may be beside the checkpoint from which training resumes. If a later best evaluation has replaced
-        # the copy, the Trainer's own checkpoint may still be there.
-        resumed = Path(str(self._args.resume_from_checkpoint)).parent / target.parent.name / target.name
-        for folder in (target, resumed, checkpoint):
-            if from_rank_zero(_is_of_run(folder, state)) and self._is_complete(folder):
-                if folder == checkpoint:
+        self._state = state
+        target = self._copy(step).resolve()
+        # The copy is beside the checkpoint from which training resumes, and the output folder may be another one. If
+        # a later best evaluation has replaced the copy, the Trainer's own checkpoint may still be there.
+        given = resumed_folder(self._args)
+        own = Path(str(self._args.output_dir)).resolve()
+        outputs = dict.fromkeys([given.resolve().parent, own] if given else [own])
+        folders = [self._copy(step, output) for output in outputs]
+        folders += [self._checkpoint(step, output) for output in outputs]
+        for folder in folders:
+            if self._is_of_run(folder, state) and self._is_complete(folder):
+                if folder != target:
                     self._copy_checkpoint(folder, target)
-                self._folder = target if folder == checkpoint else folder
+                self._folder = target
                 return True
         if step != state.global_step:
             return False
@@ -116,34 +124,40 @@ class OnDisk:
         return True
 
     def describe_missing(self, state: TrainerState, step: int) -> str:
-        """Return the part of the message that names the missing checkpoint."""
+        """Return the part of the message that names the missing or damaged checkpoint."""
+        if self._damaged.folders:
+            return f"their checkpoint {str(self._damaged.folders[0])!r} is damaged"
         return f"no checkpoint of this run lies in {str(self._copy(step))!r}"
 
     def restore(self, step: int) -> bool:
         """Read the weights into the model; return False, with a message, if the Trainer did not save them."""
-        if self._folder is None:
-            if self._state:
-                say(
-                    self._state, f"The best weights, of step {step}, are not restored: the Trainer did not save them."
-                )
+        state, folder = self._state, self._folder
+        if state is None:
             return False
-        in_checkpoint = CheckpointWeights(self._folder)
-        if everywhere(in_checkpoint.holds(self._model, self._weights)):
-            in_checkpoint.read_into(self._model, self._weights)
-        elif read_files(self._weights, self._folder, self._name, _log_history(self._folder)):
+        if folder is None:
+            say(state, f"The best weights, of step {step}, are not restored: the Trainer did not save them.")
+            return False
+        if self._holds(folder):
+            CheckpointWeights(folder).read_into(self._model, self._weights)
+        elif self._reads_files(folder):
             self._weights.restore()
             self._weights.drop()
         else:
-            raise StrategyError(f"the best weights, of step {step}, are no longer in {str(self._folder)!r}")
+            say(
+                state,
+                f"The best weights, of step {step}, are not restored: {str(folder)!r} lacks them or is damaged.",
+            )
+            return False
         return True
 
-    def _checkpoint(self, step: int) -> Path:
-        """Return the folder of the Trainer's checkpoint."""
-        return Path(str(self._args.output_dir)) / f"{PREFIX_CHECKPOINT_DIR}-{step}"
+    def _checkpoint(self, step: int, output: Path | None = None) -> Path:
+        """Return the folder of the Trainer's checkpoint; ``output`` is another output folder than this run's."""
+        return (output or Path(str(self._args.output_dir))) / f"{PREFIX_CHECKPOINT_DIR}-{step}"
 
-    def _copy(self, step: int) -> Path:
-        """Return the folder of the protected copy."""
-        return Path(str(self._args.output_dir)) / f"_{self._name}" / f"{PREFIX_CHECKPOINT_DIR}-{step}"
+    def _copy(self, step: int, output: Path | None = None) -> Path:
+        """Return the folder of the protected copy; ``output`` is another output folder than this run's."""
+        output = output or Path(str(self._args.output_dir))
+        return output / f"_{self._name}" / f"{PREFIX_CHECKPOINT_DIR}-{step}"
 
     def _copy_checkpoint(self, source: Path, target: Path) -> None:
         if self._args.should_save:
@@ -153,11 +167,27 @@ class OnDisk:
 
     def _is_complete(self, folder: Path) -> bool:
         """Whether the folder has all of the weights, in the Trainer's files or in ours."""
-        if everywhere(CheckpointWeights(folder).holds(self._model, self._weights)):
+        if self._holds(folder):
             return True
-        was_read = read_files(self._weights, folder, self._name, _log_history(folder))
+        was_read = self._reads_files(folder)
         self._weights.drop()
         return was_read
+
+    def _holds(self, folder: Path) -> bool:
+        """Whether the Trainer's files in the folder have all of the weights, on every process."""
+        here = self._damaged.catch(folder, lambda: CheckpointWeights(folder).holds(self._model, self._weights))
+        return everywhere(here)
+
+    def _reads_files(self, folder: Path) -> bool:
+        """Read our files in the folder; return whether all of the weights were read, on every process."""
+        has_log = self._damaged.catch(folder, lambda: bool(_log_history(folder)))
+        if not everywhere(has_log):
+            return False
+        return read_files(self._weights, folder, self._name, _log_history(folder), self._damaged)
+
+    def _is_of_run(self, folder: Path, state: TrainerState) -> bool:
+        """Whether the run's log begins with the log in the checkpoint, as the first process reads it."""
+        return from_rank_zero(self._damaged.catch(folder, lambda: _is_of_run(folder, state)))
 
     def _add_files(self, folder: Path) -> None:
         """Write the current weights into the folder, in files of ours."""

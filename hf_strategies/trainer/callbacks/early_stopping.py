@@ -16,8 +16,8 @@ from hf_strategies.values import switch
 
 __all__ = ["EarlyStopping"]
 
-# In the Trainer's state: for each record, the step up to which evaluations do not stop the run, because it has trained
-# on after a stop, or had other settings until then.
+# In the Trainer's state: for each record, the step up to which evaluations do not stop the run, because the run has
+# trained on after a stop, or had other settings until then.
 _TRAINED_ON = "hf_strategies_trained_on"
 
 

@@ -29,7 +29,7 @@ class Resumption:
     ) -> None:
         self._training, self._args, self._state = training, args, state
         self._step = state.global_step
-        self._begins = True  # until the missing evaluation is made
+        self._evaluates = False  # while the missing evaluation is made
         self._scheduler = inner_scheduler(event["lr_scheduler"])
         self._optimizer = event["optimizer"]
         place_stock_scheduler(self._scheduler, state, training)
@@ -48,7 +48,7 @@ class Resumption:
 
         The uninterrupted run does not make this evaluation, so that it counts for nothing.
         """
-        if self._begins and self._args.eval_on_start and self._state.log_history:
+        if not self._evaluates and self._args.eval_on_start and self._state.log_history:
             self._state.log_history[-1][IGNORED] = True
 
     def begin(self, control: TrainerControl, was_over: bool) -> bool:
@@ -57,7 +57,6 @@ class Resumption:
         ``was_over`` is whether the run had ended before. Call this once, when all callbacks have started.
         """
         self._report_jump()
-        self._begins = False
         if not self._lacks_evaluation(was_over):
             return False
         say(self._state, f"The checkpoint lacks the evaluation of step {self._step}: it is made now.")
@@ -89,9 +88,11 @@ class Resumption:
         checkpoint = self._training.checkpoint
         trainer._load_rng_state(str(checkpoint.folder) if checkpoint else None)
         control.should_log, control.should_evaluate, control.should_save = False, True, False
+        self._evaluates = True
         trainer._maybe_log_save_evaluate(
             trainer._tr_loss, None, trainer.model_wrapped, None, self._state.epoch, self._training.ignored_keys, 0.0
         )
+        self._evaluates = False
         _keep_random_state(trainer)
 
     def _report_jump(self) -> None:

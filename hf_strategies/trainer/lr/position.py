@@ -21,8 +21,8 @@ _KEY = "hf_strategies_schedule"  # of the scheduler's record in the Trainer's st
 def place_in_training(scheduler: ScheduleLR, training: Training) -> None:
     """Connect a new scheduler with the training for which it is created.
 
-    The Trainer's state, and so every `trainer_state.json`, gets the scheduler's record. In a resumed run the scheduler
-    goes on at the step of the checkpoint. If the Trainer loads the scheduler's state afterwards, that state holds.
+    The Trainer's state, and so every `trainer_state.json`, gets the scheduler's record. In a resumed run the
+    scheduler goes on at the step of the checkpoint. If the Trainer loads the scheduler's state later, that holds.
     """
     state, checkpoint = training.trainer.state, training.checkpoint
     callbacks = training.trainer.callback_handler.callbacks
