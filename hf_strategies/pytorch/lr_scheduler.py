@@ -174,7 +174,7 @@ class ScheduleLR(LambdaLR):
         # Earlier versions of this package did not save what was asked for.
         is_older = old.asked is None and old.was_changed and old.name == new.name and same_length
         if was_asked_for or is_older:
-            if old.was_changed:
+            if old.was_changed or old.asked:
                 self._use(old)
         elif self._on_extend == "keep":
             self._use(old.with_horizon(new.horizon))
@@ -226,7 +226,7 @@ class ScheduleLR(LambdaLR):
 
     def _use(self, planned: SavedPlan) -> None:
         """Replace the plan, the schedules and torch's functions of the step."""
-        if planned.was_changed:
+        if planned.was_changed or planned.settings != self._settings:
             planned = replace(planned, asked=self._settings)
         self._planned, self.schedules = planned, planned.build(self._peaks())
         self.lr_lambdas = [schedule.multiplier for schedule in self.schedules]

@@ -258,19 +258,24 @@ def test_more_patience_given_on_resume_lets_a_stopped_run_go_on(make_trainer: Ca
     assert torch.equal(flat(again.model), whole.weights_at[3])
 
 
-def test_a_callback_that_is_new_on_resume_judges_the_whole_history(make_trainer: Callable[..., Any]) -> None:
+def test_a_callback_that_is_new_on_resume_begins_to_wait_there_and_knows_the_best_so_far(
+    make_trainer: Callable[..., Any],
+) -> None:
     before = make_trainer(SCORES[:4], **(FLAT | {"max_steps": 4}))
     before.train()
-    resumed = resume(make_trainer, 4, SCORES[4:], **FLAT)
-    assert resumed.state.global_step == 5
+    resumed = resume(make_trainer, 4, [0.7] * 8, **FLAT)
+    # 5 is the first evaluation that it waits from, 6 and 7 are no better
+    assert resumed.state.global_step == 7
     assert record(resumed)["best_step"] == 3
 
 
 def test_lost_best_weights_are_said_to_be_lost_and_nothing_else_is_restored(
     make_trainer: Callable[..., Any], caplog: pytest.LogCaptureFixture
 ) -> None:
-    before = make_trainer(SCORES[:4], **(FLAT | {"max_steps": 4}))
+    before = make_trainer(SCORES[:4], callbacks=[stopping()], **(FLAT | {"max_steps": 4}))
     before.train()
+    (file,) = (Path(before.args.output_dir) / "checkpoint-4").glob("best_weights*")
+    file.unlink()
     with caplog.at_level(logging.WARNING, logger="hf_strategies"):
         resumed = resume(make_trainer, 4, SCORES[4:], **FLAT)
     assert "The best weights so far (eval_score=0.8 at step 3) are lost" in caplog.text

@@ -1,5 +1,6 @@
 """Reduce on plateau in the stock Trainer."""
 
+import json
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -124,13 +125,60 @@ def test_on_a_scheduler_of_the_user_s_own_it_does_not_compound_over_trainings(
     assert learning_rates(trainer) == pytest.approx([PEAK] * 5 + [PEAK / 2] * 2 + [PEAK / 4] * 3)
 
 
-def test_added_on_resume_it_reduces_from_the_first_update(make_trainer: Callable[..., Any]) -> None:
+def resume(make_trainer: Callable[..., Any], before: list[ReduceOnPlateau], after: list[ReduceOnPlateau]) -> Any:
+    """Train with the callbacks ``before``, and from step 7 on with those ``after`` and two stalled evaluations."""
     options = OPTIONS | {"save_strategy": "steps", "save_steps": 1}
-    before = make_trainer(SCORES, **options)
-    before.train()
+    first = make_trainer(SCORES, callbacks=before, **options)
+    first.train()
+    resumed = make_trainer([0.5, 0.5, 0.5], callbacks=after, **options)
+    resumed.train(resume_from_checkpoint=str(Path(first.args.output_dir) / "checkpoint-7"))
+    return learning_rates(resumed)[7:]
+
+
+def test_added_on_resume_it_counts_the_evaluations_from_there(make_trainer: Callable[..., Any]) -> None:
+    # at step 8 the first value is the best so far; steps 9 and 10 are a stall
+    assert resume(make_trainer, [], [reduce()]) == [PEAK] * 3
+
+
+def test_added_on_resume_it_reduces_at_the_next_stall(make_trainer: Callable[..., Any]) -> None:
+    assert resume(make_trainer, [], [reduce(patience=1)]) == pytest.approx([PEAK, PEAK, PEAK / 2])
+
+
+@pytest.mark.parametrize(
+    ("settings", "ratios"),
+    [
+        ({"factor": 0.1}, [0.25, 0.25, 0.25]),
+        ({"factor": 0.1, "patience": 1}, [0.25, 0.25, 0.025]),
+        ({"patience": 1}, [0.25, 0.25, 0.125]),
+        ({"min_lr_ratio": 0.5}, [0.25, 0.25, 0.25]),
+        ({"patience": 1, "min_lr_ratio": 0.2}, [0.25, 0.25, 0.2]),
+        ({"patience": 9}, [0.25, 0.25, 0.25]),
+    ],
+)
+def test_other_settings_on_resume_hold_from_there_and_undo_no_reduction(
+    make_trainer: Callable[..., Any], settings: dict[str, Any], ratios: list[float]
+) -> None:
+    rates = resume(make_trainer, [reduce()], [reduce(**settings)])
+    assert rates == pytest.approx([PEAK * ratio for ratio in ratios], abs=1e-15)
+
+
+def test_a_longer_patience_keeps_what_was_waited_where_nothing_was_reduced(make_trainer: Callable[..., Any]) -> None:
+    # best at step 3: at step 8 patience 5 is used up, which has begun under patience 9
+    rates = resume(make_trainer, [reduce(patience=9)], [reduce(patience=5)])
+    assert rates == pytest.approx([PEAK, PEAK / 2, PEAK / 2])
+
+
+def test_a_checkpoint_of_an_earlier_version_keeps_its_reductions(make_trainer: Callable[..., Any]) -> None:
+    options = OPTIONS | {"save_strategy": "steps", "save_steps": 1}
+    whole = make_trainer(SCORES, callbacks=[reduce()], **options)
+    whole.train()
+    file = Path(whole.args.output_dir) / "checkpoint-7" / "trainer_state.json"
+    state = json.loads(file.read_text())
+    del state["stateful_callbacks"][reduce().record_key]
+    file.write_text(json.dumps(state))
     resumed = make_trainer(SCORES[7:], callbacks=[reduce()], **options)
-    resumed.train(resume_from_checkpoint=str(Path(before.args.output_dir) / "checkpoint-7"))
-    assert learning_rates(resumed)[7:] == pytest.approx([PEAK / 4] * 3)
+    resumed.train(resume_from_checkpoint=str(file.parent))
+    assert learning_rates(resumed) == learning_rates(whole)
 
 
 def test_a_mistyped_metric_is_told(make_trainer: Callable[..., Any]) -> None:
