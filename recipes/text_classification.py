@@ -53,7 +53,7 @@ from hf_strategies.finetune.text_classification.data import (
 from hf_strategies.finetune.text_classification.labels import METRIC_TABLES, kind_of_model
 from hf_strategies.finetune.text_classification.threshold import forget_threshold, threshold_of
 from hf_strategies.finetune.tokenizer import longest_input, make_tokenizer
-from hf_strategies.finetune.trainer import make_trainer, padding_multiple
+from hf_strategies.finetune.trainer import make_trainer, only_logits, padding_multiple
 
 
 def main(argv: Sequence[str] | None = None) -> Trainer:
@@ -87,6 +87,7 @@ def main(argv: Sequence[str] | None = None) -> Trainer:
         encoded,
         collator=DataCollatorWithPadding(tokenizer, pad_to_multiple_of=padding_multiple(flags)),
         metrics=kind.compute_metrics(model),
+        reduce=only_logits,
         loss=balanced_loss(flags.data, flags.run, encoded["train"]["labels"], len(labels)) if trains else None,
     )
     run_trainer(

@@ -69,12 +69,13 @@ def output_weights(model: PreTrainedModel) -> set[str]:
 
 
 def renew(model: PreTrainedModel, names: Collection[str]) -> None:
-    """Give these weights of a model new random values."""
-    for path, module in model.named_modules():
-        weights = [weight for name, weight in module.named_parameters(path, recurse=False) if name in names]
-        for weight in weights:
-            weight._is_hf_initialized = False  # else transformers leaves it as it is
-        if weights:
+    """Give these weights of a model new random values, in the way of the model's own class."""
+    weights = dict(model.named_parameters())
+    for name in names:
+        weights[name]._is_hf_initialized = False  # transformers leaves all others as they are
+    # A module comes after those in it, because a model's class may give its head values of its own.
+    for path, module in reversed(list(model.named_modules())):
+        if any(f".{name}".startswith(f".{path}.") or not path for name in names):
             with torch.no_grad():
                 model._init_weights(module)
 

@@ -96,9 +96,13 @@ def _fit_padding(tokenizer: PreTrainedTokenizerBase, config: PreTrainedConfig, a
         tokenizer.pad_token = spare
         notify(f"The tokenizer has no pad token: its {spare!r} is taken, and saved as one.")
     known = getattr(config, "pad_token_id", None)
-    # A model that counts positions from its pad token keeps the one that it was trained with.
-    if known is None or (known != tokenizer.pad_token_id and not _padded_positions(args, config)):
-        config.pad_token_id = tokenizer.pad_token_id
+    if known not in (None, tokenizer.pad_token_id) and _padded_positions(args, config):
+        raise StrategyError(
+            f"model_name_or_path={args.model_name_or_path!r} counts positions from pad_token_id={known} of its"
+            f" config.json, and its tokenizer pads with {tokenizer.pad_token_id}: give both the one that was used in"
+            " pretraining"
+        )
+    config.pad_token_id = tokenizer.pad_token_id
 
 
 def _spare_token(tokenizer: PreTrainedTokenizerBase, place: int | None) -> str | None:

@@ -31,7 +31,7 @@ from hf_strategies.finetune.run_folder import RunFolder
 from hf_strategies.finetune.sampling import SeededLengthGroupedSampler, longest_first, token_counts
 from hf_strategies.finetune.uploads import uploading_without
 
-__all__ = ["ExactLossTrainer", "RecipeTrainer", "make_trainer", "padding_multiple"]
+__all__ = ["ExactLossTrainer", "RecipeTrainer", "make_trainer", "only_logits", "padding_multiple"]
 
 
 class RecipeTrainer(Trainer):
@@ -281,6 +281,12 @@ def make_trainer(
         keep_columns=keep_columns,
         **options,
     )
+
+
+def only_logits(outputs: Any, _labels: torch.Tensor) -> torch.Tensor:
+    """Return the logits of a batch; some models, such as BART and T5, return the states of their encoder too."""
+    logits: torch.Tensor = outputs[0] if isinstance(outputs, tuple) else outputs
+    return logits
 
 
 def padding_multiple(flags: Flags) -> int | None:

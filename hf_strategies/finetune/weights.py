@@ -17,11 +17,15 @@ _NUMBER = re.compile(r"(?<=\.)\d+(?=\.)")
 
 @contextmanager
 def without_report() -> Iterator[None]:
-    """Keep transformers from printing its table of weights that are new or not used, which takes many lines."""
+    """Keep transformers from printing its table of weights that are new or not used, which takes many lines.
+
+    It also takes files without a head of which two weights are the same for damaged. `check_weights` and
+    `new_weights` report both cases.
+    """
     logger = logging.getLogger("transformers.modeling_utils")
 
     def is_other(record: logging.LogRecord) -> bool:
-        return "LOAD REPORT" not in record.getMessage()
+        return not any(words in record.getMessage() for words in ("LOAD REPORT", "checkpoint seem corrupted"))
 
     logger.addFilter(is_other)
     try:
@@ -49,7 +53,7 @@ def check_weights(model: PreTrainedModel, loading: dict[str, Any], name: str) ->
     if fault:
         raise StrategyError(
             f"model_name_or_path={name!r} has weights that do not fit its config.json: {fault}: give the config.json"
-            " that belongs to them"
+            " that was saved with them"
         )
 
 
@@ -96,14 +100,14 @@ def _wrong_size(model: PreTrainedModel, loading: dict[str, Any]) -> str:
     name, *sizes = wrong[0]
     saved, wanted = (" x ".join(map(str, size)) for size in sizes)
     more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
-    return f"{name} is {saved}, not {wanted}{more}"
+    return f"{name} has the size {saved}, and {wanted} by config.json{more}"
 
 
 def _missing(model: PreTrainedModel, loading: dict[str, Any]) -> str:
     missing = [name for name in loading["missing_keys"] if _is_body(model, name) and "pooler" not in name.split(".")]
     if not missing or model.base_model is model:
         return ""
-    return f"{few(modules_of(missing, model.base_model_prefix))} missing among them"
+    return f"they lack {few(modules_of(missing, model.base_model_prefix))}"
 
 
 def _too_many_layers(model: PreTrainedModel, loading: dict[str, Any]) -> str:
@@ -115,4 +119,4 @@ def _too_many_layers(model: PreTrainedModel, loading: dict[str, Any]) -> str:
         for name in loading["unexpected_keys"]
         if _NUMBER.search(name) and _NUMBER.sub("*", name.removeprefix(prefix)) in forms
     ]
-    return f"{few(modules_of(extra, model.base_model_prefix))} not in it" if extra else ""
+    return f"it has no {few(modules_of(extra, model.base_model_prefix))}" if extra else ""

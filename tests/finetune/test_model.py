@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 import torch
 from datasets import Dataset, DatasetDict
-from transformers import AutoModelForSequenceClassification, AutoTokenizer, BertConfig
+from transformers import AutoModelForSequenceClassification, BertConfig
 
 from hf_strategies import StrategyError
 from hf_strategies.finetune.arguments import ModelArguments, RecipeArguments
 from hf_strategies.finetune.model import label_names, load_config, load_model, trained_labels
 from hf_strategies.finetune.small_bert import train_wordpiece
 from hf_strategies.finetune.text_classification.data import ClassificationData, choose_labels
-from hf_strategies.finetune.tokenizer import longest_input, make_tokenizer
+from hf_strategies.finetune.tokenizer import make_tokenizer
 
 # Many pieces that occur equally often, so that ties are there to be broken.
 TEXTS = [f"The {one}{two}er of {two}{one}ing, no. {index}" for index, one in enumerate("abcde") for two in "vwxyz"]
@@ -152,34 +152,6 @@ class TestModel:
         ) as raised:
             load_config(ModelArguments(model_name_or_path=str(tmp_path)))
         assert "\n" not in str(raised.value)
-
-
-class TestLongestInput:
-    """Where texts are cut."""
-
-    @pytest.mark.parametrize(("max_length", "longest"), [(None, 512), (3, 3), (64, 64), (512, 512)])
-    def test_it_is_what_is_asked_for_or_what_the_model_takes(self, max_length: int | None, longest: int) -> None:
-        arguments = ModelArguments(max_length=max_length)
-        assert longest_input(arguments, None, train_wordpiece(TEXTS)) == longest
-
-    def test_the_shorter_of_model_and_tokenizer_counts(self) -> None:
-        tokenizer = train_wordpiece(TEXTS)
-        assert longest_input(ModelArguments(), BertConfig(max_position_embeddings=40), tokenizer) == 40
-        tokenizer.model_max_length = 20
-        assert longest_input(ModelArguments(), BertConfig(max_position_embeddings=40), tokenizer) == 20
-
-    def test_a_tokenizer_that_knows_no_limit_sets_none(self, tmp_path: Path) -> None:
-        train_wordpiece(TEXTS).save_pretrained(tmp_path)
-        settings = json.loads((tmp_path / "tokenizer_config.json").read_text(encoding="utf-8"))
-        del settings["model_max_length"]
-        (tmp_path / "tokenizer_config.json").write_text(json.dumps(settings), encoding="utf-8")
-        assert longest_input(ModelArguments(), None, AutoTokenizer.from_pretrained(tmp_path)) == 512
-
-    @pytest.mark.parametrize("max_length", [-1, 0, 2, 513])
-    def test_out_of_bounds_is_told(self, max_length: int) -> None:
-        words = rf"max_length={max_length} is out of range: this model takes 3 to 512 tokens"
-        with pytest.raises(StrategyError, match=words):
-            longest_input(ModelArguments(max_length=max_length), None, train_wordpiece(TEXTS))
 
 
 class TestChooseLabels:
