@@ -3,7 +3,7 @@
 import copy
 import re
 from collections.abc import Collection, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from transformers import PreTrainedConfig, PreTrainedModel
@@ -72,7 +72,7 @@ def renew(model: PreTrainedModel, names: Collection[str]) -> None:
     """Give these weights of a model new random values, in the way of the model's own class."""
     weights = dict(model.named_parameters())
     for name in names:
-        weights[name]._is_hf_initialized = False  # transformers leaves all others as they are
+        cast(Any, weights[name])._is_hf_initialized = False  # transformers leaves all others as they are
     # A module comes after those in it, because a model's class may give its head values of its own.
     for path, module in reversed(list(model.named_modules())):
         if any(f".{name}".startswith(f".{path}.") or not path for name in names):

@@ -1,6 +1,7 @@
 """The cache of the offline tasks: when it is read, when it is written anew, and where it is."""
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 from hf_strategies.finetune.offline import task as task_module
-from hf_strategies.finetune.offline.cache import cache_root, read_rows
+from hf_strategies.finetune.offline.cache import cache_root, read_rows, write_rows
 from hf_strategies.finetune.offline.sentences import library_sentences
 from hf_strategies.finetune.offline.task import load_offline
 from tests.finetune.offline.packages import finish, start_loading, write_fakes
@@ -84,17 +85,30 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
     "digests are no JSON": lambda folder: (folder / "digests.json").write_text("{"),
     "digests of nothing": lambda folder: (folder / "digests.json").write_text("{}"),
     "digests are a list": lambda folder: (folder / "digests.json").write_text('["train"]'),
+    "zeros": lambda folder: (folder / "train.jsonl").write_bytes(bytes(999)),
+    "copied from other data": lambda folder: write_copy(folder),
 }
+
+
+def write_copy(folder: Path) -> None:
+    shutil.rmtree(folder)
+    write_rows(folder.with_name("other"), {split: [{"other": "a row"}] for split in ("train", "validation", "test")})
+    folder.with_name("other").rename(folder)
 
 
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
 def test_a_damaged_cache_is_built_anew_and_mended(
-    damage: Callable[[Path], object], fakes: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    damage: Callable[[Path], object],
+    fakes: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     first = load_offline(library_sentences(fakes), cache_dir=tmp_path / "cache")
     (folder,) = (tmp_path / "cache").iterdir()
     damage(folder)
     assert load_offline(library_sentences(fakes), cache_dir=tmp_path / "cache") == first
+    assert caplog.messages == [f"The cache {folder} is incomplete, damaged or foreign: it is made anew."]
     assert list((tmp_path / "cache").iterdir()) == [folder]
     forbid_building(monkeypatch)
     assert load_offline(library_sentences(fakes), cache_dir=tmp_path / "cache") == first
