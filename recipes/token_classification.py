@@ -9,14 +9,18 @@
         --lr_scheduler_type exponential_warmup_cosine_decay --warmup_steps 0.1 \
         --num_train_epochs 10 --early_stopping_patience 3 --early_stopping_monitor f1
 
+    # CoNLL-U, by one of its columns; columns of other CoNLL files by number, here the third beside the words
+    accelerate launch recipes/token_classification.py --train_file en-train.conllu --tags_column xpos
+    accelerate launch recipes/token_classification.py --train_file train.tsv.conll --tokens_column 2 --tags_column 3
+
     # a data set of the Hub; its parts of speech
     accelerate launch recipes/token_classification.py --dataset_name eriktks/conll2003 --tags_column pos_tags
 
 From the installed package: accelerate launch -m hf_strategies.recipes.token_classification ...
 What is written to --output_dir: the model, all_results.json, predictions.jsonl, trainer_state.json, the model
 card README.md and, with --figure, training.png. Metrics are precision, recall and F1 of whole entities (seqeval) and
-the accuracy of words; of tags that are no entities, accuracy and macro-F1. A sentence longer than the model takes
-goes through it in several windows, and counts whole.
+the accuracy of words, where tags are IOB, BIOES, BILOU or BMES; of other tags, accuracy and macro-F1. A sentence
+longer than the model takes goes through it in several windows, and counts whole.
 """
 
 from collections.abc import Iterator, Sequence
@@ -27,7 +31,7 @@ from datasets import Dataset, DatasetDict
 from transformers import AutoModelForTokenClassification, DataCollatorForTokenClassification, Trainer
 
 from hf_strategies.finetune.class_weights import balanced_weights, weighted_loss
-from hf_strategies.finetune.command_line import run_command
+from hf_strategies.finetune.command_line import notify, run_command
 from hf_strategies.finetune.flags import check_metrics, read_flags
 from hf_strategies.finetune.metrics import metric_names
 from hf_strategies.finetune.model import label_names, load_config, load_model, trained_labels
@@ -46,6 +50,8 @@ from hf_strategies.finetune.token_classification.metrics import (
     tag_baselines,
     tag_metrics,
 )
+from hf_strategies.finetune.token_classification.schemes import hint_at_scheme
+from hf_strategies.finetune.token_classification.tokenizer import encode_words_like_text
 from hf_strategies.finetune.token_classification.trainer import SentenceTrainer
 from hf_strategies.finetune.token_classification.windows import encode, label_ids, likeliest, tags_of_sentences
 from hf_strategies.finetune.tokenizer import longest_input, make_tokenizer
@@ -60,10 +66,13 @@ def main(argv: Sequence[str] | None = None) -> Trainer:
         data = load_tokens(flags.data)
     fixed = not flags.run.do_train
     tags = choose_tags(data, trained_labels(config), fixed=fixed)
+    if flags.run.do_train and (hint := hint_at_scheme(tags)):
+        notify(hint)
     check_metrics(flags, metric_names(tag_metrics(tags)))
     prepare_run(flags.run, data.splits, pretrained=config is not None)
     # A tokenizer that knows words by the space before them, as RoBERTa's does, needs one before the first word too.
     tokenizer = make_tokenizer(flags.model, config, data.texts, flags.run, add_prefix_space=True)
+    encode_words_like_text(tokenizer)
     length = longest_input(flags.model, config, tokenizer)
     with flags.run.main_process_first():
         encoded = encode(flags.data, data, tokenizer, tags, length)

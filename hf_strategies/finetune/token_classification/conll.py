@@ -1,50 +1,92 @@
-"""CoNLL files: one token per line with its tag in the last column, a blank line between sentences."""
+"""CoNLL files: one word per line with its tag in another column, a blank line between sentences; CoNLL-U as well."""
 
-from collections.abc import Iterator
-from itertools import groupby
+from collections.abc import Sequence
+from functools import partial
+from itertools import chain, groupby
 from pathlib import Path
+from typing import NamedTuple
 
 from datasets import Dataset
 
 from hf_strategies.errors import StrategyError
+from hf_strategies.finetune.command_line import notify
+from hf_strategies.finetune.data import Reader
+from hf_strategies.finetune.token_classification.conll_columns import (
+    ConllColumns,
+    choose_columns,
+    counts_words,
+    is_number_of_a_word,
+    names_of_columns,
+)
 
-__all__ = ["CONLL_READERS", "read_conll"]
+__all__ = ["CONLL_ENDINGS", "conll_readers", "read_conll"]
 
-_Line = tuple[int, list[str]]
+CONLL_ENDINGS = (".conll", ".conllu", ".txt", ".bio", ".iob", ".iob2", ".bmes", ".bioes")
+"""The endings of CoNLL files."""
+
+_DOCUMENT = "-DOCSTART-"
 
 
-def read_conll(flag: str, path: Path) -> Dataset:
-    """Read the columns ``tokens`` (the first of the file) and ``tags`` (its last), a row for each sentence.
+class _Line(NamedTuple):
+    number: int
+    columns: list[str]
+    text: str
+
+    @property
+    def has_hash(self) -> bool:
+        """Whether the line begins as a comment does."""
+        return self.text.startswith("#")
+
+
+def conll_readers(tokens_column: str | None = None, tags_column: str | None = None) -> dict[str, Reader]:
+    """Return the reader for each ending of a CoNLL file, for `load_data`; the arguments are those of `read_conll`."""
+    return dict.fromkeys(CONLL_ENDINGS, partial(read_conll, tokens_column=tokens_column, tags_column=tags_column))
+
+
+def read_conll(flag: str, path: Path, *, tokens_column: str | None = None, tags_column: str | None = None) -> Dataset:
+    """Read the words and the tags of a file, a row for each sentence.
+
+    ``tokens_column`` and ``tags_column`` are the numbers of columns in the file, from 1, or their names in CoNLL-U
+    (FORM, UPOS and so on) or in a line ``# global.columns = ...``. Unset, they are the first and the last column; in
+    a ``.conllu`` file FORM and UPOS. The columns of the result have the names that are given, else ``tokens`` and
+    ``tags``. With a single column there are no tags.
 
     The columns of a line are separated by tabs if it has one, else by spaces; each line has the same number of
-    columns. With a single column there are no tags. Left out are ``-DOCSTART-`` lines and comments: lines that begin
-    with ``#`` before the first token of a sentence and have another number of columns than a token. Errors name
-    ``flag``.
+    columns. Left out are ``-DOCSTART-`` lines and comments (see `_without_comments`). Where the first column counts
+    the words, lines for several words (``1-2``) and for words that are not in the text (``3.1``) are left out too.
+    Errors name ``flag``.
 
-    Raises `StrategyError`, with the number of the line, for another number of columns and for a missing token; and
-    for a file that is not UTF-8.
+    Raises `StrategyError`, with the number of the line, for another number of columns and for a missing word; for a
+    column that does not exist; for a first column that holds no words, unless ``tokens_column`` is given; and for a
+    file that is not UTF-8.
     """
+    file = f"{flag}={str(path)!r}"
+    lines = _lines(path, file)
+    words = [line for line in lines if line.columns and not line.has_hash and line.columns[0] != _DOCUMENT]
+    width = len(words[0].columns) if words else 2
+    names = names_of_columns(path, [line.text for line in lines if line.has_hash])
+    sentences = _sentences(lines, width, file)
+    first_column = [[line.columns[0] for line in sentence if not line.has_hash] for sentence in sentences]
+    first_column = [sentence for sentence in first_column if sentence]
+    chosen = choose_columns(file, first_column, width, names, tokens_column, tags_column)
+    if counts_words(first_column) or names[:1] == ("ID",):
+        sentences = _numbered_words(sentences, file)
+    elif names:
+        sentences = [[line for line in sentence if not line.has_hash] for sentence in sentences]
+    else:
+        sentences = _without_comments(sentences, chosen, file)
+    rows = _rows(sentences, chosen, tokens_column or "tokens", tags_column or "tags", file)
+    # CoNLL-U marks what is not known with "_"; the tags of a test set may be unknown.
+    tags = rows[tags_column or "tags"] if names and flag == "test_file" and chosen.tags is not None else []
+    return rows.remove_columns(tags_column or "tags") if set(chain(*tags)) == {"_"} else rows
+
+
+def _lines(path: Path, file: str) -> list[_Line]:
     try:
-        with path.open(encoding="utf-8-sig") as file:
-            lines = list(enumerate(file, start=1))
+        with path.open(encoding="utf-8-sig") as opened:
+            return [_Line(number, _split_line(line), line) for number, line in enumerate(opened, start=1)]
     except UnicodeDecodeError as mistake:
-        raise StrategyError(f"{flag}={str(path)!r} is not readable as UTF-8 ({mistake}): convert it") from mistake
-    rows = [(number, _split_line(line)) for number, line in lines]
-    width = next((len(columns) for _, columns in rows if columns and not _is_comment(columns)), 2)
-    sentences = [
-        _tokens_of_sentence(sentence, width, f"{flag}={str(path)!r}")
-        for has_words, sentence in groupby(rows, key=lambda row: bool(row[1]) and row[1][0] != "-DOCSTART-")
-        if has_words
-    ]
-    sentences = [sentence for sentence in sentences if sentence]
-    data = {"tokens": [[columns[0] for columns in sentence] for sentence in sentences]}
-    if width > 1:
-        data["tags"] = [[columns[-1] for columns in sentence] for sentence in sentences]
-    return Dataset.from_dict(data)
-
-
-CONLL_READERS = dict.fromkeys((".conll", ".txt", ".bio", ".iob2"), read_conll)
-"""The reader for each ending of a CoNLL file, for `load_data`."""
+        raise StrategyError(f"{file} is not readable as UTF-8 ({mistake}): convert it") from mistake
 
 
 def _split_line(line: str) -> list[str]:
@@ -55,22 +97,73 @@ def _split_line(line: str) -> list[str]:
     return columns if "\t" in line else [part for part in columns if part]
 
 
-def _is_comment(columns: list[str]) -> bool:
-    return columns[0].startswith("#") or columns[0] == "-DOCSTART-"
+def _sentences(lines: Sequence[_Line], width: int, file: str) -> list[list[_Line]]:
+    """Return the lines of each sentence, without the comments before it that have another number of columns."""
+    sentences = []
+    for has_words, group in groupby(lines, key=lambda line: bool(line.columns) and line.columns[0] != _DOCUMENT):
+        sentence: list[_Line] = []
+        for line in group if has_words else ():
+            if len(line.columns) == width:
+                sentence.append(line)
+            elif sentence or not line.has_hash:
+                raise StrategyError(
+                    f"{file}, line {line.number}: {len(line.columns)} columns where the first line has {width}: give"
+                    " each token on a line of its own, its tag last, and a blank line after each sentence"
+                )
+        sentences.append(sentence)
+    return [sentence for sentence in sentences if sentence]
 
 
-def _tokens_of_sentence(sentence: Iterator[_Line], width: int, file: str) -> list[list[str]]:
-    """Return the columns of each token of a sentence, without the comments before it."""
-    tokens: list[list[str]] = []
-    for number, columns in sentence:
-        if not tokens and columns[0].startswith("#") and len(columns) != width:
-            continue
-        if len(columns) != width:
+def _numbered_words(sentences: list[list[_Line]], file: str) -> list[list[_Line]]:
+    """Return the lines of single words in the text, in a file whose first column numbers them."""
+    words = []
+    for sentence in sentences:
+        lines = [line for line in sentence if not line.has_hash]
+        try:
+            words.append([line for line in lines if is_number_of_a_word(line.columns[0])])
+        except ValueError as value:
             raise StrategyError(
-                f"{file}, line {number}: {len(columns)} columns where the first line has {width}: give each token on"
-                " a line of its own, its tag last, and a blank line after each sentence"
-            )
-        if not columns[0]:
-            raise StrategyError(f"{file}, line {number}: there is no token before the tab: fill it or drop the line")
-        tokens.append(columns)
-    return tokens
+                f"{file}: {str(value)!r} in the column ID is no number of a word: number the words of each sentence"
+            ) from value
+    return words
+
+
+def _without_comments(sentences: list[list[_Line]], chosen: ConllColumns, file: str) -> list[list[_Line]]:
+    """Leave out the comments that have as many columns as a word, such as ``# 7`` in a file of words and tags.
+
+    A line that begins with ``#`` is one of them if its tag is that of no other line and either ``#`` stands alone at
+    the beginning of a sentence, or the tag has a digit. So hashtags and the word ``#`` stay.
+    """
+    if chosen.tags is None:
+        return sentences
+    tags = {line.columns[chosen.tags] for sentence in sentences for line in sentence if not line.has_hash}
+    comments = {
+        line.number: line.text.strip()
+        for sentence in sentences
+        for line in sentence
+        if line.has_hash and _is_comment(line.columns, line.columns[chosen.tags], tags, opens=line is sentence[0])
+    }
+    if comments:
+        number, text = next(iter(comments.items()))
+        notify(
+            f"{file}: {len(comments)} lines such as {text!r:.60} (line {number}) are taken for comments, because no"
+            " other line has their tag."
+        )
+    return [[line for line in sentence if line.number not in comments] for sentence in sentences]
+
+
+def _is_comment(columns: Sequence[str], tag: str, tags: set[str], *, opens: bool) -> bool:
+    if tag in tags or tag == "#":
+        return False
+    return (opens and columns[0] == "#") or any(character.isdigit() for character in tag)
+
+
+def _rows(sentences: list[list[_Line]], chosen: ConllColumns, tokens: str, tags: str, file: str) -> Dataset:
+    kept = [[line for line in sentence if line.columns[chosen.tokens] != _DOCUMENT] for sentence in sentences]
+    kept = [sentence for sentence in kept if sentence]
+    for line in (line for sentence in kept for line in sentence if not line.columns[chosen.tokens]):
+        raise StrategyError(f"{file}, line {line.number}: there is no token before the tab: fill it or drop the line")
+    data = {tokens: [[line.columns[chosen.tokens] for line in sentence] for sentence in kept]}
+    if chosen.tags is not None:
+        data[tags] = [[line.columns[chosen.tags] for line in sentence] for sentence in kept]
+    return Dataset.from_dict(data)

@@ -1,6 +1,6 @@
 """Token-classification data: sentences as lists of words, with one tag for each word."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
@@ -10,16 +10,19 @@ from datasets import ClassLabel, Dataset, DatasetDict
 from hf_strategies.errors import StrategyError, did_you_mean
 from hf_strategies.finetune.arguments import DataArguments
 from hf_strategies.finetune.class_weights import ClassWeightArguments
+from hf_strategies.finetune.command_line import notify
 from hf_strategies.finetune.data import limit, load_data, with_validation
 from hf_strategies.finetune.head import match_labels
-from hf_strategies.finetune.token_classification.conll import CONLL_READERS
+from hf_strategies.finetune.token_classification.conll import CONLL_ENDINGS, conll_readers
 from hf_strategies.finetune.token_classification.offline import CODE_WORDS
+from hf_strategies.finetune.token_classification.schemes import inside_mark, split_tag
 
 __all__ = ["TokenArguments", "TokenData", "choose_tags", "load_tokens"]
 
 # Names of the columns in public data sets. The first one that a data set has is used.
 _TOKENS = ("tokens", "words")
 _TAGS = ("ner_tags", "pos_tags", "tags", "labels")
+_HIDDEN_TAGS = {None, -1}  # data sets of the Hub mark tags that are not known with -1
 
 
 @dataclass
@@ -28,15 +31,21 @@ class TokenArguments(ClassWeightArguments, DataArguments):
 
     train_file: str | None = field(
         default=None,
-        metadata={
-            "help": "Local json, jsonl, parquet or CoNLL file (.conll, .txt, .bio, .iob2: tag in last column)."
-        },
+        metadata={"help": f"Local json, jsonl, parquet or CoNLL file ({', '.join(CONLL_ENDINGS)})."},
     )
     tokens_column: str | None = field(
-        default=None, metadata={"help": f"Column of the lists of words (unset: {' or '.join(_TOKENS)})."}
+        default=None,
+        metadata={
+            "help": f"Column of the lists of words (unset: {' or '.join(_TOKENS)}); in a CoNLL file its number"
+            " from 1, or in CoNLL-U its name (unset: 1, or FORM)."
+        },
     )
     tags_column: str | None = field(
-        default=None, metadata={"help": f"Column of the lists of tags (unset: {', '.join(_TAGS)})."}
+        default=None,
+        metadata={
+            "help": f"Column of the lists of tags (unset: {', '.join(_TAGS)}); in a CoNLL file its number from 1,"
+            " or in CoNLL-U its name (unset: the last, or UPOS)."
+        },
     )
     label_all_subwords: bool = field(
         default=False,
@@ -68,17 +77,14 @@ def load_tokens(args: TokenArguments) -> TokenData:
     `StrategyError` for a missing column, word or tag, for a row without words or with more or fewer tags than words,
     and as `load_splits` does.
     """
-    raw, name = load_data(args, CODE_WORDS, CONLL_READERS)
-    first = next(iter(raw.values())).column_names
-    tokens = _column("tokens_column", args.tokens_column, _TOKENS, first)
-    # The tags of a test set may be unknown, and then it has no such column.
-    tags = _column(
-        "tags_column", args.tags_column, _TAGS, first, otherwise=_TAGS[0] if set(raw) == {"test"} else None
-    )
+    raw, name = load_data(args, CODE_WORDS, conll_readers(args.tokens_column, args.tags_column))
+    columns = _columns(args, raw)
     # Checked before they are split and cut, so that an error names the row of the file.
-    checked = DatasetDict({split: _normal_form(rows, split, tokens, tags) for split, rows in raw.items()})
+    checked = DatasetDict({split: _normal_form(rows, split, *columns[split]) for split, rows in raw.items()})
     splits = limit(with_validation(checked, args, seed=0), args)
-    known = _training_tags(raw["train"].features[tags], checked, args.label_all_subwords) if "train" in raw else ()
+    known: tuple[str, ...] = ()
+    if "train" in raw:
+        known = _training_tags(raw["train"].features[columns["train"][1]], checked, args.label_all_subwords)
     return TokenData(splits, known, name)
 
 
@@ -104,6 +110,19 @@ def choose_tags(data: TokenData, trained: Sequence[str], *, fixed: bool = False)
     return tags
 
 
+def _columns(args: TokenArguments, raw: DatasetDict) -> dict[str, tuple[str, str]]:
+    """Return the names of the columns of words and of tags of each split."""
+    columns = {}
+    tags: str | None = _TAGS[0] if set(raw) == {"test"} else None
+    for split, rows in raw.items():
+        tokens = _column("tokens_column", args.tokens_column, _TOKENS, rows.column_names)
+        # The tags of a test set may be unknown. Then it has no such column, and the name is that of the first split.
+        tags_here = _column("tags_column", args.tags_column, _TAGS, rows.column_names, otherwise=tags)
+        columns[split] = tokens, tags_here
+        tags = tags or tags_here
+    return columns
+
+
 def _column(
     flag: str, given: str | None, defaults: Sequence[str], present: Sequence[str], *, otherwise: str | None = None
 ) -> str:
@@ -114,31 +133,49 @@ def _column(
 
 
 def _normal_form(rows: Dataset, split: str, tokens: str, tags: str) -> Dataset:
-    """Return the rows with the columns ``tokens`` and, unless they are the unknown ones of a test set, ``tags``."""
+    """Return the rows with the columns ``tokens`` and, unless they are the unknown ones of a test set, ``tags``.
+
+    Rows without tags are left out where other rows of the split have them.
+    """
     words = _lists(rows, split, "tokens_column", tokens)
     if split == "test" and not _has_tags(rows, tags):
-        return Dataset.from_dict({"tokens": words})
-    given = _lists(rows, split, "tags_column", tags)
-    name = _tag_name(rows, tags)
-    named = [[name(tag) for tag in sentence] for sentence in given]
-    for index, (sentence, sentence_tags) in enumerate(zip(words, named, strict=True)):
-        if len(sentence) != len(sentence_tags):
+        return Dataset.from_dict({"tokens": [list(map(str, sentence)) for sentence in words]})
+    given = _lists(rows, split, "tags_column", tags, hidden=True)
+    kept = [index for index, sentence in enumerate(given) if sentence]
+    if left_out := len(given) - len(kept):
+        notify(f"{left_out} of the {len(given)} rows of the {split} split have no tags and are left out.")
+    if not kept:
+        raise StrategyError(f"no row of the {split} split has tags in {tags!r}: fill it or name another tags_column")
+    feature = getattr(rows.features[tags], "feature", None)
+    name = feature.int2str if isinstance(feature, ClassLabel) else str
+    for index in kept:
+        if len(words[index]) != len(given[index]):
             raise StrategyError(
-                f"row {index} of the {split} split has {len(sentence)} words and {len(sentence_tags)} tags: give one"
-                " tag for each word"
+                f"row {index} of the {split} split has {len(words[index])} words and {len(given[index])} tags: give"
+                " one tag for each word"
             )
-    return Dataset.from_dict({"tokens": [list(map(str, sentence)) for sentence in words], "tags": named})
+    return Dataset.from_dict(
+        {
+            "tokens": [list(map(str, words[index])) for index in kept],
+            "tags": [[name(tag) for tag in given[index]] for index in kept],
+        }
+    )
 
 
-def _lists(rows: Dataset, split: str, flag: str, column: str) -> list[list[Any]]:
-    """Return a column of lists; StrategyError for a value that is not a list, is empty, or has None in it."""
+def _lists(rows: Dataset, split: str, flag: str, column: str, *, hidden: bool = False) -> list[list[Any]]:
+    """Return a column of lists; StrategyError for a value that is not a list, is empty, or has None in it.
+
+    With ``hidden`` a list may be missing or hold nothing but None or -1: it becomes an empty one.
+    """
     if column not in rows.column_names:
         raise StrategyError(
             f"{flag}={column!r} is no column of the {split} split: {did_you_mean(column, rows.column_names)}"
         )
     values = list(rows[column])
     for index, value in enumerate(values):
-        if not isinstance(value, list) or not value or None in value:
+        if hidden and _is_hidden(value):
+            values[index] = []
+        elif not isinstance(value, list) or not value or not _HIDDEN_TAGS.isdisjoint(value):
             raise StrategyError(
                 f"row {index} of the {split} split has {value!r:.60} in {column!r}: give a list with an entry for"
                 " each word"
@@ -147,26 +184,25 @@ def _lists(rows: Dataset, split: str, flag: str, column: str) -> list[list[Any]]
 
 
 def _has_tags(rows: Dataset, column: str) -> bool:
-    # Data sets of the Hub mark hidden tags with -1.
-    return column in rows.column_names and any(set(row or ()) - {None, -1} for row in rows[column])
+    return column in rows.column_names and not all(map(_is_hidden, rows[column]))
 
 
-def _tag_name(rows: Dataset, column: str) -> Callable[[Any], str]:
-    feature = getattr(rows.features[column], "feature", None)
-    return feature.int2str if isinstance(feature, ClassLabel) else str
+def _is_hidden(tags: Any) -> bool:
+    return tags is None or (isinstance(tags, list) and _HIDDEN_TAGS.issuperset(tags))
 
 
 def _training_tags(feature: Any, splits: DatasetDict, all_subwords: bool) -> tuple[str, ...]:
     """Return the tags of the training set by id, and after them further ones of the same entity types.
 
-    If the training set has only B-X, another split may have I-X; with ``all_subwords`` each B- tag has its I- tag.
+    If the training set has only B-X, another split may have I-X; with ``all_subwords`` each B- tag has its I- tag
+    (in BMES its M- tag).
     """
     seen = {split: _distinct(rows) for split, rows in splits.items()}
     names = getattr(getattr(feature, "feature", None), "names", None) or sorted(seen["train"], key=_by_number)
-    types = {tag[2:] for tag in names if tag[:2] in ("B-", "I-")}
-    needed = {f"{mark}-{kind}" for kind in types for mark in "BI"} & set().union(*seen.values())
+    types = {kind for mark, kind in map(split_tag, names) if mark and kind}
+    needed = {tag for tag in set().union(*seen.values()) if split_tag(tag)[0] and split_tag(tag)[1] in types}
     if all_subwords:
-        needed |= {f"I-{tag[2:]}" for tag in names if tag[:2] == "B-"}
+        needed |= {f"{inside_mark(names)}-{tag[2:]}" for tag in names if tag[:2] == "B-"}
     return (*names, *sorted(needed.difference(names)))
 
 

@@ -3,7 +3,6 @@
 Predictions and references are lists of sentences, each a list with the tag of each word.
 """
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from functools import lru_cache
@@ -14,6 +13,7 @@ from seqeval.metrics.sequence_labeling import accuracy_score, precision_recall_f
 from sklearn.metrics import f1_score
 
 from hf_strategies.finetune.metrics import Metric, measure
+from hf_strategies.finetune.token_classification.schemes import SEQEVAL_MARKS, has_entities
 
 __all__ = [
     "ENTITY_METRICS",
@@ -33,16 +33,12 @@ __all__ = [
 Tags = Sequence[Sequence[str]]
 """The tags of each word of each sentence."""
 
-_ENTITY_TAG = re.compile(r"[BILESU](?:-.+)?|O")
-# seqeval knows the last word of an entity, and an entity of one word, by these marks only.
-_SEQEVAL = {"L": "E", "U": "S"}
-
 
 def entity_precision(predictions: Tags, references: Tags) -> float:
     """The share of predicted entities that are right, in [0, 1]; 0 where none is predicted.
 
     An entity is right when its type, first word and last word are. As in seqeval without ``mode="strict"``, and in
-    conlleval before it, an I- after O or after another type begins an entity. Tags may be IOB, BIOES or BILOU.
+    conlleval before it, an I- after O or after another type begins an entity. Tags may be IOB, BIOES, BILOU or BMES.
 
     >>> entity_precision([["B-a", "I-a", "B-b"]], [["B-a", "I-a", "O"]])
     0.5
@@ -98,15 +94,6 @@ ENTITY_METRICS: dict[str, Metric] = {
 TAG_METRICS: dict[str, Metric] = {"accuracy": tag_accuracy, "macro_f1": tag_macro_f1}
 
 
-def has_entities(tags: Sequence[str]) -> bool:
-    """Return whether these are the tags of entities: O, and others that begin with B-, I- (or E-, S-, L-, U-).
-
-    >>> has_entities(["O", "B-PER", "I-PER"]), has_entities(["NOUN", "VERB"]), has_entities(["O"])
-    (True, False, False)
-    """
-    return all(map(_ENTITY_TAG.fullmatch, tags)) and set(tags) > {"O"}
-
-
 def tag_metrics(tags: Sequence[str]) -> dict[str, Metric]:
     """Return the table for a data set that has these tags: of entities where there are any, else of single tags.
 
@@ -130,7 +117,7 @@ def _frozen(sentences: Tags) -> Tags:
 
 
 def _for_seqeval(sentences: Tags) -> list[list[str]]:
-    return [[_SEQEVAL.get(tag[0], tag[0]) + tag[1:] for tag in sentence] for sentence in sentences]
+    return [[SEQEVAL_MARKS.get(tag[0], tag[0]) + tag[1:] for tag in sentence] for sentence in sentences]
 
 
 def tag_baselines(train: Dataset, test: Dataset, tags: Sequence[str]) -> dict[str, dict[str, float]]:

@@ -16,6 +16,7 @@ from transformers import PreTrainedTokenizerBase
 from hf_strategies.errors import StrategyError
 from hf_strategies.finetune.encoding import IGNORED_LABEL, Batch, encode_splits, flatten_lists, tokenizer_state
 from hf_strategies.finetune.token_classification.data import TokenArguments, TokenData
+from hf_strategies.finetune.token_classification.schemes import inside_mark
 
 __all__ = ["encode", "label_ids", "likeliest", "tags_of_sentences"]
 
@@ -32,7 +33,7 @@ def encode(
     Beside the inputs a row has ``starts`` (the places of the words' first tokens), ``sentence`` (the number of its
     sentence), ``part`` (the number of the window in that sentence) and, if tags are known, ``labels``: the index in
     ``tags`` at each start, else -100. With ``label_all_subwords`` the other tokens of a word have its label too, I-
-    in place of B-.
+    (in BMES M-) in place of B-.
 
     Raises `StrategyError` for a tokenizer that does not know which word a token belongs to.
     """
@@ -45,7 +46,8 @@ def encode(
     ids = {tag: index for index, tag in enumerate(tags)}
     inner = [IGNORED_LABEL] * len(tags)
     if args.label_all_subwords:
-        inner = [ids.get(f"I-{tag[2:]}", index) if tag[:2] == "B-" else index for tag, index in ids.items()]
+        inside = inside_mark(tags)
+        inner = [ids.get(f"{inside}-{tag[2:]}", index) if tag[:2] == "B-" else index for tag, index in ids.items()]
 
     def encode_batch(batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
         labels = [[ids[tag] for tag in sentence] for sentence in batch.get("tags", ())]

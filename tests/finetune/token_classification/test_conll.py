@@ -6,7 +6,7 @@ import pytest
 
 from hf_strategies import StrategyError
 from hf_strategies.finetune.data import load_splits
-from hf_strategies.finetune.token_classification.conll import CONLL_READERS, read_conll
+from hf_strategies.finetune.token_classification.conll import conll_readers, read_conll
 from hf_strategies.finetune.token_classification.data import TokenArguments
 
 
@@ -73,11 +73,11 @@ def test_the_endings_are_read_where_a_recipe_asks_for_them_alone(ending: str, tm
     file = tmp_path / f"train{ending}"
     file.write_text("EU B-ORG\n", encoding="utf-8")
     args = TokenArguments(train_file=str(file))
-    splits = load_splits(args, CONLL_READERS)
+    splits = load_splits(args, conll_readers())
     assert splits is not None
     assert splits["train"].to_dict() == {"tokens": [["EU"]], "tags": [["B-ORG"]]}
     with pytest.raises(StrategyError, match=rf"ends in '{ending}': give one of .csv, .tsv, .json, .jsonl, .parquet$"):
         load_splits(args)
     (tmp_path / "train.md").touch()
-    with pytest.raises(StrategyError, match=r"ends in '.md': give one of .*, .parquet, .conll, .txt, .bio, .iob2$"):
-        load_splits(TokenArguments(train_file=str(tmp_path / "train.md")), CONLL_READERS)
+    with pytest.raises(StrategyError, match=r"ends in '.md': give one of .*, .conll, .conllu, .txt, .bio, "):
+        load_splits(TokenArguments(train_file=str(tmp_path / "train.md")), conll_readers())
