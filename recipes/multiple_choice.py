@@ -9,11 +9,13 @@
         --lr_scheduler_type exponential_warmup_cosine_decay --warmup_steps 0.1 \
         --num_train_epochs 10 --early_stopping_patience 3 --early_stopping_monitor accuracy
 
-    # a data set of the Hub; questions with a column of lists of answers
+    # a data set of the Hub; questions with a column of lists of answers, of which rows may have different numbers
     accelerate launch recipes/multiple_choice.py --dataset_name allenai/swag --dataset_config_name regular
     accelerate launch recipes/multiple_choice.py --train_file quiz.json --context_column question \
         --choices_column answers --label_column right
 
+A label is the letter of the right ending (A, B, ...), its index, its text, or, where the choices have labels as in
+ARC and CommonsenseQA, one of these; it means the same in all rows of all files.
 From the installed package: accelerate launch -m hf_strategies.recipes.multiple_choice ...
 What is written to --output_dir: the model, all_results.json, predictions.jsonl, trainer_state.json, the model
 card README.md and, with --figure, training.png.
@@ -37,8 +39,15 @@ from hf_strategies.finetune.multiple_choice.data import (
     ChoiceData,
     encode,
     load_choices,
+    most_endings,
 )
-from hf_strategies.finetune.multiple_choice.metrics import CHOICE_METRICS, choice_baselines, decode_choices
+from hf_strategies.finetune.multiple_choice.metrics import (
+    CHOICE_METRICS,
+    choice_baselines,
+    decode_choices,
+    likeliest_endings,
+)
+from hf_strategies.finetune.multiple_choice.trainer import ChoiceTrainer, choice_loss
 from hf_strategies.finetune.preflight import check_schedule, prepare_run
 from hf_strategies.finetune.run import (
     Results,
@@ -48,7 +57,7 @@ from hf_strategies.finetune.run import (
     write_predictions,
 )
 from hf_strategies.finetune.tokenizer import longest_input, make_tokenizer
-from hf_strategies.finetune.trainer import ExactLossTrainer, make_trainer, padding_multiple
+from hf_strategies.finetune.trainer import make_trainer, padding_multiple
 
 
 def main(argv: Sequence[str] | None = None) -> Trainer:
@@ -71,7 +80,9 @@ def main(argv: Sequence[str] | None = None) -> Trainer:
         encoded,
         collator=ChoiceCollator(tokenizer, pad_to_multiple_of=padding_multiple(flags)),
         metrics=compute_metrics(CHOICE_METRICS, decode_choices),
-        trainer_class=ExactLossTrainer,
+        loss=choice_loss(flags.run.label_smoothing_factor),
+        trainer_class=ChoiceTrainer,
+        endings=most_endings(encoded),
     )
     run_trainer(
         trainer,
@@ -99,8 +110,8 @@ def predict_test_set(trainer: Trainer, data: ChoiceData, encoded: DatasetDict) -
 
 def chosen(rows: Dataset, logits: np.ndarray) -> Iterator[dict[str, Any]]:
     """Yield each row with the index, the text and the probability of its likeliest ending."""
-    for row, probabilities in zip(rows, torch.from_numpy(logits).softmax(dim=-1), strict=True):
-        best = int(probabilities.argmax())
+    likeliest = likeliest_endings(logits).tolist()
+    for row, best, probabilities in zip(rows, likeliest, torch.from_numpy(logits).softmax(dim=-1), strict=True):
         probability = float(probabilities[best])
         yield {**row, "prediction": best, "prediction_text": row["endings"][best], "probability": probability}
 

@@ -14,7 +14,7 @@ from hf_strategies.finetune.arguments import DataArguments
 from hf_strategies.finetune.command_line import notify
 from hf_strategies.finetune.offline.task import OfflineTask, load_offline
 
-__all__ = ["Reader", "check_columns", "limit", "load_data", "load_splits", "with_validation"]
+__all__ = ["Reader", "check_columns", "labelled_rows", "limit", "load_data", "load_splits", "with_validation"]
 
 # A text or a label may be "NA", "None" or "null": only an empty value is missing.
 _CSV = {"keep_default_na": False, "na_values": [""]}
@@ -122,6 +122,24 @@ def check_columns(rows: Dataset, split: str, columns: dict[str, str], *, gaps: C
         for index, value in enumerate(() if flag in gaps else rows[column]):
             if value is None:
                 raise StrategyError(f"row {index} of the {split} split has no {column!r}: fill it or drop the row")
+
+
+def labelled_rows(split: str, column: str, missing: Collection[int], count: int) -> list[int]:
+    """Return the numbers of the rows to keep, out of ``count``: all but the ``missing`` ones, which have no label.
+
+    How many are left out is printed. Raises `StrategyError` if none is left.
+    """
+    if not missing:
+        return list(range(count))
+    if len(missing) == count:
+        raise StrategyError(f"no row of the {split} split has a label in {column!r}: give at least one")
+    left_out = sorted(missing)
+    numbers = ", ".join(map(str, left_out[:5])) + (", ..." if len(left_out) > 5 else "")
+    notify(
+        f"{len(left_out)} of the {count} rows of the {split} split have no label in {column!r} and are left out:"
+        f" {'row' if len(left_out) == 1 else 'rows'} {numbers}."
+    )
+    return sorted(set(range(count)).difference(missing))
 
 
 def _from_file(flag: str, file: str, readers: Mapping[str, Reader]) -> Dataset:

@@ -1,9 +1,9 @@
 """The columns of multiple-choice data under their various names, found, checked and brought into one form."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from datasets import Dataset
 
@@ -11,7 +11,7 @@ from hf_strategies.errors import StrategyError, did_you_mean
 from hf_strategies.finetune.arguments import DataArguments
 from hf_strategies.finetune.data import check_columns
 
-__all__ = ["ChoiceArguments", "normal_form"]
+__all__ = ["Choice", "ChoiceArguments", "label_column", "read_choices"]
 
 # Names of the columns of context and question in public data sets, those of SWAG first. The first pair that a data
 # set has is used.
@@ -26,9 +26,26 @@ _CONTEXT_COLUMNS: tuple[tuple[str, str | None], ...] = (
     ("premise", "question"),
     ("context", None),
     ("question", None),
+    ("question_stem", None),
     ("premise", None),
 )
 _CHOICES_COLUMNS = ("choices", "endings", "options")
+_LABEL_COLUMNS = ("label", "answerKey", "answer")
+
+
+class Choice(NamedTuple):
+    """A row: a context with its endings, and the label as it stands in the file, None where it is unknown.
+
+    ``names`` are the labels that the row gives its endings, such as A, B, C; empty if it gives none. ``row`` is its
+    number in its split.
+    """
+
+    context: str
+    question: str
+    endings: list[str]
+    names: list[str]
+    label: Any
+    row: int
 
 
 @dataclass
@@ -48,8 +65,12 @@ class ChoiceArguments(DataArguments):
     choices_column: str | None = field(
         default=None, metadata={"help": "Column of lists of endings, instead (unset: choices, endings or options)."}
     )
-    label_column: str = field(
-        default="label", metadata={"help": "Column of the right ending: its index from 0, or its text."}
+    label_column: str | None = field(
+        default=None,
+        metadata={
+            "help": "Column of the right ending: its letter from A, its index from 0 (or 1, if no label is 0), its"
+            " text, or its entry in choices.label (unset: label, answerKey or answer)."
+        },
     )
 
     def __post_init__(self) -> None:
@@ -64,31 +85,69 @@ class ChoiceArguments(DataArguments):
             )
 
 
-def normal_form(args: ChoiceArguments, rows: Dataset, split: str) -> Dataset:
-    """Return the rows with the columns ``context``, ``question``, ``endings`` and, where it is known, ``label``.
+def read_choices(args: ChoiceArguments, rows: Dataset, split: str) -> list[Choice]:
+    """Return the rows of a split; a missing question becomes "".
 
-    A missing question becomes ""; the label becomes an index. Raises `StrategyError` for a missing column, text or
-    ending, for rows with different numbers of endings, and for a label that is none of the endings.
+    Raises `StrategyError` for a missing column, and for a text or ending that is missing or no text.
     """
+    rows = _flat(rows)
     context, question = _context_columns(args, rows, split)
-    endings = _endings(args, rows, split)
-    wanted = {"context_column": context}
-    has_labels = _has_labels(rows, args.label_column)
-    if has_labels or split != "test":
-        wanted["label_column"] = args.label_column
-    check_columns(rows, split, wanted)
+    endings = list(_endings(args, rows, split))
+    check_columns(rows, split, {"context_column": context})
     questions = rows[question] if question else [None] * len(rows)
-    named: dict[str, list[Any]] = {
-        "context": [str(text) for text in rows[context]],
-        "question": ["" if text is None else str(text) for text in questions],
-        "endings": endings,
-    }
-    if "label_column" in wanted:
-        named["label"] = [
-            _index_of(label, choices, f"row {index} of the {split} split")
-            for index, (label, choices) in enumerate(zip(rows[args.label_column], endings, strict=True))
-        ]
-    return Dataset.from_dict(named)
+    return [
+        Choice(
+            _text(text, context, split, row),
+            "" if asked is None else _text(asked, str(question), split, row),
+            *choices,
+            label,
+            row,
+        )
+        for row, (text, asked, choices, label) in enumerate(
+            zip(rows[context], questions, endings, _labels(args, rows, split), strict=True)
+        )
+    ]
+
+
+def label_column(args: ChoiceArguments, rows: Dataset) -> str:
+    """Return the name of the column of labels: the given one, or the first usual one that the rows have."""
+    names = [args.label_column] if args.label_column else _LABEL_COLUMNS
+    return next((name for name in names if name in rows.column_names), names[0])
+
+
+def _flat(rows: Dataset) -> Dataset:
+    """Return rows with the columns ``question`` and ``choices`` where one column ``question`` holds stem and choices.
+
+    The files of ARC and CommonsenseQA have this form.
+    """
+    nested = rows.features.get("question")
+    if not isinstance(nested, dict) or not {"stem", "choices"} <= set(nested):
+        return rows
+    questions = list(rows["question"])
+    rows = rows.remove_columns("question").add_column("question", [value["stem"] for value in questions])
+    return rows.add_column("choices", [value["choices"] for value in questions])
+
+
+def _text(value: Any, column: str, split: str, row: int) -> str:
+    if isinstance(value, (list, Mapping)):
+        raise StrategyError(
+            f"row {row} of the {split} split has {value!r:.60} in {column!r}: give a text, or name another column"
+        )
+    return str(value)
+
+
+def _labels(args: ChoiceArguments, rows: Dataset, split: str) -> list[Any]:
+    """Return the label of each row, None where it is unknown. Rows without one are left out later."""
+    column = label_column(args, rows)
+    if split == "test" and column not in rows.column_names:
+        return [None] * len(rows)
+    check_columns(rows, split, {"label_column": column}, gaps=["label_column"])
+    return [None if _is_unknown(label) else label for label in rows[column]]
+
+
+def _is_unknown(label: Any) -> bool:
+    # SWAG and HellaSwag on the Hub mark the hidden labels of their test sets with -1 and with an empty text.
+    return label is None or label != label or str(label).strip() in ("", "-1", "-1.0")
 
 
 def _context_columns(args: ChoiceArguments, rows: Dataset, split: str) -> tuple[str, str | None]:
@@ -105,12 +164,15 @@ def _context_columns(args: ChoiceArguments, rows: Dataset, split: str) -> tuple[
     return args.context_column, args.question_column
 
 
-def _endings(args: ChoiceArguments, rows: Dataset, split: str) -> list[list[str]]:
-    """Return the endings of each row, of all rows equally many and at least two; StrategyError if one is missing."""
-    numbered = None if args.choices_column else _ending_columns(args, rows, split)
+_Endings = tuple[list[str], list[str]]
+"""The texts of a row's endings and their names, which may be none."""
+
+
+def _endings(args: ChoiceArguments, rows: Dataset, split: str) -> Iterator[_Endings]:
+    """Yield the endings of each row, at least two, and their names; StrategyError if one is missing."""
+    numbered = [] if args.choices_column else _ending_columns(args, rows, split)
     if numbered:
-        check_columns(rows, split, {f"ending_prefix (column {column})": column for column in numbered})
-        return [[str(row[column]) for column in numbered] for row in rows.select_columns(numbered)]
+        return _in_columns(rows, split, numbered)
     column = args.choices_column or next((name for name in _CHOICES_COLUMNS if name in rows.column_names), None)
     if column is None:
         raise StrategyError(
@@ -118,7 +180,28 @@ def _endings(args: ChoiceArguments, rows: Dataset, split: str) -> list[list[str]
             " choices_column for a column of lists"
         )
     check_columns(rows, split, {"choices_column": column})
-    return _listed(rows[column], column, split)
+    return _in_lists(rows, split, column)
+
+
+def _in_columns(rows: Dataset, split: str, columns: list[str]) -> Iterator[_Endings]:
+    for index, row in enumerate(rows.select_columns(columns)):
+        texts = _without_padding([row[column] for column in columns])
+        if None in texts:
+            missing = columns[texts.index(None)]
+            raise StrategyError(f"row {index} of the {split} split has no {missing!r}: fill it or drop the row")
+        yield _at_least_two(texts, columns[0], split, index), []
+
+
+def _in_lists(rows: Dataset, split: str, column: str) -> Iterator[_Endings]:
+    for index, value in enumerate(rows[column]):
+        listed, names = _listed(value)
+        texts = _without_padding(listed)
+        if not listed or not all(isinstance(text, (str, int, float)) for text in texts):
+            raise StrategyError(
+                f"row {index} of the {split} split has in {column!r} no list of texts: {value!r:.60}: give a list"
+                " with the text of each ending"
+            )
+        yield _at_least_two(texts, column, split, index), names[: len(texts)]
 
 
 def _ending_columns(args: ChoiceArguments, rows: Dataset, split: str) -> list[str]:
@@ -143,36 +226,37 @@ def _ending_columns(args: ChoiceArguments, rows: Dataset, split: str) -> list[st
     return []
 
 
-def _listed(values: list[Any], column: str, split: str) -> list[list[str]]:
-    endings: list[list[str]] = []
-    for index, value in enumerate(values):
-        # CommonsenseQA's and ARC's form: a mapping of texts and their letters.
-        texts = value.get("text") if isinstance(value, Mapping) else value
-        if not isinstance(texts, list) or any(text is None for text in texts):
-            raise StrategyError(f"row {index} of the {split} split has in {column!r} no list of texts: {value!r}")
-        if len(texts) < 2 or (endings and len(texts) != len(endings[0])):
-            size = len(endings[0]) if endings else "at least 2"
-            raise StrategyError(
-                f"row {index} of the {split} split has {len(texts)} endings in {column!r}, not {size}: give each row"
-                " as many"
-            )
-        endings.append([str(text) for text in texts])
-    return endings
+def _listed(value: Any) -> tuple[list[Any], list[str]]:
+    """Return the endings in an entry of the column of choices, and their names if it has them; else empty lists.
+
+    The forms are a list of texts; a list of mappings, or a mapping of lists, with ``text`` and ``label`` (the files
+    and the Hub's form of ARC and CommonsenseQA); and a mapping from names to texts.
+    """
+    if isinstance(value, Mapping) and isinstance(value.get("text"), list):
+        return value["text"], [str(name).strip() for name in value.get("label") or ()]
+    if isinstance(value, Mapping):
+        named = {str(name): text for name, text in value.items() if text is not None}
+        return list(named.values()), list(named)
+    if isinstance(value, list) and value and all(isinstance(choice, Mapping) for choice in value):
+        names = [str(choice["label"]).strip() for choice in value if choice.get("label") is not None]
+        return [choice.get("text") for choice in value], names if len(names) == len(value) else []
+    return (value, []) if isinstance(value, list) else ([], [])
 
 
-def _has_labels(rows: Dataset, column: str) -> bool:
-    # SWAG and HellaSwag on the Hub mark the hidden labels of their test sets with -1 and with an empty text.
-    return column in rows.column_names and any(value not in (None, -1, "") for value in rows[column])
+def _without_padding(texts: Sequence[Any]) -> list[Any]:
+    """Return the endings without empty ones after the last: rows with fewer endings are padded with them.
+
+    >>> _without_padding(["a", "b", None, ""])
+    ['a', 'b']
+    """
+    places = [place for place, text in enumerate(texts) if text is not None and str(text).strip()]
+    return list(texts[: places[-1] + 1]) if places else []
 
 
-def _index_of(label: Any, endings: list[str], where: str) -> int:
-    """Return the index of the ending that a label names by its text or by its index."""
-    if isinstance(label, str) and endings.count(label) == 1:
-        return endings.index(label)
-    number = int(label) if re.fullmatch(r"\d+", str(label)) else -1
-    if not 0 <= number < len(endings):
+def _at_least_two(texts: Sequence[Any], column: str, split: str, row: int) -> list[str]:
+    if len(texts) < 2:
         raise StrategyError(
-            f"label {label!r} ({where}) is none of its endings: give an index from 0 to {len(endings) - 1}, or the"
-            " text of the ending"
+            f"row {row} of the {split} split has {len(texts)} endings in {column!r}, not at least 2: fill it or drop"
+            " the row"
         )
-    return number
+    return [str(text) for text in texts]

@@ -1,17 +1,24 @@
 """Multiple-choice data: contexts with several endings each, of which one is right."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import torch
 from datasets import Dataset, DatasetDict
 from transformers import DataCollatorForMultipleChoice, PreTrainedTokenizerBase
 
-from hf_strategies.finetune.data import limit, load_data, with_validation
-from hf_strategies.finetune.encoding import encode_splits, tokenizer_state
-from hf_strategies.finetune.multiple_choice.columns import ChoiceArguments, normal_form
+from hf_strategies.finetune.data import labelled_rows, limit, load_data, with_validation
+from hf_strategies.finetune.encoding import encode_splits, list_column, tokenizer_state
+from hf_strategies.finetune.multiple_choice.columns import Choice, ChoiceArguments, label_column, read_choices
+from hf_strategies.finetune.multiple_choice.labels import label_indices
 from hf_strategies.finetune.multiple_choice.offline import OPENINGS
 
-__all__ = ["ChoiceArguments", "ChoiceCollator", "ChoiceData", "encode", "load_choices"]
+__all__ = ["IS_ENDING", "ChoiceArguments", "ChoiceCollator", "ChoiceData", "encode", "load_choices", "most_endings"]
+
+IS_ENDING = "is_ending"
+"""The entry of a batch that says which of the endings of each row are its own (rows x endings)."""
 
 
 @dataclass(frozen=True)
@@ -32,27 +39,43 @@ class ChoiceData:
 
 
 class ChoiceCollator(DataCollatorForMultipleChoice):
-    """transformers' collator, which pads to the longest choice of a batch, for examples without labels too."""
+    """transformers' collator, which pads to the longest choice of a batch, for rows with fewer endings than others.
+
+    A row is filled up to the most endings in the batch with copies of its first one; `IS_ENDING` says which of them
+    are its own. Examples may have no labels.
+    """
 
     def torch_call(self, examples: list[dict[str, Any]]) -> dict[str, Any]:
         """Pad and stack ``examples``."""
-        if "labels" in examples[0]:
-            return dict(super().torch_call(examples))
-        batch = dict(super().torch_call([{**example, "labels": 0} for example in examples]))
-        del batch["labels"]
-        return batch
+        sizes = [len(example["input_ids"]) for example in examples]
+        filled = [_filled(example, max(sizes) - size) for example, size in zip(examples, sizes, strict=True)]
+        batch = dict(super().torch_call([{"labels": 0, **example} for example in filled]))
+        if "labels" not in examples[0]:
+            del batch["labels"]
+        return batch | {IS_ENDING: torch.arange(max(sizes)) < torch.tensor(sizes)[:, None]}
 
 
 def load_choices(args: ChoiceArguments) -> ChoiceData:
     """Load and check the examples that the arguments name, or the offline ones if they name none.
 
-    The split does not depend on the run's seed, so that runs with different seeds can be compared. Raises
-    `StrategyError` as `load_splits` and `normal_form` do.
+    Rows without a label are left out, unless they are those of a test set whose labels are unknown. The split does
+    not depend on the run's seed, so that runs with different seeds can be compared. Raises `StrategyError` as
+    `load_splits`, `read_choices` and `label_indices` do.
     """
     raw, name = load_data(args, OPENINGS)
     # Checked before they are split and cut, so that an error names the row of the file.
-    checked = DatasetDict({split: normal_form(args, rows, split) for split, rows in raw.items()})
+    choices = {split: read_choices(args, rows, split) for split, rows in raw.items()}
+    with_labels = {split: rows for split, rows in choices.items() if _has_labels(rows, split)}
+    kept = {split: _labelled(rows, split, label_column(args, raw[split])) for split, rows in with_labels.items()}
+    labels = label_indices(kept)
+    columns = {split: _columns(kept.get(split, rows), labels.get(split)) for split, rows in choices.items()}
+    checked = DatasetDict({split: Dataset.from_dict(rows) for split, rows in columns.items()})
     return ChoiceData(limit(with_validation(checked, args, seed=0), args), name)
+
+
+def most_endings(splits: DatasetDict) -> int:
+    """Return the largest number of endings that an encoded row has."""
+    return max(int(np.max(list_column(rows, "input_ids").value_lengths())) for rows in splits.values())
 
 
 def encode(
@@ -77,6 +100,28 @@ def encode(
 
     key = ("multiple choice", tokenizer_state(tokenizer), max_length)
     return encode_splits(data.splits, encode_batch, key=key, workers=args.preprocessing_num_workers)
+
+
+def _has_labels(rows: Sequence[Choice], split: str) -> bool:
+    return split != "test" or any(row.label is not None for row in rows)
+
+
+def _labelled(rows: Sequence[Choice], split: str, column: str) -> list[Choice]:
+    missing = [row.row for row in rows if row.label is None]
+    return [rows[row] for row in labelled_rows(split, column, missing, len(rows))]
+
+
+def _columns(rows: Sequence[Choice], labels: Sequence[int] | None) -> dict[str, Any]:
+    columns: dict[str, Any] = {name: [getattr(row, name) for row in rows] for name in ("context", "question")}
+    columns["endings"] = [row.endings for row in rows]
+    return columns if labels is None else columns | {"label": labels}
+
+
+def _filled(example: dict[str, Any], missing: int) -> dict[str, Any]:
+    """Add ``missing`` copies of the first ending to each column of inputs."""
+    return {
+        name: value + [value[0]] * missing if isinstance(value, list) else value for name, value in example.items()
+    }
 
 
 def _regroup(values: list[Any], sizes: list[int]) -> list[list[Any]]:

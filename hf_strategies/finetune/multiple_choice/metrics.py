@@ -16,7 +16,7 @@ from transformers import EvalPrediction
 
 from hf_strategies.finetune.metrics import Decoded, Metric, accuracy, measure
 
-__all__ = ["CHOICE_METRICS", "choice_baselines", "decode_choices"]
+__all__ = ["CHOICE_METRICS", "choice_baselines", "decode_choices", "likeliest_endings"]
 
 
 CHOICE_METRICS: dict[str, Metric] = {"accuracy": accuracy}
@@ -27,7 +27,12 @@ def decode_choices(prediction: EvalPrediction) -> Decoded:
     logits: Any = np.asarray(prediction.predictions, dtype=np.float64)
     labels: Any = np.asarray(prediction.label_ids)
     nll = float(cross_entropy(torch.from_numpy(logits), torch.from_numpy(labels)))
-    return Decoded(logits.argmax(axis=-1), labels, {"nll": nll})
+    return Decoded(likeliest_endings(logits), labels, {"nll": nll})
+
+
+def likeliest_endings(logits: np.ndarray) -> np.ndarray:
+    """Return the place of the likeliest ending of each row; those that only fill up a row have the logit ``-inf``."""
+    return np.asarray(logits.argmax(axis=-1))
 
 
 def choice_baselines(train: Dataset, test: Dataset) -> dict[str, dict[str, float]]:

@@ -10,8 +10,7 @@ from datasets import ClassLabel, Dataset, DatasetDict
 from hf_strategies.errors import StrategyError, did_you_mean
 from hf_strategies.finetune.arguments import DataArguments
 from hf_strategies.finetune.class_weights import ClassWeightArguments
-from hf_strategies.finetune.command_line import notify
-from hf_strategies.finetune.data import limit, load_data, with_validation
+from hf_strategies.finetune.data import labelled_rows, limit, load_data, with_validation
 from hf_strategies.finetune.head import match_labels
 from hf_strategies.finetune.token_classification.conll import CONLL_ENDINGS, conll_readers
 from hf_strategies.finetune.token_classification.offline import CODE_WORDS
@@ -141,11 +140,8 @@ def _normal_form(rows: Dataset, split: str, tokens: str, tags: str) -> Dataset:
     if split == "test" and not _has_tags(rows, tags):
         return Dataset.from_dict({"tokens": [list(map(str, sentence)) for sentence in words]})
     given = _lists(rows, split, "tags_column", tags, hidden=True)
-    kept = [index for index, sentence in enumerate(given) if sentence]
-    if left_out := len(given) - len(kept):
-        notify(f"{left_out} of the {len(given)} rows of the {split} split have no tags and are left out.")
-    if not kept:
-        raise StrategyError(f"no row of the {split} split has tags in {tags!r}: fill it or name another tags_column")
+    missing = [index for index, sentence in enumerate(given) if not sentence]
+    kept = labelled_rows(split, tags, missing, len(given))
     feature = getattr(rows.features[tags], "feature", None)
     name = feature.int2str if isinstance(feature, ClassLabel) else str
     for index in kept:

@@ -65,6 +65,6 @@ def hint_at_scheme(tags: Sequence[str]) -> str | None:
         return None
     return (
         f"The tags seem to be those of entities, but {strange[0]!r} follows no known scheme: single words are"
-        " measured, and there is no F1 of entities. To have it, write B-PER for the first word of an entity, I-PER for the"
-        " others and O for words outside (or BIOES, BILOU, BMES)."
+        " measured, and there is no F1 of entities. To have it, write B-PER for the first word of an entity, I-PER"
+        " for the others and O for words outside (or BIOES, BILOU, BMES)."
     )

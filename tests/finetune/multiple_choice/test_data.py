@@ -95,7 +95,7 @@ def test_hidden_labels_of_a_test_set_are_left_out(tmp_path: Path) -> None:
     ("changed", "flags", "words"),
     [
         ({"label": 3}, {}, r"label 3 \(row 1 of the train split\) is none of its endings: give an index from 0 to 2"),
-        ({"label": -1}, {}, r"label -1 \(row 1 of the train split\) is none of its endings"),
+        ({"label": -2}, {}, r"label -2 \(row 1 of the train split\) is none of its endings"),
         ({"ending1": None}, {}, r"row 1 of the train split has no 'ending1': fill it or drop the row"),
         ({"sent1": None}, {}, r"row 1 of the train split has no 'sent1'"),
         ({}, {"ending_prefix": "endng"}, r"ending_prefix='endng': .* no column endng0: did you mean 'ending0'"),
@@ -146,10 +146,31 @@ def test_columns_that_hold_no_choices_are_told(tmp_path: Path, row: dict[str, An
     assert re.search(words, str(raised.value))
 
 
-def test_rows_with_different_numbers_of_endings_are_refused(tmp_path: Path) -> None:
-    rows = [{"sent1": "S", "choices": ["a", "b"], "label": 0}, {"sent1": "S", "choices": ["a", "b", "c"], "label": 0}]
-    with pytest.raises(StrategyError, match=r"row 1 of the train split has 3 endings in 'choices', not 2"):
-        loaded(tmp_path, rows)
+@pytest.mark.parametrize(
+    ("rows", "endings"),
+    [
+        ([{"choices": ["a", "b"]}, {"choices": ["a", "b", "c"]}], [["a", "b"], ["a", "b", "c"]]),
+        ([{"choices": ["a", "b", None, ""]}, {"choices": ["a", "", "c", "d"]}], [["a", "b"], ["a", "", "c", "d"]]),
+        (
+            [{"ending0": "a", "ending1": "b"}, {"ending0": "a", "ending1": "b", "ending2": "c"}],
+            [["a", "b"], list("abc")],
+        ),
+        ([{"options": {"A": "a", "B": "b"}}, {"options": {"A": "a", "B": "b", "C": "c"}}], [["a", "b"], list("abc")]),
+    ],
+)
+def test_rows_may_have_different_numbers_of_endings(
+    rows: list[dict[str, Any]], endings: list[list[str]], tmp_path: Path
+) -> None:
+    found = loaded(tmp_path, [{"sent1": "S", "label": place, **row} for place, row in enumerate(rows)])
+    assert [row["endings"] for row in found] == endings
+
+
+def test_rows_without_a_label_are_left_out_and_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (found,) = loaded(tmp_path, [{**SWAG, "label": -1}, {**SWAG, "label": None}, {**SWAG, "label": 2}])
+    assert found["label"] == 2
+    assert "2 of the 3 rows of the train split have no label in 'label' and are left out: rows 0, 1." in caplog.text
+    with pytest.raises(StrategyError, match="no row of the train split has a label in 'label': give at least one"):
+        loaded(tmp_path, [{**SWAG, "label": ""}] * 2)
 
 
 def test_each_choice_is_the_context_and_the_beginning_with_the_ending(tmp_path: Path) -> None:
