@@ -53,16 +53,20 @@ def best_answers(spans: FoundSpans, windows: np.ndarray, table: WindowTable, con
 
     ``spans`` are those of ``windows``, given as rows of ``table``; ``contexts`` has the context of each question. The
     ``n`` best spans of each question are kept; a span that is in several windows counts once, with its best score.
+    White space at the ends of a span does not belong to it, and a span of nothing else is none.
     """
     question = table.question[windows]
     null = np.full(len(contexts), np.inf)
     np.minimum.at(null, question, spans.null)
     row, column = np.nonzero(spans.scores > -np.inf)
     score = spans.scores[row, column]
+    owner = question[row]
     start, end = table.characters(windows[row], spans.starts[row, column], spans.ends[row, column])
-    keep = _n_best(question[row], start, end, score, n)
+    start, end = _trimmed(contexts, owner, start, end)
+    owner, start, end, score = (part[start < end] for part in (owner, start, end, score))
+    keep = _n_best(owner, start, end, score, n)
     alternatives: list[list[tuple[str, float]]] = [[] for _ in contexts]
-    kept = (part[keep].tolist() for part in (question[row], start, end, score))
+    kept = (part[keep].tolist() for part in (owner, start, end, score))
     for asked, begin, stop, value in zip(*kept, strict=True):
         alternatives[asked].append((contexts[asked][begin:stop], value))
     return Answers(alternatives, null)
@@ -120,7 +124,9 @@ class AnswerFinder:
         if not table.has_answers:
             return None
         answers = self._combine(split, spans, windows - table.first)
-        others = {"loss": float(spans.loss.mean())}
+        # A window has no loss where no answer of its question stands in the context.
+        has_loss = ~np.isnan(spans.loss)
+        others = {"loss": float(spans.loss[has_loss].mean()) if has_loss.any() else float("nan")}
         references = list(self._splits[split]["answer_texts"])
         if self.unanswerable:
             references = squad_2_answers(references)
@@ -142,6 +148,17 @@ class AnswerFinder:
         answered = token_f1s(answers.texts, references)
         unanswered = token_f1s([""] * len(references), references)
         return tune_null_threshold(answers.null_margin, answered, unanswered)
+
+
+def _trimmed(
+    contexts: list[str], question: np.ndarray, start: np.ndarray, end: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return where spans begin and end without the white space at their ends."""
+    places = zip(question.tolist(), start.tolist(), end.tolist(), strict=True)
+    texts = [contexts[asked][begin:stop] for asked, begin, stop in places]
+    before = np.array([len(text) - len(text.lstrip()) for text in texts], dtype=start.dtype)
+    after = np.array([len(text) - len(text.rstrip()) for text in texts], dtype=end.dtype)
+    return start + before, end - after
 
 
 def _n_best(question: np.ndarray, start: np.ndarray, end: np.ndarray, score: np.ndarray, n: int) -> np.ndarray:

@@ -1,15 +1,15 @@
 """Question-answering data: questions about contexts, with the spans of the contexts that answer them."""
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from datasets import Dataset, DatasetDict
 from transformers import PreTrainedConfig
 
 from hf_strategies.errors import StrategyError, did_you_mean
 from hf_strategies.finetune.arguments import DataArguments
-from hf_strategies.finetune.data import check_columns, limit, load_data, with_validation
+from hf_strategies.finetune.data import check_columns, labelled_rows, limit, load_data, with_validation
+from hf_strategies.finetune.question_answering.given_answers import GivenAnswers, read_answers
 from hf_strategies.finetune.question_answering.offline import PARAMETER_QUESTIONS
 from hf_strategies.finetune.question_answering.squad import read_questions_file
 
@@ -57,7 +57,9 @@ class QuestionData:
     """Splits with the columns ``id``, ``question``, ``context`` and, where known, the answers.
 
     The answers of a row are two lists of equal length, ``answer_texts`` and ``answer_starts``, empty if the context
-    does not answer the question. ``unanswered`` has the first row without answers of each split that has such rows.
+    does not answer the question. A start is where the text begins in the context, -1 where that is not known; only
+    that of the first answer of a training question is sure to be right. ``unanswered`` has the first row without
+    answers of each split that has such rows.
     """
 
     splits: DatasetDict
@@ -77,8 +79,8 @@ def load_questions(args: QuestionArguments) -> QuestionData:
     The split does not depend on the run's seed, so that runs with different seeds can be compared; all questions
     about a context stay on one side.
 
-    Raises `StrategyError` for a missing column or text, for an answer that is not at its ``answer_start``, and as
-    `load_splits` does.
+    Raises `StrategyError` for a missing column or text, for a first answer of the training set that is not at its
+    ``answer_start``, and as `load_splits` does.
     """
     raw, name = load_data(args, PARAMETER_QUESTIONS, {".json": read_questions_file})
     # Checked before they are split and cut, so that an error names the row of the file.
@@ -123,18 +125,32 @@ def _unanswered(splits: DatasetDict) -> dict[str, int]:
 
 
 def _normal_form(rows: Dataset, split: str, args: QuestionArguments) -> Dataset:
+    """Return the rows with the columns of `QuestionData`; those whose answers are not known are left out.
+
+    A test set in which no answers are known keeps all its rows, and has no columns of answers.
+    """
     check_columns(
         rows, split, {f"{role}_column": getattr(args, f"{role}_column") for role in ("question", "context")}
     )
     questions, contexts = _texts(rows, args.question_column, split), _texts(rows, args.context_column, split)
     columns: dict[str, list[Any]] = {"id": _ids(rows, split, args), "question": questions, "context": contexts}
-    pairs = _answer_pairs(rows, split, args.answers_column)
+    answers = _all_answers(rows, split, args.answers_column)
     # Test sets with hidden answers have no such column, or an empty one.
-    if split != "test" or any(texts for texts, _ in pairs):
-        for row, ((texts, starts), context) in enumerate(zip(pairs, contexts, strict=True)):
-            for mistake in _mistakes(texts, starts, context):
-                raise StrategyError(f"row {row} of the {split} split: {mistake}")
-        columns |= {"answer_texts": [texts for texts, _ in pairs], "answer_starts": [starts for _, starts in pairs]}
+    if split == "test" and not any(each and each.texts for each in answers):
+        return Dataset.from_dict(columns)
+    missing = [row for row, each in enumerate(answers) if each is None]
+    kept = labelled_rows(split, args.answers_column, missing, len(answers))
+    columns = {name: [values[row] for row in kept] for name, values in columns.items()}
+    known = [cast(GivenAnswers, answers[row]) for row in kept]
+    mistakes = {
+        row: mistake
+        for row, each, context in zip(kept, known, columns["context"], strict=True)
+        if (mistake := each.mistake(context, has_place=split == "train"))
+    }
+    for row, mistake in mistakes.items():
+        more = f"; {len(mistakes) - 1} more rows have such a mistake" if len(mistakes) > 1 else ""
+        raise StrategyError(f"row {row} of the {split} split: {mistake}{more}")
+    columns |= {"answer_texts": [each.texts for each in known], "answer_starts": [each.places for each in known]}
     return Dataset.from_dict(columns)
 
 
@@ -147,49 +163,19 @@ def _texts(rows: Dataset, column: str, split: str) -> list[str]:
 
 
 def _ids(rows: Dataset, split: str, args: QuestionArguments) -> list[str]:
-    if args.id_column == _ID and _ID not in rows.column_names:
-        return [str(row) for row in range(len(rows))]
-    check_columns(rows, split, {"id_column": args.id_column})
-    return [str(value) for value in rows[args.id_column]]
+    """Return the ids; where the default column is not there, or has no value, the number of the row."""
+    if args.id_column != _ID:
+        check_columns(rows, split, {"id_column": args.id_column})
+    values = rows[args.id_column] if args.id_column in rows.column_names else [None] * len(rows)
+    return [str(row) if value in (None, "") else str(value) for row, value in enumerate(values)]
 
 
-def _answer_pairs(rows: Dataset, split: str, column: str) -> list[tuple[list[Any], list[Any]]]:
+def _all_answers(rows: Dataset, split: str, column: str) -> list[GivenAnswers | None]:
     if column in rows.column_names:
-        return [_answers(value, f"row {row} of the {split} split", column) for row, value in enumerate(rows[column])]
+        return [
+            read_answers(value, f"row {row} of the {split} split", column) for row, value in enumerate(rows[column])
+        ]
     if split == "test":
         return []
     known = did_you_mean(column, rows.column_names)
     raise StrategyError(f"answers_column={column!r} is no column of the {split} split: {known}")
-
-
-def _answers(value: Any, where: str, column: str) -> tuple[list[Any], list[Any]]:
-    """Return the texts and the starts of a row's answers, given as an object of lists or a list of objects."""
-    if value is None:
-        return [], []
-    if isinstance(value, list) and all(isinstance(answer, dict) for answer in value):
-        return [answer.get("text") for answer in value], [answer.get("answer_start") for answer in value]
-    texts, starts = (value.get(name) if isinstance(value, dict) else None for name in ("text", "answer_start"))
-    if not isinstance(texts, list) or not isinstance(starts, list) or len(texts) != len(starts):
-        raise StrategyError(
-            f"{where}: {column!r} is {_short(value)}: give {{text: [...], answer_start: [...]}}, two lists of like"
-            " length, in a json lines or parquet file"
-        )
-    return texts, starts
-
-
-def _mistakes(texts: Sequence[Any], starts: Sequence[Any], context: str) -> Iterator[str]:
-    for text, start in zip(texts, starts, strict=True):
-        if not isinstance(text, str) or not text.strip():
-            yield f"an answer is {text!r}: give text, or no answers for a question that has none"
-        elif not isinstance(start, int):
-            yield f"answer_start is {start!r}: give the number of the character at which {_short(text)} begins"
-        elif start < 0 or context[start : start + len(text)] != text:
-            place = context.find(text)
-            remedy = "correct the text or drop the row" if place < 0 else "correct answer_start"
-            stands = "is nowhere in the context" if place < 0 else f"stands at {place}, not at answer_start={start}"
-            yield f"the answer {_short(text)} {stands}: {remedy}"
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."

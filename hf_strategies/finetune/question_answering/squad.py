@@ -25,18 +25,22 @@ def read_questions_file(flag: str, path: Path) -> Dataset:
         setattr(args, flag, str(path))
         [loaded] = (load_splits(args) or {}).values()
         return loaded
-    rows = list(squad_rows(data, f"{flag}={str(path)!r}"))
+    file = f"{flag}={str(path)!r}"
+    rows = list(squad_rows(data, file, has_places=flag == "train_file", may_hide_answers=flag == "test_file"))
     if not rows:
-        raise StrategyError(f"{flag}={str(path)!r} is empty: give at least one question")
+        raise StrategyError(f"{file} is empty: give at least one question")
     return Dataset.from_list(rows)
 
 
-def squad_rows(data: list[Any], file: str) -> Iterator[dict[str, Any]]:
+def squad_rows(
+    data: list[Any], file: str, *, has_places: bool = True, may_hide_answers: bool = False
+) -> Iterator[dict[str, Any]]:
     """Yield a row for each question of the list ``data`` of SQuAD's form, versions 1.1 and 2.0.
 
     An article with a ``context`` and no ``paragraphs`` is itself taken for a row, as some files have it. A question
-    that is marked as impossible has no answers. Raises `StrategyError`, which names ``file``, for a part that is
-    missing or of another type.
+    that is marked as impossible has no answers. A missing id is None, and so are missing answers, which are an error
+    unless ``may_hide_answers``. With ``has_places`` the first answer has to have an ``answer_start``. Raises
+    `StrategyError`, which names ``file``, for a part that is missing or of another type.
 
     >>> question = {"id": "7", "question": "Who?", "answers": [{"text": "Ann", "answer_start": 0}]}
     >>> next(squad_rows([{"paragraphs": [{"context": "Ann sang.", "qas": [question]}]}], "x.json"))["answers"]
@@ -48,7 +52,11 @@ def squad_rows(data: list[Any], file: str) -> Iterator[dict[str, Any]]:
             yield article
             continue
         for index, paragraph in enumerate(_part(article, "paragraphs", list, where)):
-            yield from _questions(paragraph, str(article.get("title", "")), f"{where}.paragraphs[{index}]")
+            place = f"{where}.paragraphs[{index}]"
+            context = _part(paragraph, "context", str, place)
+            for asked, question in enumerate(_part(paragraph, "qas", list, place)):
+                row = _question(question, f"{place}.qas[{asked}]", has_places, may_hide_answers)
+                yield {"title": str(article.get("title", "")), "context": context, **row}
 
 
 def _squad_data(path: Path) -> list[Any] | None:
@@ -57,28 +65,37 @@ def _squad_data(path: Path) -> list[Any] | None:
         text = path.read_text(encoding="utf-8-sig").strip()
         # Of a file of JSON lines only the first is decoded: then `end` is not the end of the text.
         first, end = json.JSONDecoder().raw_decode(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None  # `load_splits` then raises an error with the cause
     is_squad = end == len(text) and isinstance(first, dict) and isinstance(first.get("data"), list)
     return first["data"] if is_squad else None
 
 
-def _questions(paragraph: Any, title: str, where: str) -> Iterator[dict[str, Any]]:
-    context = _part(paragraph, "context", str, where)
-    for index, question in enumerate(_part(paragraph, "qas", list, where)):
-        place = f"{where}.qas[{index}]"
-        text = _part(question, "question", str, place)
-        answers = [] if question.get("is_impossible") else _part(question, "answers", list, place)
-        yield {
-            "id": str(question.get("id", "")),
-            "title": title,
-            "context": context,
-            "question": text,
-            "answers": {
-                "text": [_part(answer, "text", str, f"{place}.answers") for answer in answers],
-                "answer_start": [_part(answer, "answer_start", int, f"{place}.answers") for answer in answers],
-            },
+def _question(question: Any, place: str, has_places: bool, may_hide_answers: bool) -> dict[str, Any]:
+    text = _part(question, "question", str, place)
+    row = {"id": None if question.get("id") is None else str(question["id"]), "question": text}
+    if _is_impossible(question.get("is_impossible"), place):
+        return row | {"answers": {"text": [], "answer_start": []}}
+    if may_hide_answers and question.get("answers") is None:
+        return row | {"answers": None}
+    answers = _part(question, "answers", list, place)
+    starts = [answer.get("answer_start") if isinstance(answer, dict) else None for answer in answers]
+    if has_places and answers:
+        _part(answers[0], "answer_start", int, f"{place}.answers")
+    return row | {
+        "answers": {
+            "text": [_part(answer, "text", str, f"{place}.answers") for answer in answers],
+            "answer_start": [start if isinstance(start, int) else None for start in starts],
         }
+    }
+
+
+def _is_impossible(value: Any, place: str) -> bool:
+    """Return the value of ``is_impossible``, which some files give as text."""
+    known = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False, "none": False, "": False}
+    if (text := str(value).strip().lower()) not in known:
+        raise StrategyError(f"{place} has is_impossible={value!r}: give true or false")
+    return known[text]
 
 
 def _part(record: Any, name: str, kind: type, where: str) -> Any:

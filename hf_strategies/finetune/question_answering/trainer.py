@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy, pad
 
+from hf_strategies.finetune.encoding import IGNORED_LABEL
 from hf_strategies.finetune.question_answering.windows import SEARCH_COLUMNS
 from hf_strategies.finetune.trainer import RecipeTrainer
 
@@ -62,6 +63,7 @@ class QuestionTrainer(RecipeTrainer):
             is_padding = inputs["attention_mask"] == 0
             losses = _losses(start_logits, inputs["start_positions"], is_padding) / 2
             losses = losses + _losses(end_logits, inputs["end_positions"], is_padding) / 2
+            losses = losses.masked_fill(inputs["start_positions"] == IGNORED_LABEL, torch.nan)
         return None, (*spans, null, losses), window
 
 

@@ -9,8 +9,9 @@ from transformers import PreTrainedTokenizerBase
 
 from hf_strategies.errors import StrategyError
 from hf_strategies.finetune.command_line import notify
-from hf_strategies.finetune.encoding import Batch, encode_splits, flatten_lists, tokenizer_state
+from hf_strategies.finetune.encoding import IGNORED_LABEL, Batch, encode_splits, flatten_lists, tokenizer_state
 from hf_strategies.finetune.question_answering.data import QuestionArguments, QuestionData
+from hf_strategies.finetune.question_answering.metrics import exact_matches
 
 __all__ = ["SEARCH_COLUMNS", "WindowTable", "encode_questions", "window_length"]
 
@@ -20,6 +21,10 @@ SEARCH_COLUMNS = ("context_start", "context_end", "window")
 # The least room for a question in a window; longer questions are cut to half of what the overlap leaves.
 _MIN_QUESTION_TOKENS = 8
 _DEFAULT_LENGTH = 384
+_NOWHERE = (-1, -1)
+# The share of answers which other text than theirs stands for in tokens, above which that is printed. A few answers
+# begin or end within a word that is one token.
+_FEW = 0.05
 _FOR_EVALUATION = ("context_start", "context_end", "opens", "token_starts", "token_ends")
 
 
@@ -39,10 +44,11 @@ def encode_questions(
 ) -> DatasetDict:
     """Cut each question's context into windows of ``max_length`` tokens that overlap by ``doc_stride``.
 
-    The answer of a window (``start_positions``, ``end_positions``) is the first one of its question; a window that
-    does not contain all of it has token 0 for both. Windows that are evaluated also have the `SEARCH_COLUMNS`, of
-    which ``window`` numbers them over all splits, and the columns that `WindowTable` reads. A question that is too
-    long is cut, with a warning.
+    The answer of a window (``start_positions``, ``end_positions``) is the first one of its question that stands in
+    the context; a window that does not contain all of it has token 0 for both. If no answer stands there, which only
+    evaluation allows, they are -100. Windows that are evaluated also have the `SEARCH_COLUMNS`, of
+    which ``window`` numbers them over all splits, and the columns that `WindowTable` reads. A line is printed where
+    questions are too long and are cut, and where answers cannot be learnt or predicted.
 
     Raises `StrategyError` without a fast tokenizer, and if the overlap leaves no room for questions.
     """
@@ -66,6 +72,7 @@ def encode_questions(
     key = ("question answering", tokenizer_state(tokenizer), max_length, args.doc_stride, longest_question)
     encoded = encode_splits(data.splits, encode_batch, key=key, workers=args.preprocessing_num_workers)
     _warn_of_cuts(encoded, longest_question, args.max_answer_length)
+    _warn_of_answers(encoded, data, tokenizer)
     return _with_window_numbers(DatasetDict({split: rows.remove_columns("cut") for split, rows in encoded.items()}))
 
 
@@ -134,8 +141,9 @@ def _window_columns(inputs: Batch, windows: Any, batch: Batch, cut: Sequence[boo
     }
     if "answer_texts" in batch:
         closes = [*opens[1:], True]
+        places = [_place_of_answer(batch, row) for row in range(len(batch["context"]))]
         spans = [
-            _answer_tokens(row, bound, _first_answer(batch, owner), opening, closing)
+            _answer_tokens(row, bound, places[owner], opening, closing)
             for row, bound, owner, opening, closing in zip(offsets, bounds, owners, opens, closes, strict=True)
         ]
         inputs |= {"start_positions": [s for s, _ in spans], "end_positions": [e for _, e in spans]}
@@ -149,11 +157,20 @@ def _context_tokens(parts: list[int | None]) -> tuple[int, int]:
     return start, start + count
 
 
-def _first_answer(batch: Batch, row: int) -> tuple[int, int] | None:
-    """Return the characters at which the first answer begins and ends, without white space around it."""
-    if not batch["answer_texts"][row]:
+def _place_of_answer(batch: Batch, row: int) -> tuple[int, int] | None:
+    """Return the characters at which an answer begins and ends, without white space around it; None without answers.
+
+    It is the first one that stands at its start, else the first that stands anywhere; else ``_NOWHERE``.
+    """
+    texts, context = batch["answer_texts"][row], batch["context"][row]
+    if not texts:
         return None
-    text, start = batch["answer_texts"][row][0], batch["answer_starts"][row][0]
+    given = zip(texts, batch["answer_starts"][row], strict=True)
+    places = [(text, start) for text, start in given if start >= 0 and context.startswith(text, start)]
+    places += [(text, context.find(text)) for text in texts if text in context]
+    if not places:
+        return _NOWHERE
+    text, start = places[0]
     start += len(text) - len(text.lstrip())
     return start, start + len(text.strip())
 
@@ -166,6 +183,8 @@ def _answer_tokens(
     closes: bool,
 ) -> tuple[int, int]:
     """Return the first and the last token of the answer, or 0 and 0 if the window does not contain all of it."""
+    if answer == _NOWHERE:
+        return IGNORED_LABEL, IGNORED_LABEL
     first, end = bound
     if answer is None or first == end:
         return 0, 0
@@ -193,6 +212,45 @@ def _warn_of_cuts(encoded: DatasetDict, longest_question: int, longest_answer: i
                     f"{long.mean():.1%} of the training windows have an answer of more than"
                     f" max_answer_length={longest_answer} tokens, which will never be predicted: raise it."
                 )
+
+
+def _warn_of_answers(encoded: DatasetDict, data: QuestionData, tokenizer: PreTrainedTokenizerBase) -> None:
+    for split, windows in encoded.items():
+        if "start_positions" not in windows.column_names:
+            continue
+        start, opens = (np.asarray(windows.with_format("numpy")[name]) for name in ("start_positions", "opens"))
+        if nowhere := int(np.sum(opens & (start == IGNORED_LABEL))):
+            notify(
+                f"{nowhere} questions of the {split} split have no answer that stands in their context: they count in"
+                " exact_match and f1, and not in the loss."
+            )
+        if split == "train" or "train" not in encoded:
+            _warn_of_lost_letters(windows, data.splits[split], split, tokenizer)
+
+
+def _warn_of_lost_letters(windows: Dataset, rows: Dataset, split: str, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Print a line if the tokens of many answers, turned back into text, are not these answers."""
+    tokens = windows.with_format("numpy")
+    question = np.cumsum(tokens["opens"]) - 1
+    places, lengths = flatten_lists(windows, "token_starts")
+    first = np.cumsum(lengths) - lengths
+    labelled = np.flatnonzero(np.asarray(tokens["start_positions"]) > 0)
+    begins = places[(first + tokens["start_positions"])[labelled]]
+    stops = flatten_lists(windows, "token_ends")[0][(first + tokens["end_positions"])[labelled]]
+    contexts, answers = rows["context"][:], rows["answer_texts"][:]
+    texts = zip(question[labelled].tolist(), begins.tolist(), stops.tolist(), strict=True)
+    pairs = [(contexts[asked][begin:stop].strip(), answers[asked]) for asked, begin, stop in texts]
+    wrong = [
+        (text, wanted[0]) for text, wanted in pairs if text not in wanted and not exact_matches([text], [wanted])[0]
+    ]
+    if len(wrong) > _FEW * len(pairs):
+        text, wanted = wrong[0]
+        notify(
+            f"{len(wrong) / len(pairs):.1%} of the answers of the {split} split are other text when their tokens are"
+            f" turned back into text, such as {text!r:.40} for {wanted!r:.40}: the tokenizer of"
+            f" {tokenizer.name_or_path!r} does not say rightly where tokens stand, and no such answer can be"
+            " predicted right. Take a model with another tokenizer."
+        )
 
 
 def _with_window_numbers(encoded: DatasetDict) -> DatasetDict:
