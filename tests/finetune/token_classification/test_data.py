@@ -87,6 +87,26 @@ def test_a_test_set_alone_may_have_tags_or_not(column: str, tmp_path: Path) -> N
     assert unknown.splits["test"].column_names == ["tokens"]
 
 
+def test_each_file_may_have_its_own_usual_names(tmp_path: Path) -> None:
+    files = flags(tmp_path, train=[GOOD] * 3, test=[{"words": ["Ann"], "labels": ["O"]}])
+    (tmp_path / "dev.conll").write_text("Ann B-PER\nsaw O\n", encoding="utf-8")
+    data = load_tokens(TokenArguments(**files, validation_file=str(tmp_path / "dev.conll")))
+    assert data.splits["validation"].to_dict() == {"tokens": [["Ann", "saw"]], "tags": [["B-PER", "O"]]}
+    assert data.splits["test"].to_dict() == {"tokens": [["Ann"]], "tags": [["O"]]}
+
+
+def test_rows_without_tags_are_left_out_and_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    hidden = [GOOD | {"ner_tags": tags} for tags in (None, [], [None] * 3)]
+    data = load_tokens(TokenArguments(**flags(tmp_path, train=[GOOD, *hidden, GOOD], validation=[GOOD])))
+    assert len(data.splits["train"]) == 2
+    assert (
+        "3 of the 5 rows of the train split have no label in 'ner_tags' and are left out: rows 1, 2, 3" in caplog.text
+    )
+    assert told(tmp_path, train=hidden).startswith("no row of the train split has a label in 'ner_tags'")
+    numbers = GOOD | {"ner_tags": [1, -1, 0]}
+    assert told(tmp_path, train=[numbers] * 2).startswith("row 0 of the train split has [1, -1, 0] in 'ner_tags'")
+
+
 class TestTags:
     """The tags and their order."""
 
@@ -98,6 +118,14 @@ class TestTags:
     def test_to_label_all_subwords_each_b_has_its_i(self, tmp_path: Path) -> None:
         data = load_tokens(TokenArguments(**flags(tmp_path, train=[GOOD] * 3), label_all_subwords=True))
         assert data.tags == ("B-LOC", "B-PER", "O", "I-LOC", "I-PER")
+
+    def test_in_bmes_that_is_its_m(self, tmp_path: Path) -> None:
+        rows = [{"tokens": list("abcd"), "tags": ["B-PER", "M-PER", "E-PER", "O"]}] * 3
+        rows += [{"tokens": ["a", "b"], "tags": ["B-LOC", "E-LOC"]}]
+        other = {"tokens": list("abc"), "tags": ["B-LOC", "M-LOC", "S-PER"]}
+        data = load_tokens(TokenArguments(**flags(tmp_path, train=rows, validation=[other]), label_all_subwords=True))
+        assert data.tags[-2:] == ("M-LOC", "S-PER")
+        assert choose_tags(data, ()) == data.tags
 
     def test_a_model_that_knows_them_keeps_its_order(self, tmp_path: Path) -> None:
         data = load_tokens(TokenArguments(**flags(tmp_path, train=[GOOD] * 3)))

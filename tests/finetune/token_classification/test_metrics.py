@@ -20,6 +20,7 @@ from hf_strategies.finetune.token_classification.metrics import (
     tag_macro_f1,
     tag_metrics,
 )
+from hf_strategies.finetune.token_classification.schemes import hint_at_scheme
 
 IOB = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
 
@@ -87,6 +88,48 @@ def test_bilou_tags_count_as_the_bioes_tags_that_mean_the_same() -> None:
     assert measure(ENTITY_METRICS, *as_bilou) == measure(ENTITY_METRICS, predicted, true)
 
 
+def test_bmes_tags_count_as_the_bioes_tags_that_mean_the_same() -> None:
+    bioes = ["O", *(f"{mark}-{kind}" for mark in "BIES" for kind in ("PER", "LOC"))]
+    predicted, true = random_tags(3, bioes), random_tags(4, bioes)
+    wanted = measure(ENTITY_METRICS, predicted, true)
+    for inside, single in (("M", "S"), ("M", "W")):
+        marks = {"I": inside, "S": single}
+        renamed = [
+            [[marks.get(tag[0], tag[0]) + tag[1:] for tag in row] for row in rows] for rows in (predicted, true)
+        ]
+        assert measure(ENTITY_METRICS, *renamed) == wanted
+
+
+def test_words_of_chinese_are_found_by_hand() -> None:
+    # Right: the first word of two characters. Wrong: two single characters for one word of three.
+    true, predicted = [["B", "E", "B", "M", "E"]], [["B", "E", "S", "B", "E"]]
+    assert tag_metrics(["B", "M", "E", "S"]) is ENTITY_METRICS
+    values = measure(ENTITY_METRICS, predicted, true)
+    assert [values[name] for name in ("precision", "recall", "f1")] == pytest.approx([1 / 3, 1 / 2, 2 / 5])
+
+
+@pytest.mark.parametrize(
+    ("tags", "strange"),
+    [
+        (["O", "PER", "LOC"], "PER"),
+        (["B_PER", "I_PER", "O"], "B_PER"),
+        (["PER-B", "PER-I", "O"], "PER-B"),
+        (["b-per", "i-per", "o"], "b-per"),
+        (["B-PER", "I-PER", "0"], "0"),
+        (["B-PER", "I-PER", "B-LOC", "X"], "X"),
+        (["NOUN", "VERB", "ADJ"], None),
+        (["N", "O", "V"], None),  # parts of speech of one letter
+        (["B-PER", "I-PER", "O"], None),
+        (["B", "M", "E", "S"], None),
+        (["NN", "IN", "PRP$", "."], None),
+    ],
+)
+def test_tags_that_nearly_follow_a_scheme_are_hinted_at(tags: list[str], strange: str | None) -> None:
+    hint = hint_at_scheme(tags)
+    assert (hint is None) is (strange is None)
+    assert strange is None or f"but {strange!r} follows no known scheme" in str(hint)
+
+
 def test_parts_of_speech_have_accuracy_and_macro_f1() -> None:
     predicted, true = [["NOUN", "VERB"], ["NOUN"]], [["NOUN", "NOUN"], ["NOUN"]]
     # NOUN: precision 1, recall 2/3, F1 4/5; VERB is never right.
@@ -107,6 +150,11 @@ def test_parts_of_speech_have_accuracy_and_macro_f1() -> None:
         (["0", "1"], False),
         (["B-PER", "X"], False),
         (["INTJ", "SYM", "B"], False),
+        (["B-PER", "M-PER", "E-PER", "S-PER", "O"], True),
+        (["B-PER", "M-PER", "E-PER", "W-PER", "O"], True),
+        (["B", "M", "E", "S"], True),  # each character is in a word
+        (["S", "A", "B"], False),
+        (["B_PER", "I_PER", "O"], False),
     ],
 )
 def test_which_tags_are_those_of_entities(tags: list[str], entities: bool) -> None:
