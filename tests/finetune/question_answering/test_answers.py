@@ -106,6 +106,16 @@ def test_answers_are_those_of_a_loop_over_all_windows_in_any_order(n: int) -> No
     assert answers.chosen(1e9) == [*answers.texts[:2], ""]
 
 
+def test_answers_have_no_white_space_at_their_ends_and_are_never_blank() -> None:
+    """Tokens of one character each, as byte-level tokenizers have for spaces: the best span of all is two spaces."""
+    starts, ends = np.array([[4, 0, 1, 4]]), np.array([[5, 4, 3, 6]])
+    spans = FoundSpans(np.array([[9.0, 7.0, 8.0, 6.0]]), starts, ends, np.zeros(1), np.zeros(1))
+    answers = best_answers(spans, np.arange(1), table_of([0], 8), [" abc  d\n"], 4)
+    # The second and the third span are the same text without the spaces; it has the better score of the two.
+    assert answers.alternatives == [[("abc", 8.0), ("d", 6.0)]]
+    assert answers.texts == ["abc"]
+
+
 def test_no_answer_is_said_where_it_is_better_by_more_than_the_threshold() -> None:
     spans = FoundSpans(
         np.array([[1.0], [2.0]]), np.array([[0], [1]]), np.array([[1], [1]]), np.array([1.5, 2.5]), np.zeros(2)
@@ -170,6 +180,14 @@ def finder_of(questions: int, windows: int, **options: Any) -> tuple[AnswerFinde
     starts = random.integers(0, 290, (count, 20))
     found = FoundSpans(random.normal(size=(count, 20)), starts, starts + 5, random.normal(size=count), np.ones(count))
     return AnswerFinder(data, DatasetDict({"validation": encoded}), threshold=None, **options), found
+
+
+def test_windows_without_a_loss_do_not_count_in_the_mean() -> None:
+    finder, found = finder_of(4, 2, unanswerable=True)
+    losses = np.array([1.0, 3.0, np.nan, np.nan, 2.0, 2.0, 2.0, 2.0])
+    decoded = finder.decode(EvalPrediction(predictions=tuple(found._replace(loss=losses)), label_ids=np.arange(8)))
+    assert decoded is not None
+    assert decoded.others["loss"] == 2.0
 
 
 def test_a_thousand_questions_of_three_windows_are_measured_in_two_seconds() -> None:

@@ -171,6 +171,94 @@ def test_a_bad_row_is_told_with_its_number(row: dict[str, Any], words: str, tmp_
         load(tmp_path / "rows.jsonl")
 
 
+def test_only_the_first_answer_of_a_training_question_needs_a_place(tmp_path: Path) -> None:
+    row = answers(["York", "in  York", "Yorkshire"], [13, 10, None])
+    (tmp_path / "train.jsonl").write_text(json_lines([row]), encoding="utf-8")
+    wrong = answers(["in  York", "York"], [10, 12])
+    (tmp_path / "dev.jsonl").write_text(json_lines([wrong]), encoding="utf-8")
+    data = load(tmp_path / "train.jsonl", validation_file=str(tmp_path / "dev.jsonl"))
+    assert data.splits["train"][0]["answer_starts"] == [13, 10, -1]
+    assert data.splits["validation"][0]["answer_texts"] == ["in  York", "York"]
+    (tmp_path / "train.jsonl").write_text(json_lines([ASKED[0], wrong, wrong]), encoding="utf-8")
+    with pytest.raises(
+        StrategyError, match=r"row 1 of .* nowhere in the context: .*; 1 more rows have such a mistake"
+    ):
+        load(tmp_path / "train.jsonl")
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"text": ["York", "in York"]},
+        [{"text": "York"}, {"text": "in York"}],
+        ["York", "in York"],
+        {"text": ["York", "in York"], "answer_start": [None, None]},
+    ],
+)
+def test_answers_to_compare_with_need_no_starts(given: Any, tmp_path: Path) -> None:
+    (tmp_path / "train.json").write_text(json_lines(ASKED), encoding="utf-8")
+    (tmp_path / "dev.jsonl").write_text(json_lines([ASKED[0] | {"answers": given}]), encoding="utf-8")
+    data = load(tmp_path / "train.json", validation_file=str(tmp_path / "dev.jsonl"))
+    assert contents(data.splits["validation"]) == [
+        ("q1", ASKED[0]["question"], CONTEXT, ["York", "in York"], [-1, -1])
+    ]
+    with pytest.raises(StrategyError, match="row 0 of the train split: answer_start is None: give the number"):
+        load(tmp_path / "dev.jsonl")
+
+
+def test_rows_whose_answers_are_not_known_are_left_out_and_counted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = [ASKED[0], ASKED[1] | {"answers": None}, ASKED[2]]
+    (tmp_path / "rows.jsonl").write_text(json_lines(rows), encoding="utf-8")
+    data = load(tmp_path / "rows.jsonl")
+    assert data.splits["train"]["id"] == ["q1", "q3"]
+    assert "1 of the 3 rows of the train split have no label in 'answers' and are left out: row 1." in caplog.text
+
+
+class TestSquadFiles:
+    """Files in SQuAD's form that lack a part."""
+
+    def squad(self, folder: Path, *questions: dict[str, Any]) -> Path:
+        file = folder / "squad.json"
+        content = {"data": [{"paragraphs": [{"context": CONTEXT, "qas": list(questions)}]}]}
+        file.write_text(json.dumps(content), encoding="utf-8")
+        return file
+
+    def test_without_ids_they_are_the_numbers_of_the_rows(self, tmp_path: Path) -> None:
+        given = {"question": "Where?", "answers": [{"text": "York", "answer_start": 13}]}
+        data = load(self.squad(tmp_path, given, given | {"id": 7}, given))
+        assert data.splits["train"]["id"] == ["0", "7", "2"]
+
+    def test_a_test_file_may_hide_its_answers(self, tmp_path: Path) -> None:
+        (tmp_path / "train.json").write_text(json_lines(ASKED), encoding="utf-8")
+        file = self.squad(
+            tmp_path, {"id": "1", "question": "Where?"}, {"id": "2", "question": "Who?", "answers": None}
+        )
+        data = load(tmp_path / "train.json", test_file=str(file))
+        assert data.splits["test"].column_names == ["id", "question", "context"]
+        assert data.splits["test"]["id"] == ["1", "2"]
+        with pytest.raises(StrategyError, match=r"validation_file=.*qas\[0\] has no 'answers'"):
+            load(tmp_path / "train.json", validation_file=str(file))
+
+    @pytest.mark.parametrize(
+        ("value", "count"), [(True, 0), ("true", 0), ("True", 0), (1, 0), (False, 1), ("false", 1), (None, 1)]
+    )
+    def test_whether_a_question_is_impossible_may_be_text(self, value: Any, count: int, tmp_path: Path) -> None:
+        given = {"question": "Where?", "answers": [{"text": "York", "answer_start": 13}], "is_impossible": value}
+        data = load(self.squad(tmp_path, given))
+        assert len(data.splits["train"][0]["answer_texts"]) == count
+
+    def test_any_other_text_is_refused(self, tmp_path: Path) -> None:
+        given = {"question": "Where?", "answers": [], "is_impossible": "perhaps"}
+        with pytest.raises(StrategyError, match=r"qas\[0\] has is_impossible='perhaps': give true or false"):
+            load(self.squad(tmp_path, given))
+
+    def test_further_answers_need_no_start(self, tmp_path: Path) -> None:
+        given = {"question": "Where?", "answers": [{"text": "York", "answer_start": 13}, {"text": "in  York"}]}
+        assert load(self.squad(tmp_path, given)).splits["train"]["answer_starts"] == [[13, -1]]
+
+
 def test_answers_that_are_text_are_told(tmp_path: Path) -> None:
     (tmp_path / "rows.csv").write_text("question,context,answers\nWhere?,In York.,York\n", encoding="utf-8")
     with pytest.raises(

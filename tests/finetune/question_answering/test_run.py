@@ -202,6 +202,17 @@ class TestResults:
         assert [line["prediction"] for line in lines] == [line["prediction"] for line in predictions(plain)]
         assert not {"test_loss", "test_f1"} & set(read(tmp_path / "out" / "all_results.json"))
 
+    def test_a_question_whose_answer_is_nowhere_has_metrics_and_no_loss(self, plain: Path, tmp_path: Path) -> None:
+        rows = residents(2, 3)
+        rows[0]["answers"] = {"text": ["no such place"]}
+        results = {}
+        for name, some in (("both", rows), ("second", rows[1:])):
+            file = write_jsonl(tmp_path / f"{name}.jsonl", some)
+            run(tmp_path / name, "--do_train", "false", "--model_name_or_path", str(plain), "--validation_file", file)
+            results[name] = read(tmp_path / name / "all_results.json")
+        assert results["both"]["eval_loss"] == pytest.approx(results["second"]["eval_loss"], rel=1e-5)
+        assert results["both"]["eval_f1"] == pytest.approx(results["second"]["eval_f1"] / 2)
+
 
 class TestUnanswerable:
     """Questions without answers."""

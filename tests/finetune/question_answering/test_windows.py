@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 from datasets import Dataset, DatasetDict
-from transformers import BertTokenizerLegacy, PreTrainedTokenizerBase
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+from transformers import BertTokenizerLegacy, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from hf_strategies import StrategyError
 from hf_strategies.finetune.question_answering.data import QuestionArguments, QuestionData
@@ -171,6 +172,59 @@ def test_answers_that_can_never_be_predicted_are_told(
     with caplog.at_level(logging.WARNING):
         encode(tokenizer, max_length=128, train=rows)
     assert "100.0% of the training windows have an answer of more than max_answer_length=30 tokens" in caplog.text
+
+
+def test_an_answer_to_evaluate_is_labelled_where_it_stands_or_nowhere(
+    tokenizer: PreTrainedTokenizerBase, caplog: pytest.LogCaptureFixture
+) -> None:
+    context = "ann lives in york"
+    rows: dict[str, list[Any]] = {
+        "id": list("abcd"),
+        "question": ["where?"] * 4,
+        "context": [context] * 4,
+        "answer_texts": [["in  york", "york"], ["york"], ["oslo"], ["lives", "york"]],
+        "answer_starts": [[10, 13], [-1], [3], [0, 13]],
+    }
+    windows = encode(tokenizer, validation=rows)["validation"]
+    texts = []
+    for window in windows:
+        start, end = window["start_positions"], window["end_positions"]
+        texts.append(None if start < 0 else context[window["token_starts"][start] : window["token_ends"][end]])
+    # The fourth question's second answer stands at its start, the first one elsewhere.
+    assert texts == ["york", "york", None, "york"]
+    assert windows["start_positions"][2] == windows["end_positions"][2] == -100
+    assert (
+        "1 questions of the validation split have no answer that stands in their context: they count in"
+        in caplog.text
+    )
+
+
+def test_labels_that_are_not_the_answers_are_reported(caplog: pytest.LogCaptureFixture) -> None:
+    """A tokenizer whose words begin one letter late: the answers lose their first letter."""
+    backend = Tokenizer(models.BPE())
+    late = pre_tokenizers.ByteLevel(add_prefix_space=True)
+    backend.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Whitespace(), late, pre_tokenizers.Punctuation()])
+    backend.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(vocab_size=300, special_tokens=["<s>", "<pad>", "</s>"], initial_alphabet=alphabet)
+    backend.train_from_iterator(WORDS, trainer)
+    backend.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0))
+    special = {"cls_token": "<s>", "sep_token": "</s>", "pad_token": "<pad>"}
+    rows = one("where?", "ann lives in york", "york", 13)
+    encode(PreTrainedTokenizerFast(tokenizer_object=backend, **special), train=rows)
+    assert "100.0% of the answers of the train split are other text when their tokens are turned back" in caplog.text
+    assert "such as 'ork' for 'york'" in caplog.text
+
+
+def test_labels_that_are_the_answers_are_not_reported(
+    tokenizer: PreTrainedTokenizerBase, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = random_rows(100, seed=4)
+    for row in range(4):  # a few within a word: the tokens around them are taken
+        text = rows["answer_texts"][row][0]
+        rows["answer_texts"][row], rows["answer_starts"][row] = [text[1:]], [rows["answer_starts"][row][0] + 1]
+    encode(tokenizer, train=rows)
+    assert "turned back into text" not in caplog.text
 
 
 @pytest.mark.parametrize(
