@@ -71,9 +71,7 @@ def _number(error: BaseException, folder: Path | None) -> int | None:
 
 
 def _line(number: int, file: object, folder: Path | None) -> str:
-    place = (
-        repr(os.fsdecode(file)) if isinstance(file, str | bytes | os.PathLike) else repr(str(folder or Path.cwd()))
-    )
+    place = os.fsdecode(file) if isinstance(file, str | bytes | os.PathLike) else str(folder or Path.cwd())
     reason = os.strerror(number)
     remedy = "allow writing there" if number in _FORBIDDEN else "free some space there"
     kept = (

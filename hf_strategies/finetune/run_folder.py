@@ -42,6 +42,8 @@ _MODEL = re.compile(
 )
 _BEST_WEIGHTS = re.compile(r"_best_weights-.+")
 
+_ENDED = "ended"
+
 T = TypeVar("T")
 
 
@@ -217,17 +219,17 @@ class _Process:
         except PermissionError:  # it runs for another user
             return True
         began = _beginning(self.number)
-        return began is None or not self.began or began == self.began
+        return began is None or (began != _ENDED and self.began in ("", began))
 
 
 def _beginning(number: int) -> str | None:
     """Return when a process began, in clock ticks of one boot of the machine; None where the system does not say.
 
-    A process that has ended, and whose parent has not asked for its end, does not run any more.
+    It is `_ENDED` for a process that has ended, and whose parent has not yet taken notice of that.
     """
     try:
         fields = Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
         return None
-    return "" if fields[0] in ("Z", "X") else f"{boot} {fields[19]}"
+    return _ENDED if fields[0] in ("Z", "X") else f"{boot} {fields[19]}"
