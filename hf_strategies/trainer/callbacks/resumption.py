@@ -89,11 +89,13 @@ class Resumption:
         trainer._load_rng_state(str(checkpoint.folder) if checkpoint else None)
         control.should_log, control.should_evaluate, control.should_save = False, True, False
         self._evaluates = True
+        # Without a loss and a gradient norm, because nothing is logged here.
         trainer._maybe_log_save_evaluate(
-            trainer._tr_loss, None, trainer.model_wrapped, None, self._state.epoch, self._training.ignored_keys, 0.0
+            None, None, trainer.model_wrapped, None, self._state.epoch, self._training.ignored_keys, 0.0
         )
         self._evaluates = False
-        _keep_random_state(trainer)
+        if not self.has_no_epoch_left():
+            _keep_random_state(trainer)
 
     def _report_jump(self) -> None:
         """Print the jump of the rate, if there is one, between the checkpoint and the next update."""
