@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> Trainer:
     flags = read_flags(MaskedLMArguments, argv, __doc__ or "", metric_names(LM_METRICS))
     config = load_config(flags.model)
     with flags.run.main_process_first():
-        data = load_lines(flags.data)
+        data = load_lines(flags.data, seed=flags.run.seed)
     prepare_run(flags.run, data.splits, pretrained=config is not None)
     tokenizer = make_tokenizer(flags.model, config, data.texts, flags.run)
     length = longest_input(flags.model, config, tokenizer)

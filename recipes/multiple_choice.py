@@ -65,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> Trainer:
     flags = read_flags(ChoiceArguments, argv, __doc__ or "", metric_names(CHOICE_METRICS))
     config = load_config(flags.model)
     with flags.run.main_process_first():
-        data = load_choices(flags.data)
+        data = load_choices(flags.data, seed=flags.run.seed)
     prepare_run(flags.run, data.splits, pretrained=config is not None)
     check_schedule(flags.run, data.splits)
     tokenizer = make_tokenizer(flags.model, config, data.texts, flags.run)

@@ -64,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> Trainer:
     flags = read_flags(QuestionArguments, argv, __doc__ or "", metric_names(QUESTION_METRICS))
     config = load_config(flags.model)
     with flags.run.main_process_first():
-        data = load_questions(flags.data)
+        data = load_questions(flags.data, seed=flags.run.seed)
     unanswerable = has_unanswerable(flags.data, data, config)
     check_question_flags(flags, unanswerable=unanswerable)
     prepare_run(flags.run, data.splits, pretrained=config is not None)

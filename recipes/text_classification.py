@@ -13,6 +13,10 @@
     accelerate launch recipes/text_classification.py --train_file stsb.csv --label_column score
     accelerate launch recipes/text_classification.py --train_file intents.json --label_column intents
 
+    # several columns of zeros and ones: several labels; several files; files without a header
+    accelerate launch recipes/text_classification.py --train_file 'train-*.csv.gz' --label_column toxic insult threat
+    accelerate launch recipes/text_classification.py --train_file sms.tsv --column_names label text
+
     # the other offline data set: does this summary belong to this function?
     accelerate launch recipes/text_classification.py --offline_task summary_pair
 
@@ -62,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> Trainer:
     trains = flags.run.do_train
     config = load_config(flags.model)
     with flags.run.main_process_first():
-        data = load_classification(flags.data, None if trains else kind_of_model(config))
+        data = load_classification(flags.data, None if trains else kind_of_model(config), seed=flags.run.seed)
     kind = data.kind
     check_metrics(flags, metric_names(kind.metrics))
     if not kind.is_one_of:

@@ -1,16 +1,20 @@
 """The arguments of every recipe: data, model, and `TrainingArguments` with other defaults."""
 
+import io
 import json
+import os
 from dataclasses import dataclass, field, fields
+from encodings.aliases import aliases
 
 from transformers import TrainingArguments
 from transformers.trainer_utils import IntervalStrategy, SaveStrategy, SchedulerType
 
-from hf_strategies.errors import StrategyError
+from hf_strategies.errors import StrategyError, did_you_mean
 from hf_strategies.finetune.command import Command
 from hf_strategies.finetune.devices import check_world, choose_precision, take_cpu
 from hf_strategies.finetune.lora import LoraArguments
 from hf_strategies.finetune.ranges import check_ranges
+from hf_strategies.finetune.tables.file import ReadingRules
 from hf_strategies.schedules import SCHEDULES
 from hf_strategies.schedules.schedule import default_warmup_steps
 
@@ -31,26 +35,73 @@ class DataArguments:
         default="validation", metadata={"help": "Split of the Hub data set to validate on."}
     )
     test_split: str = field(default="test", metadata={"help": "Split of the Hub data set to predict."})
-    train_file: str | None = field(default=None, metadata={"help": "Local csv, tsv, json, jsonl or parquet file."})
-    validation_file: str | None = field(default=None, metadata={"help": "Local file to validate on."})
-    test_file: str | None = field(default=None, metadata={"help": "Local file to predict; labels are optional."})
+    train_file: list[str] | None = field(
+        default=None,
+        metadata={
+            "help": "Local csv, tsv, json, jsonl, parquet, arrow or xlsx files, also as .gz, as patterns such as"
+            " 'train-*.csv', or a folder of save_to_disk."
+        },
+    )
+    validation_file: list[str] | None = field(default=None, metadata={"help": "Local files to validate on."})
+    test_file: list[str] | None = field(
+        default=None, metadata={"help": "Local files to predict; labels are optional."}
+    )
+    column_names: list[str] | None = field(
+        default=None, metadata={"help": "Names of the columns of csv, tsv and xlsx files that have no header."}
+    )
+    separator: str | None = field(
+        default=None,
+        metadata={
+            "help": "Character between two columns (unset: tab in a tsv; in a csv the one its first line has)."
+        },
+    )
+    encoding: str | None = field(
+        default=None, metadata={"help": "Encoding of text files, such as latin-1 (unset: UTF-8)."}
+    )
     validation_fraction: float = field(
         default=0.1,
         metadata={"help": "Share of the training set to validate on when there is no validation set."},
     )
-    max_train_samples: int | None = field(default=None, metadata={"help": "Use only so many training examples."})
-    max_eval_samples: int | None = field(default=None, metadata={"help": "Use only so many validation examples."})
-    max_test_samples: int | None = field(default=None, metadata={"help": "Use only so many test examples."})
+    max_train_samples: int | None = field(
+        default=None, metadata={"help": "Use only so many training examples, drawn by the seed."}
+    )
+    max_eval_samples: int | None = field(
+        default=None, metadata={"help": "Use only so many validation examples, drawn alike for each seed."}
+    )
+    max_test_samples: int | None = field(
+        default=None, metadata={"help": "Use only so many test examples, drawn alike for each seed."}
+    )
     preprocessing_num_workers: int | None = field(
         default=None, metadata={"help": "Processes that tokenize (unset: one, which uses all cores)."}
     )
 
     def __post_init__(self) -> None:
         """Refuse values that contradict each other."""
+        for name in ("train_file", "validation_file", "test_file"):
+            if isinstance(value := getattr(self, name), str | os.PathLike):
+                setattr(self, name, [os.fspath(value)])  # from Python, one file need not be a list
         files = [name for name in ("train_file", "validation_file", "test_file") if getattr(self, name)]
         if self.dataset_name and files:
             raise StrategyError(f"dataset_name={self.dataset_name!r} with {files[0]}: give one or the other")
         check_ranges(vars(self))
+        self._check_reading()
+
+    @property
+    def reading_rules(self) -> ReadingRules:
+        """How to read files, as the flags say."""
+        return ReadingRules(self.encoding, self.separator, self.column_names)
+
+    def _check_reading(self) -> None:
+        if self.separator is not None:
+            given, self.separator = self.separator, {"\\t": "\t", "tab": "\t"}.get(self.separator, self.separator)
+            if len(self.separator) != 1 or self.separator in '"\r\n':
+                raise StrategyError(f"separator={given!r} cannot separate columns: give one character, such as ';'")
+        if self.column_names is not None and (
+            "" in self.column_names or len(set(self.column_names)) < len(self.column_names)
+        ):
+            raise StrategyError(f"column_names={self.column_names}: give each column a name of its own")
+        if self.encoding is not None:
+            _check_encoding(self.encoding)
 
 
 @dataclass
@@ -166,6 +217,15 @@ class RecipeArguments(TrainingArguments):
         """Set the default of the peak learning rate, unless one was given."""
         if self.learning_rate is None:
             self.learning_rate = 5e-5 if pretrained else 1e-3
+
+
+def _check_encoding(name: str) -> None:
+    try:
+        # It refuses encodings such as base64, which turn bytes into bytes and decode no text.
+        io.TextIOWrapper(io.BytesIO(), encoding=name)
+    except (LookupError, ValueError):
+        known = {name.replace("_", "-") for name in aliases.values() if not name.endswith("_codec")}
+        raise StrategyError(f"encoding={name!r} is unknown: {did_you_mean(name, known)}") from None
 
 
 def _default_warmup(name: str) -> float:

@@ -1,11 +1,12 @@
 """Data sets from the Hub, from local files or offline, loaded and checked before any model is loaded."""
 
-import glob
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, cast
 
-from datasets import Dataset, DatasetDict, load_dataset
+import numpy as np
+from datasets import Dataset, DatasetBuilder, DatasetDict, Features, load_dataset, load_dataset_builder
 from datasets.exceptions import DatasetGenerationError
 from sklearn.model_selection import GroupShuffleSplit
 
@@ -13,23 +14,21 @@ from hf_strategies.errors import StrategyError, did_you_mean
 from hf_strategies.finetune.arguments import DataArguments
 from hf_strategies.finetune.command_line import notify
 from hf_strategies.finetune.offline.task import OfflineTask, load_offline
+from hf_strategies.finetune.tables.file import COMPRESSED
+from hf_strategies.finetune.tables.read import ENDINGS, Reader, check_rules, read_files
+from hf_strategies.finetune.tables.typed import is_saved, load_saved
 
-__all__ = ["Reader", "check_columns", "labelled_rows", "limit", "load_data", "load_splits", "with_validation"]
-
-# A text or a label may be "NA", "None" or "null": only an empty value is missing.
-_CSV = {"keep_default_na": False, "na_values": [""]}
-
-_READERS: dict[str, tuple[str, dict[str, Any]]] = {
-    ".csv": ("csv", _CSV),
-    ".tsv": ("csv", {"sep": "\t", **_CSV}),
-    ".json": ("json", {}),
-    ".jsonl": ("json", {}),
-    ".parquet": ("parquet", {}),
-}
-
-
-Reader = Callable[[str, Path], Dataset]
-"""Reads a file of another format, given the flag that named it (for error messages) and its path."""
+__all__ = [
+    "Reader",
+    "check_columns",
+    "check_unlabelled",
+    "labelled_rows",
+    "limit",
+    "load_data",
+    "load_splits",
+    "texts_of",
+    "with_validation",
+]
 
 
 def load_data(
@@ -46,21 +45,28 @@ def load_data(
             raise StrategyError("train_file is missing, and there is no offline data: give it, or dataset_name")
         rows = load_offline(offline)
         return DatasetDict({split: Dataset.from_list(rows[split]) for split in rows}), offline.title
-    return splits, args.dataset_name or (Path(args.train_file).stem if args.train_file else "local files")
+    return splits, args.dataset_name or _name_of_files(args.train_file)
 
 
 def load_splits(args: DataArguments, readers: Mapping[str, Reader] | None = None) -> DatasetDict | None:
     """Load the splits that the arguments name, under ``train``, ``validation`` and ``test``; None if none is named.
 
-    ``readers`` read files with further endings, such as ``".conll"``, beside those that all recipes read.
+    ``readers`` read files with further endings, such as ``".conll"``, beside those that all recipes read. Files are
+    read anew each time, so that a file that was replaced is never taken from a cache.
 
     Raises `StrategyError` for a missing, unreadable or empty file or split.
     """
+    readers, rules = readers or {}, args.reading_rules
     if args.dataset_name:
         splits = _from_hub(args)
     else:
-        files = {"train": args.train_file, "validation": args.validation_file, "test": args.test_file}
-        splits = {split: _from_file(f"{split}_file", file, readers or {}) for split, file in files.items() if file}
+        named = {"train": args.train_file, "validation": args.validation_file, "test": args.test_file}
+        files = {split: names for split, names in named.items() if names}
+        check_rules(rules, {f"{split}_file": names for split, names in files.items()}, readers)
+        splits = {
+            split: read_files(f"{split}_file", names, rules, readers, split=getattr(args, f"{split}_split"))
+            for split, names in files.items()
+        }
     for split, rows in splits.items():
         if len(rows) == 0:
             raise StrategyError(f"the {split} split is empty: give at least one example")
@@ -96,15 +102,19 @@ def with_validation(
     return DatasetDict({"train": parts["train"], "validation": parts["test"], **rest})
 
 
-def limit(splits: DatasetDict, args: DataArguments) -> DatasetDict:
-    """Keep the first examples of each split, as many as the arguments allow."""
+def limit(splits: DatasetDict, args: DataArguments, seed: int = 0) -> DatasetDict:
+    """Draw as many examples of each split as the arguments allow; they keep their order.
+
+    The training examples depend on ``seed``, that of the run. The others do not, so that runs with different seeds
+    are measured on the same examples.
+    """
     most = {
         "train": args.max_train_samples,
         "validation": args.max_eval_samples,
         "test": args.max_test_samples,
     }
     return DatasetDict(
-        {split: rows.select(range(min(len(rows), most[split] or len(rows)))) for split, rows in splits.items()}
+        {split: _draw(rows, most[split], seed if split == "train" else 0) for split, rows in splits.items()}
     )
 
 
@@ -120,8 +130,21 @@ def check_columns(rows: Dataset, split: str, columns: dict[str, str], *, gaps: C
                 f"{flag}={column!r} is no column of the {split} split: {did_you_mean(column, rows.column_names)}"
             )
         for index, value in enumerate(() if flag in gaps else rows[column]):
-            if value is None:
+            if value is None or value != value:  # NaN alone differs from itself
                 raise StrategyError(f"row {index} of the {split} split has no {column!r}: fill it or drop the row")
+
+
+def texts_of(rows: Dataset, split: str, column: str) -> list[str]:
+    """Return a column of texts; numbers and the like become text. `StrategyError` for a list, an object or bytes."""
+    texts = []
+    for row, value in enumerate(rows[column]):
+        if isinstance(value, list | dict | bytes):
+            kind = {list: "a list", dict: "an object"}.get(type(value), "bytes")
+            raise StrategyError(
+                f"row {row} of the {split} split has {kind} in {column!r}, {repr(value)[:60]}: give one text"
+            )
+        texts.append(str(value))
+    return texts
 
 
 def labelled_rows(split: str, column: str, missing: Collection[int], count: int) -> list[int]:
@@ -135,40 +158,46 @@ def labelled_rows(split: str, column: str, missing: Collection[int], count: int)
         raise StrategyError(f"no row of the {split} split has a label in {column!r}: give at least one")
     left_out = sorted(missing)
     numbers = ", ".join(map(str, left_out[:5])) + (", ..." if len(left_out) > 5 else "")
+    has, are, rows = ("has", "is", "row") if len(left_out) == 1 else ("have", "are", "rows")
     notify(
-        f"{len(left_out)} of the {count} rows of the {split} split have no label in {column!r} and are left out:"
-        f" {'row' if len(left_out) == 1 else 'rows'} {numbers}."
+        f"{len(left_out)} of the {count} rows of the {split} split {has} no label in {column!r} and {are} left out:"
+        f" {rows} {numbers}."
     )
     return sorted(set(range(count)).difference(missing))
 
 
-def _from_file(flag: str, file: str, readers: Mapping[str, Reader]) -> Dataset:
-    path = Path(file)
-    if not path.is_file():
-        raise StrategyError(f"{flag}={file!r}: no such file")
-    if path.suffix not in (known := {**_READERS, **readers}):
-        raise StrategyError(f"{flag}={file!r} ends in {path.suffix!r}: give one of {', '.join(known)}")
-    if path.stat().st_size == 0:
-        raise StrategyError(f"{flag}={file!r} is empty: give at least one example")
-    if path.suffix in readers:
-        return readers[path.suffix](flag, path)
-    builder, options = _READERS[path.suffix]
-    try:
-        loaded = load_dataset(builder, data_files={"train": glob.escape(str(path))}, split="train", **options)
-    except (DatasetGenerationError, ValueError, OSError) as mistake:
-        cause = " ".join(str(mistake.__cause__ or mistake).split())
-        if "corresponds to no data" in cause:  # what `datasets` says of a file with only a header, or an empty list
-            raise StrategyError(f"{flag}={file!r} is empty: give at least one example") from mistake
-        raise StrategyError(f"{flag}={file!r} is not readable as {path.suffix[1:]}: {cause}") from mistake
-    return cast(Dataset, loaded)
+def check_unlabelled(rows: Dataset, split: str, flag: str, column: str, expected: Collection[str]) -> None:
+    """Check a split without the column of its labels: print that it has none, or refuse a misspelt one.
+
+    A misspelt one is a column whose name is nearly ``column`` and which is none of the ``expected`` ones, such as
+    those of the training set.
+    """
+    others = {name.strip().casefold(): name for name in rows.column_names if name not in expected}
+    close = get_close_matches(column.casefold(), others, n=1, cutoff=0.6)
+    if close:
+        raise StrategyError(
+            f"{flag}={column!r} is no column of the {split} split, which has {others[close[0]]!r}: give both the same"
+            " name, or leave that column out if the labels are unknown"
+        )
+    notify(f"The {split} split has no column {column!r}: it is predicted, and not measured.")
+
+
+def _draw(rows: Dataset, most: int | None, seed: int) -> Dataset:
+    if most is None or most >= len(rows):
+        return rows
+    return rows.select(sorted(np.random.default_rng(seed).choice(len(rows), most, replace=False).tolist()))
+
+
+def _name_of_files(names: Sequence[str] | None) -> str:
+    if not names:
+        return "local files"
+    first = Path(names[0])
+    stem = Path(first.stem).stem if first.suffix.lower() in COMPRESSED else first.stem
+    return stem if len(names) == 1 else f"{stem} and {len(names) - 1} more"
 
 
 def _from_hub(args: DataArguments) -> dict[str, Dataset]:
-    try:
-        loaded = load_dataset(args.dataset_name, args.dataset_config_name)
-    except (DatasetGenerationError, ValueError, OSError, RuntimeError) as mistake:
-        # unreadable; unknown configuration; not found, or no network; made by a script, which is no longer supported
-        raise StrategyError(f"dataset_name={args.dataset_name!r} cannot be loaded: {mistake}") from mistake
+    loaded = _load(args)
     names = {"train": args.train_split, "validation": args.validation_split, "test": args.test_split}
     splits = {split: loaded[name] for split, name in names.items() if name in loaded}
     defaults = DataArguments()
@@ -180,3 +209,42 @@ def _from_hub(args: DataArguments) -> dict[str, Dataset]:
     if not splits:
         raise StrategyError(f"dataset_name={args.dataset_name!r} has only {list(loaded)}: name one by --train_split")
     return splits
+
+
+def _load(args: DataArguments) -> Mapping[str, Dataset]:
+    name = str(args.dataset_name)
+    is_folder = Path(name).is_dir()
+    if is_folder and is_saved(Path(name)):
+        check_rules(args.reading_rules, {}, {})
+        saved = load_saved("dataset_name", Path(name))
+        return {args.train_split: saved} if isinstance(saved, Dataset) else saved
+    try:
+        builder = load_dataset_builder(name, args.dataset_config_name) if is_folder else None
+        if builder is not None and (files := _files_of(builder)):
+            return _read_folder(args, files, builder.info.features)
+        check_rules(args.reading_rules, {}, {})
+        return cast(Mapping[str, Dataset], load_dataset(name, args.dataset_config_name))
+    except StrategyError:
+        raise
+    except (DatasetGenerationError, ValueError, OSError, RuntimeError) as mistake:
+        # unreadable; unknown configuration; not found, or no network; made by a script, which is no longer supported
+        cause = " ".join(str(mistake.__cause__ or mistake).split())
+        raise StrategyError(f"dataset_name={name!r} cannot be loaded: {cause}") from mistake
+
+
+def _files_of(builder: DatasetBuilder) -> dict[str, list[str]]:
+    """Return the files of each split of a folder; none if `ENDINGS` does not know all of them."""
+    data_files: Mapping[Any, Any] = builder.config.data_files or {}
+    files = {str(split): [str(file) for file in names] for split, names in data_files.items()}
+    known = all(Path(file).suffix.lower() in ENDINGS for names in files.values() for file in names)
+    return files if known else {}
+
+
+def _read_folder(
+    args: DataArguments, files: Mapping[str, Sequence[str]], features: Features | None
+) -> dict[str, Dataset]:
+    """Read the files of a folder by the rules of all files, with the ``features`` that the folder declares."""
+    rules = args.reading_rules
+    check_rules(rules, {"dataset_name": [file for names in files.values() for file in names]}, {})
+    splits = {split: read_files("dataset_name", names, rules, {}, split=split) for split, names in files.items()}
+    return splits if features is None else {split: rows.cast(features) for split, rows in splits.items()}

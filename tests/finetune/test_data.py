@@ -59,16 +59,19 @@ def told(**arguments: Any) -> str:
 GOOD = csv_of([(f"text {index}", "ab"[index % 2]) for index in range(20)])
 
 
-@pytest.mark.parametrize("ending", ["csv", "tsv", "json", "jsonl", "parquet"])
+@pytest.mark.parametrize("ending", ["csv", "json", "jsonl", "ndjson", "parquet", "arrow"])
 def test_every_format_gives_the_same_rows(ending: str, tmp_path: Path) -> None:
     rows = Dataset.from_dict({"text": TEXTS, "label": LABELS})
     file = tmp_path / f"train.{ending}"
-    if ending in ("csv", "tsv"):
-        rows.to_csv(str(file), sep="," if ending == "csv" else "\t")
+    if ending == "csv":
+        rows.to_csv(str(file))
     elif ending == "json":
         file.write_text(json.dumps(rows.to_list(), indent=1), encoding="utf-8")
-    elif ending == "jsonl":
+    elif ending in ("jsonl", "ndjson"):
         rows.to_json(str(file))
+    elif ending == "arrow":
+        rows.save_to_disk(str(tmp_path / "saved"))
+        next((tmp_path / "saved").glob("*.arrow")).rename(file)
     else:
         rows.to_parquet(str(file))
     data = load(train_file=str(file), validation_file=str(file))
@@ -89,9 +92,9 @@ def test_a_name_with_wildcards_is_the_one_file(write: Write) -> None:
     ("name", "content", "words"),
     [
         (
-            "train.txt",
+            "train.md",
             "a",
-            r"train_file='.*train.txt' ends in '.txt': give one of .csv, .tsv, .json, .jsonl, .parquet",
+            r"train_file='.*train.md' ends in '.md': give one of .csv, .tsv, .json, .jsonl, .ndjson, .parquet, .arr",
         ),
         ("train", "a", r"ends in ''"),
         ("train.csv", "", r"train_file='.*train.csv' is empty: give at least one example"),
@@ -100,7 +103,11 @@ def test_a_name_with_wildcards_is_the_one_file(write: Write) -> None:
         ("train.jsonl", "\n", r"train.jsonl' is empty: give at least one example"),
         ("train.json", "{[}", r"train.json' is not readable as json: .*row 0"),
         ("train.jsonl", '{"text": "a", "label": "x"}\n{"text":\n', r"not readable as jsonl: .*row 1"),
-        ("train.csv", "text,label\na,b\nc,d,e,f\n", r"not readable as csv: .*line 3, saw 4"),
+        (
+            "train.csv",
+            "text,label\na,b\nc,d,e,f\n",
+            r"train.csv' has 4 fields in row 1 \(line 3\) and 2 in the header: ",
+        ),
         ("train.parquet", "text", r"not readable as parquet: "),
     ],
 )
@@ -148,13 +155,24 @@ def test_a_column_that_only_the_validation_split_lacks_is_told_with_the_split(wr
 
 
 @pytest.mark.parametrize("split", ["train", "validation", "test"])
-@pytest.mark.parametrize("column", ["text", "label"])
-def test_a_missing_value_is_told_with_its_row_and_split(split: str, column: str, write: Write) -> None:
-    rows = [[f"text {index}", "ab"[index % 2]] for index in range(20)]
-    rows[13][["text", "label"].index(column)] = ""
+def test_a_missing_text_is_told_with_its_row_and_split(split: str, write: Write) -> None:
     files = {f"{name}_file": write(f"{name}.csv", GOOD) for name in ("train", "validation", "test")}
-    files[f"{split}_file"] = write("gap.csv", csv_of(rows))
-    assert told(**files) == f"row 13 of the {split} split has no {column!r}: fill it or drop the row"
+    files[f"{split}_file"] = write("gap.csv", GOOD.replace("text 13,", ","))
+    assert told(**files) == f"row 13 of the {split} split has no 'text': fill it or drop the row"
+
+
+@pytest.mark.parametrize("split", ["train", "validation", "test"])
+def test_rows_without_a_label_are_left_out_and_counted(
+    split: str, write: Write, caplog: pytest.LogCaptureFixture
+) -> None:
+    files = {f"{name}_file": write(f"{name}.csv", GOOD) for name in ("train", "validation", "test")}
+    files[f"{split}_file"] = write("gap.csv", GOOD.replace("text 13,b", "text 13,").replace("text 4,a", "text 4, "))
+    splits = load(**files).splits
+    assert splits[split]["text"][:] == [f"text {index}" for index in range(20) if index not in (4, 13)]
+    assert [len(rows) for name, rows in splits.items() if name != split] == [20, 20]
+    assert caplog.messages == [
+        f"2 of the 20 rows of the {split} split have no label in 'label' and are left out: rows 4, 13."
+    ]
 
 
 def test_a_missing_value_of_json_is_told_with_its_row(write: Write) -> None:
@@ -279,15 +297,25 @@ class TestValidationSplit:
         assert re.search("the train split has one example.*give validation_file", words)
 
 
-def test_each_split_is_cut_from_the_front(write: Write) -> None:
-    file = write("rows.csv", GOOD)
-    files = {"train_file": file, "validation_file": file, "test_file": file}
-    splits = load(**files, max_train_samples=5, max_eval_samples=3, max_test_samples=100).splits
-    assert {split: rows["text"][:] for split, rows in splits.items()} == {
-        "train": [f"text {index}" for index in range(5)],
-        "validation": [f"text {index}" for index in range(3)],
-        "test": [f"text {index}" for index in range(20)],
-    }
+def drawn(file: str, seed: int, **most: int) -> dict[str, list[int]]:
+    """The numbers of the rows that are drawn of one file for each split."""
+    args = ClassificationArguments(train_file=file, validation_file=file, test_file=file, **most)  # type: ignore
+    splits = load_classification(args, seed=seed).splits
+    return {split: [int(text.split()[1]) for text in rows["text"]] for split, rows in splits.items()}
+
+
+def test_samples_of_a_sorted_file_are_drawn_by_the_seed_and_keep_their_order(write: Write) -> None:
+    file = write("rows.csv", csv_of([(f"text {index}", "ab"[index >= 100]) for index in range(200)]))
+    most = {"max_train_samples": 50, "max_eval_samples": 40, "max_test_samples": 300}
+    one, again, other = drawn(file, 1, **most), drawn(file, 1, **most), drawn(file, 2, **most)
+    assert one == again
+    assert [len(numbers) for numbers in one.values()] == [50, 40, 200]
+    for numbers in one.values():
+        assert numbers == sorted(set(numbers))
+    for split in ("train", "validation"):
+        assert 10 < sum(number >= 100 for number in one[split]) < 40
+    assert one["train"] != other["train"]
+    assert one["validation"] == other["validation"], "runs with different seeds are measured on the same rows"
 
 
 class TestDatasetName:

@@ -1,22 +1,21 @@
 """Lines of text for masked language modelling, packed into blocks."""
 
-import glob
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, NamedTuple, cast
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
-from datasets import Dataset, DatasetDict, load_dataset
-from datasets.exceptions import DatasetGenerationError
+from datasets import Dataset, DatasetDict
 from transformers import PreTrainedTokenizerBase
 
 from hf_strategies.errors import StrategyError
 from hf_strategies.finetune.arguments import DataArguments
-from hf_strategies.finetune.data import check_columns, limit, load_data, with_validation
+from hf_strategies.finetune.data import check_columns, limit, load_data, texts_of, with_validation
 from hf_strategies.finetune.encoding import encode_splits, flatten_lists, tokenizer_state
 from hf_strategies.finetune.masked_lm.masking import Masker, masked_once
 from hf_strategies.finetune.masked_lm.offline import DOCUMENTATION_LINES
+from hf_strategies.finetune.tables.lines import read_lines
 
 __all__ = ["LineData", "MaskedLMArguments", "encode", "load_lines"]
 
@@ -54,16 +53,16 @@ class LineData:
         return list(self.splits["train"]["text"]) if "train" in self.splits else []
 
 
-def load_lines(args: MaskedLMArguments) -> LineData:
+def load_lines(args: MaskedLMArguments, *, seed: int = 0) -> LineData:
     """Load the texts that the arguments name, or the sentences of documentation if they name none.
 
     A ``.txt`` file has a text on each line; texts of only white space are left out. The split does not depend on the
     run's seed, so that runs with different seeds can be compared. Raises `StrategyError` for a missing column or
     text, and as `load_splits` does.
     """
-    raw, name = load_data(args, DOCUMENTATION_LINES, {".txt": _read_lines})
+    raw, name = load_data(args, DOCUMENTATION_LINES, {".txt": partial(read_lines, encoding=args.encoding)})
     checked = DatasetDict({split: _normal_form(args, rows, split) for split, rows in raw.items()})
-    return LineData(limit(with_validation(checked, args, seed=0), args), name)
+    return LineData(limit(with_validation(checked, args, seed=0), args, seed), name)
 
 
 def encode(
@@ -167,16 +166,7 @@ def _normal_form(args: MaskedLMArguments, rows: Dataset, split: str) -> Dataset:
     if column is None:
         raise StrategyError(f"text_column is not given and none of {rows.column_names} is usual: name the column")
     check_columns(rows, split, {"text_column": column})
-    texts = [text for text in map(str, rows[column]) if text.strip()]
+    texts = [text for text in texts_of(rows, split, column) if text.strip()]
     if not texts:
         raise StrategyError(f"the {split} split is empty: give at least one line of text")
     return Dataset.from_dict({"text": texts})
-
-
-def _read_lines(flag: str, path: Path) -> Dataset:
-    try:
-        rows = load_dataset("text", data_files={"train": glob.escape(str(path))}, split="train")
-    except (DatasetGenerationError, ValueError, OSError) as mistake:
-        cause = " ".join(str(mistake.__cause__ or mistake).split())
-        raise StrategyError(f"{flag}={str(path)!r} is not readable as UTF-8 text: {cause}") from mistake
-    return cast(Dataset, rows)

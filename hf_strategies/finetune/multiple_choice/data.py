@@ -55,7 +55,7 @@ class ChoiceCollator(DataCollatorForMultipleChoice):
         return batch | {IS_ENDING: torch.arange(max(sizes)) < torch.tensor(sizes)[:, None]}
 
 
-def load_choices(args: ChoiceArguments) -> ChoiceData:
+def load_choices(args: ChoiceArguments, *, seed: int = 0) -> ChoiceData:
     """Load and check the examples that the arguments name, or the offline ones if they name none.
 
     Rows without a label are left out, unless they are those of a test set whose labels are unknown. The split does
@@ -70,7 +70,7 @@ def load_choices(args: ChoiceArguments) -> ChoiceData:
     labels = label_indices(kept)
     columns = {split: _columns(kept.get(split, rows), labels.get(split)) for split, rows in choices.items()}
     checked = DatasetDict({split: Dataset.from_dict(rows) for split, rows in columns.items()})
-    return ChoiceData(limit(with_validation(checked, args, seed=0), args), name)
+    return ChoiceData(limit(with_validation(checked, args, seed=0), args, seed), name)
 
 
 def most_endings(splits: DatasetDict) -> int:

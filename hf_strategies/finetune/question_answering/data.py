@@ -1,6 +1,7 @@
 """Question-answering data: questions about contexts, with the spans of the contexts that answer them."""
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, cast
 
 from datasets import Dataset, DatasetDict
@@ -8,7 +9,7 @@ from transformers import PreTrainedConfig
 
 from hf_strategies.errors import StrategyError, did_you_mean
 from hf_strategies.finetune.arguments import DataArguments
-from hf_strategies.finetune.data import check_columns, labelled_rows, limit, load_data, with_validation
+from hf_strategies.finetune.data import check_columns, labelled_rows, limit, load_data, texts_of, with_validation
 from hf_strategies.finetune.question_answering.given_answers import GivenAnswers, read_answers
 from hf_strategies.finetune.question_answering.offline import PARAMETER_QUESTIONS
 from hf_strategies.finetune.question_answering.squad import read_questions_file
@@ -73,7 +74,7 @@ class QuestionData:
         return list(dict.fromkeys([*rows["context"], *rows["question"]]))
 
 
-def load_questions(args: QuestionArguments) -> QuestionData:
+def load_questions(args: QuestionArguments, *, seed: int = 0) -> QuestionData:
     """Load and check the questions that the arguments name, or the offline ones if they name none.
 
     The split does not depend on the run's seed, so that runs with different seeds can be compared; all questions
@@ -82,10 +83,10 @@ def load_questions(args: QuestionArguments) -> QuestionData:
     Raises `StrategyError` for a missing column or text, for a first answer of the training set that is not at its
     ``answer_start``, and as `load_splits` does.
     """
-    raw, name = load_data(args, PARAMETER_QUESTIONS, {".json": read_questions_file})
+    raw, name = load_data(args, PARAMETER_QUESTIONS, {".json": partial(read_questions_file, encoding=args.encoding)})
     # Checked before they are split and cut, so that an error names the row of the file.
     checked = DatasetDict({split: _normal_form(rows, split, args) for split, rows in raw.items()})
-    splits = limit(with_validation(checked, args, seed=0, together="context"), args)
+    splits = limit(with_validation(checked, args, seed=0, together="context"), args, seed)
     return QuestionData(splits, _unanswered(checked), name)
 
 
@@ -155,7 +156,7 @@ def _normal_form(rows: Dataset, split: str, args: QuestionArguments) -> Dataset:
 
 
 def _texts(rows: Dataset, column: str, split: str) -> list[str]:
-    texts = [str(value) for value in rows[column]]
+    texts = texts_of(rows, split, column)
     for row, text in enumerate(texts):
         if not text.strip():
             raise StrategyError(f"row {row} of the {split} split has an empty {column!r}: fill it or drop the row")

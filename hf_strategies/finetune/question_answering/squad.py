@@ -8,27 +8,25 @@ from typing import Any
 from datasets import Dataset
 
 from hf_strategies.errors import StrategyError
-from hf_strategies.finetune.arguments import DataArguments
-from hf_strategies.finetune.data import load_splits
+from hf_strategies.finetune.tables.file import ReadingRules, TableFile
+from hf_strategies.finetune.tables.read import ENDINGS
 
 __all__ = ["read_questions_file", "squad_rows"]
 
 
-def read_questions_file(flag: str, path: Path) -> Dataset:
+def read_questions_file(flag: str, path: Path, encoding: str | None = None) -> Dataset:
     """Read a .json file in SQuAD's form, or one with a row per question; errors name ``flag``.
 
     Raises `StrategyError` for a file in neither form, an empty one, or one in SQuAD's form with a missing part.
     """
-    data = _squad_data(path)
+    file, rules = TableFile(flag, path), ReadingRules(encoding)
+    data = _squad_data(file.read_text(encoding).strip())
     if data is None:
-        args = DataArguments()
-        setattr(args, flag, str(path))
-        [loaded] = (load_splits(args) or {}).values()
-        return loaded
-    file = f"{flag}={str(path)!r}"
-    rows = list(squad_rows(data, file, has_places=flag == "train_file", may_hide_answers=flag == "test_file"))
+        return ENDINGS[".json"](file, rules)
+    named = f"{flag}={str(path)!r}"
+    rows = list(squad_rows(data, named, has_places=flag == "train_file", may_hide_answers=flag == "test_file"))
     if not rows:
-        raise StrategyError(f"{file} is empty: give at least one question")
+        raise file.refuse("is empty: give at least one question")
     return Dataset.from_list(rows)
 
 
@@ -59,14 +57,13 @@ def squad_rows(
                 yield {"title": str(article.get("title", "")), "context": context, **row}
 
 
-def _squad_data(path: Path) -> list[Any] | None:
+def _squad_data(text: str) -> list[Any] | None:
     """Return the ``data`` of a file that is one object with such a list; None for any other file."""
     try:
-        text = path.read_text(encoding="utf-8-sig").strip()
         # Of a file of JSON lines only the first is decoded: then `end` is not the end of the text.
         first, end = json.JSONDecoder().raw_decode(text)
     except (ValueError, RecursionError):
-        return None  # `load_splits` then raises an error with the cause
+        return None  # the reader of json files then raises an error with the cause
     is_squad = end == len(text) and isinstance(first, dict) and isinstance(first.get("data"), list)
     return first["data"] if is_squad else None
 

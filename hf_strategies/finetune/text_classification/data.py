@@ -1,7 +1,8 @@
 """Text-classification data: texts, or pairs of texts, with labels of one of the `LABEL_KINDS`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from datasets import Dataset, DatasetDict
@@ -11,11 +12,32 @@ from hf_strategies.errors import StrategyError, did_you_mean
 from hf_strategies.finetune.arguments import DataArguments
 from hf_strategies.finetune.class_weights import ClassWeightArguments
 from hf_strategies.finetune.command_line import notify
-from hf_strategies.finetune.data import check_columns, limit, load_data, with_validation
+from hf_strategies.finetune.data import (
+    check_columns,
+    check_unlabelled,
+    labelled_rows,
+    limit,
+    load_data,
+    texts_of,
+    with_validation,
+)
 from hf_strategies.finetune.encoding import encode_splits, tokenizer_state
 from hf_strategies.finetune.head import match_labels
-from hf_strategies.finetune.text_classification.columns import LabelColumn
-from hf_strategies.finetune.text_classification.labels import LABEL_KINDS, LabelKind, kind_of_column
+from hf_strategies.finetune.tables.lines import is_lines, read_lines
+from hf_strategies.finetune.tables.separated import is_untyped
+from hf_strategies.finetune.text_classification.columns import (
+    LabelColumn,
+    class_names,
+    label_columns,
+    minus_one_is_none,
+    missing_rows,
+)
+from hf_strategies.finetune.text_classification.labels import (
+    LABEL_KINDS,
+    LabelKind,
+    check_distinct,
+    kind_of_column,
+)
 from hf_strategies.finetune.text_classification.offline import OFFLINE_TASKS
 
 __all__ = ["ClassificationArguments", "ClassificationData", "choose_labels", "encode", "load_classification"]
@@ -31,6 +53,8 @@ _TEXT_COLUMNS = (
     ("sentence", None),
 )
 
+_ROW = "row"  # the column of the number of the row in its file, until the splits are made
+
 _SINGLE, _MULTI = LABEL_KINDS["single_label_classification"], LABEL_KINDS["multi_label_classification"]
 
 
@@ -40,13 +64,15 @@ class ClassificationArguments(ClassWeightArguments, DataArguments):
 
     text_column: str | None = field(default=None, metadata={"help": "Column of the text (unset: a usual name)."})
     text_pair_column: str | None = field(default=None, metadata={"help": "Column of the second text of a pair."})
-    label_column: str = field(
-        default="label", metadata={"help": "Column of the label: text, number or list of texts."}
+    label_column: list[str] = field(
+        default_factory=lambda: ["label"],
+        metadata={"help": "Column of the label: text, number or list; or several columns of zeros and ones."},
     )
     problem_type: str | None = field(
         default=None,
         metadata={
-            "help": "What the labels are (unset: lists are multi-label, fractions regression, others single-label).",
+            "help": "What the labels are (unset: lists and several columns are multi-label, fractions regression,"
+            " others single-label).",
             "choices": list(LABEL_KINDS),
         },
     )
@@ -66,6 +92,15 @@ class ClassificationArguments(ClassWeightArguments, DataArguments):
     def __post_init__(self) -> None:
         """Refuse arguments that contradict each other."""
         super().__post_init__()
+        if isinstance(self.label_column, str):
+            self.label_column = [self.label_column]  # from Python, one column need not be a list
+        if len(set(self.label_column)) < len(self.label_column):
+            raise StrategyError(f"label_column={self.label_column} names a column twice: name each once")
+        if len(self.label_column) > 1 and self.problem_type not in (None, _MULTI.name):
+            raise StrategyError(
+                f"label_column={self.label_column} with problem_type={self.problem_type!r}: name one column, or leave"
+                " out problem_type"
+            )
         if self.text_pair_column and not self.text_column:
             raise StrategyError(f"text_pair_column={self.text_pair_column!r} without text_column: give both")
         if self.label_separator is not None and self.problem_type != _MULTI.name:
@@ -86,13 +121,14 @@ class ClassificationData:
     """Splits with the columns ``text``, ``label`` (absent where unknown) and, for pairs, ``text_pair``.
 
     ``kind`` is the kind of the labels. ``labels`` name the outputs of a model in their order, from the training set;
-    empty if there is none.
+    empty if there is none. ``rows`` has, for each split, the number in the file of each of its rows.
     """
 
     splits: DatasetDict
     labels: tuple[str, ...]
     name: str
     kind: LabelKind = _SINGLE
+    rows: Mapping[str, Sequence[int]] = field(default_factory=dict)
 
     @property
     def texts(self) -> list[str]:
@@ -101,23 +137,40 @@ class ClassificationData:
         return [text for column in ("text", "text_pair") if column in rows.column_names for text in rows[column]]
 
 
-def load_classification(args: ClassificationArguments, trained: LabelKind | None = None) -> ClassificationData:
+def load_classification(
+    args: ClassificationArguments, trained: LabelKind | None = None, *, seed: int = 0
+) -> ClassificationData:
     """Load and check the examples that the arguments name, or one of the two offline data sets if they name none.
 
-    ``trained`` is the kind of labels of a model that is only evaluated. The split does not depend on the run's seed,
-    so that runs with different seeds can be compared. Raises `StrategyError` for a missing column, text or label, for
-    a label that is not of its kind, and as `load_splits` does.
+    ``trained`` is the kind of labels of a model that is only evaluated. Which examples are taken for validation does
+    not depend on ``seed``, that of the run, so that runs with different seeds can be compared; which ones
+    ``max_train_samples`` leaves does. Rows without a label are left out. Raises `StrategyError` for a missing column
+    or text, for a label that is not of its kind, for labels that differ only by blanks or case, and as `load_splits`
+    does.
     """
-    raw, name = load_data(args, OFFLINE_TASKS[args.offline_task or "library"])
-    columns = _text_and_label_columns(args, next(iter(raw.values())))
-    kind = _choose_kind(args, raw, trained)
+    readers = {".txt": partial(read_lines, encoding=args.encoding)}
+    raw, name = load_data(args, OFFLINE_TASKS[args.offline_task or "library"], readers)
+    columns = _text_columns(args, next(iter(raw.values())))
+    raw = DatasetDict({split: _with_column_of_lines(rows, columns["text"]) for split, rows in raw.items()})
+    may_be_lists = args.problem_type in (None, _MULTI.name)
+    labels = label_columns(raw, args.label_column, args.label_separator or "|", may_be_lists=may_be_lists)
+    kind = _choose_kind(args, labels.get("train"), trained)
+    for split in raw:
+        if split not in labels:
+            _check_label_columns(raw, split, args.label_column)
+    kept = {split: _labelled(column, kind, labels, args) for split, column in labels.items()}
     # Checked before they are split and cut, so that an error names the row of the file.
-    checked = DatasetDict({split: _normal_form(rows, split, columns, kind, args) for split, rows in raw.items()})
-    splits = limit(with_validation(checked, args, seed=0), args)
-    labels: Sequence[str] = ()
+    checked = DatasetDict(
+        {split: _normal_form(rows, split, columns, kept.get(split), kind) for split, rows in raw.items()}
+    )
+    splits = limit(with_validation(checked, args, seed=0), args, seed)
+    names: Sequence[str] = ()
     if "train" in splits:
-        labels = kind.outputs(_label_column(raw["train"], "train", args), checked["train"]["label"][:])
-    return ClassificationData(splits, tuple(labels), name, kind)
+        names = kind.outputs(labels["train"], checked["train"]["label"][:])
+        if not class_names(labels["train"]):
+            check_distinct(names)
+    rows = {split: rows[_ROW][:] for split, rows in splits.items()}
+    return ClassificationData(splits.remove_columns(_ROW), tuple(names), name, kind, rows)
 
 
 def choose_labels(data: ClassificationData, trained: Sequence[str], *, fixed: bool = False) -> tuple[str, ...]:
@@ -142,8 +195,9 @@ def choose_labels(data: ClassificationData, trained: Sequence[str], *, fixed: bo
         for row, label in enumerate(rows["label"] if "label" in rows.column_names else ()):
             for name in data.kind.used(label):
                 if name not in known:
+                    number = data.rows[split][row] if split in data.rows else row
                     raise StrategyError(
-                        f"label {name!r} (row {row} of the {split} split) is not {whose}:"
+                        f"label {name!r} (row {number} of the {split} split) is not {whose}:"
                         f" {did_you_mean(name, labels)}"
                     )
     return labels
@@ -174,19 +228,26 @@ def _used_labels(data: ClassificationData) -> list[str]:
     return sorted({name for label in labels for name in data.kind.used(label)})
 
 
-def _text_and_label_columns(args: ClassificationArguments, rows: Dataset) -> dict[str, str]:
+def _text_columns(args: ClassificationArguments, rows: Dataset) -> dict[str, str]:
     text, pair = args.text_column, args.text_pair_column
     if text is None:
         present = {None, *rows.column_names}
         matching = [pair for pair in _TEXT_COLUMNS if present.issuperset(pair)]
         if not matching:
-            raise StrategyError(f"text_column is not given and none of {rows.column_names} is usual: name the column")
+            header = ", or give --column_names if the file has no header" if is_untyped(rows) else ""
+            raise StrategyError(
+                f"text_column is not given and none of {rows.column_names} is usual: name the column{header}"
+            )
         text, pair = matching[0]
-    columns = {"text": text, "label": args.label_column}
-    return columns | ({"text_pair": pair} if pair else {})
+    return {"text": text} | ({"text_pair": pair} if pair else {})
 
 
-def _choose_kind(args: ClassificationArguments, raw: DatasetDict, trained: LabelKind | None) -> LabelKind:
+def _with_column_of_lines(rows: Dataset, column: str) -> Dataset:
+    """Return the rows; the only column of a file of lines gets the name of the texts in the other files."""
+    return rows.rename_column("text", column) if is_lines(rows) and column != "text" else rows
+
+
+def _choose_kind(args: ClassificationArguments, column: LabelColumn | None, trained: LabelKind | None) -> LabelKind:
     if args.problem_type is not None:
         if trained is not None and trained.name != args.problem_type:
             raise StrategyError(
@@ -196,9 +257,8 @@ def _choose_kind(args: ClassificationArguments, raw: DatasetDict, trained: Label
         return LABEL_KINDS[args.problem_type]
     if trained is not None:
         return trained
-    if "train" not in raw or args.label_column not in raw["train"].column_names:
+    if column is None:
         return _SINGLE
-    column = _label_column(raw["train"], "train", args)
     kind = kind_of_column(column)
     if column.holds_fractions and all(value is None or float(value).is_integer() for value in column.values):
         notify(
@@ -208,27 +268,39 @@ def _choose_kind(args: ClassificationArguments, raw: DatasetDict, trained: Label
     return kind
 
 
+def _check_label_columns(raw: DatasetDict, split: str, names: Sequence[str]) -> None:
+    """Check a split that lacks a column of labels, which only a test set may."""
+    rows = raw[split]
+    if split == "test" and not set(names) & set(rows.column_names):
+        for name in names:
+            check_unlabelled(rows, split, "label_column", name, raw["train"].column_names if "train" in raw else ())
+        return
+    for name in names:
+        check_columns(rows, split, {"label_column": name}, gaps=["label_column"])
+
+
+def _labelled(
+    column: LabelColumn, kind: LabelKind, columns: Mapping[str, LabelColumn], args: ClassificationArguments
+) -> LabelColumn | None:
+    """Return the labels of the rows that have one; None for a test set in which no row has one."""
+    none = kind.is_one_of and minus_one_is_none(columns, named_kind=args.problem_type is not None)
+    if column.split == "test" and len(missing_rows(column, none=True, is_number=False, may_be_empty=False)) == len(
+        column.values
+    ):
+        return None  # GLUE on the Hub marks the hidden labels of its test sets with -1
+    is_number = kind.name == "regression"
+    missing = missing_rows(column, none=none, is_number=is_number, may_be_empty=kind.may_be_empty)
+    return column.select(labelled_rows(column.split, column.name, missing, len(column.values)))
+
+
 def _normal_form(
-    rows: Dataset, split: str, columns: dict[str, str], kind: LabelKind, args: ClassificationArguments
+    rows: Dataset, split: str, columns: dict[str, str], labels: LabelColumn | None, kind: LabelKind
 ) -> Dataset:
-    wanted = dict(columns)
-    if split == "test" and not _has_labels(rows, columns["label"]):
-        del wanted["label"]
-    gaps = ["label_column"] if kind.may_be_empty else []
-    check_columns(rows, split, {f"{role}_column": column for role, column in wanted.items()}, gaps=gaps)
-    texts = {role: [str(text) for text in rows[column]] for role, column in wanted.items() if role != "label"}
-    if "label" not in wanted:
-        return Dataset.from_dict(texts)
+    """Return the texts of the rows with a label, the labels where they are known, and the numbers of the rows."""
+    check_columns(rows, split, {f"{role}_column": column for role, column in columns.items()})
+    texts = {role: texts_of(rows, split, column) for role, column in columns.items()}
+    if labels is None:
+        return Dataset.from_dict({**texts, _ROW: range(len(rows))})
+    kept = {role: [values[row] for row in labels.rows] for role, values in texts.items()}
     # The order of the columns is that of the predictions file.
-    labels = {"label": kind.read(_label_column(rows, split, args))}
-    return Dataset.from_dict({role: (texts | labels)[role] for role in wanted})
-
-
-def _label_column(rows: Dataset, split: str, args: ClassificationArguments) -> LabelColumn:
-    name = args.label_column
-    return LabelColumn(name, split, rows[name][:], rows.features[name], args.label_separator or "|")
-
-
-def _has_labels(rows: Dataset, column: str) -> bool:
-    # GLUE on the Hub marks the hidden labels of its test sets with -1.
-    return column in rows.column_names and any(value not in (None, -1) for value in rows[column])
+    return Dataset.from_dict({"text": kept.pop("text"), "label": kind.read(labels), **kept, _ROW: labels.rows})

@@ -6,6 +6,7 @@ To add a kind, write one `LabelKind` with the functions that it names.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
+from unicodedata import normalize
 
 import numpy as np
 from datasets import Dataset
@@ -41,7 +42,7 @@ from hf_strategies.finetune.text_classification.threshold import (
     tune_label_threshold,
 )
 
-__all__ = ["LABEL_KINDS", "METRIC_TABLES", "LabelKind", "kind_of_column", "kind_of_model"]
+__all__ = ["LABEL_KINDS", "METRIC_TABLES", "LabelKind", "check_distinct", "kind_of_column", "kind_of_model"]
 
 Names = Sequence[str]
 
@@ -122,13 +123,29 @@ def kind_of_model(config: PreTrainedConfig | None) -> LabelKind | None:
     return LABEL_KINDS[config.problem_type or default]
 
 
+def check_distinct(names: Names) -> None:
+    """Raise `StrategyError` for two names of labels that differ only by blanks, case or the form of their letters."""
+    seen: dict[str, str] = {}
+    for name in names:
+        other = seen.setdefault(" ".join(normalize("NFC", name).casefold().split()), name)
+        if other != name:
+            # A message has no two blanks in a row, so that the second is written as an escape.
+            pair = " and ".join(repr(each).replace("  ", " \\x20") for each in (other, name))
+            raise StrategyError(
+                f"the labels {pair} of the train split differ only by blanks or case: write them alike if they are"
+                " the same label, else rename one"
+            )
+
+
 def _sorted_names(column: LabelColumn, labels: list[Any]) -> Names:
     used = {name for label in labels for name in ([label] if isinstance(label, str) else label)}
     return tuple(class_names(column) or sorted(used, key=_by_number))
 
 
 def _by_number(label: str) -> tuple[bool, int, str]:
-    is_number = label.removeprefix("-").isdigit()
+    digits = label.removeprefix("-")
+    # Not str.isdigit(), which is true of signs such as ① that int() does not take; nor does it take 5,000 digits.
+    is_number = digits.isdecimal() and len(digits) < 1000
     return (not is_number, int(label) if is_number else 0, label)
 
 

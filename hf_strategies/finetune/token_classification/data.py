@@ -28,7 +28,7 @@ _HIDDEN_TAGS = {None, -1}  # data sets of the Hub mark tags that are not known w
 class TokenArguments(ClassWeightArguments, DataArguments):
     """Where the sentences come from, and which columns hold words and tags."""
 
-    train_file: str | None = field(
+    train_file: list[str] | None = field(
         default=None,
         metadata={"help": f"Local json, jsonl, parquet or CoNLL file ({', '.join(CONLL_ENDINGS)})."},
     )

@@ -200,9 +200,9 @@ def test_named_classes_in_lists_keep_their_names_and_order(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("labels", "flags", "words"),
     [
-        ([["a"], None], {}, r"row 1 of the train split has 'label' = None: a label is missing: .* give \[\] for no"),
+        ([None, None], {"problem_type": MULTI}, r"no row of the train split has a label in 'label': give at least"),
         ([["a"], ["b", None]], {}, r"row 1 of the train split has 'label' = \['b', None\]: a label is missing"),
-        ([[0.0, 1.0], [1.0, 0.0]], {}, r"label_column='label' holds lists of float64: give lists of the names"),
+        ([[0.5, 1.0], [1.0, 0.0]], {}, r"label_column='label' holds lists of float64: give lists of the names"),
         ([[True], [False]], {}, r"holds lists of bool: give lists of the names"),
         ([[["a"]]], {}, r"holds lists of lists: give lists of the names"),
         ([[], []], {}, r"no example of the training set has a label: give at least one"),

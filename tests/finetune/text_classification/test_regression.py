@@ -134,7 +134,7 @@ def test_whole_numbers_and_texts_are_numbers_when_told_so(labels: list[Any], tmp
         ([1.5, float("inf")], r"row 1 of the train split has 'label' = inf: regression needs finite numbers"),
         ([1.5, float("nan")], r"row 1 of the train split has 'label' = nan: regression needs finite numbers"),
         (["1", "many"], r"row 1 of the train split has 'label' = 'many': regression needs numbers"),
-        ([1.5, None], r"row 1 of the train split has no 'label': fill it or drop the row"),
+        ([None, None], r"no row of the train split has a label in 'label': give at least one"),
     ],
 )
 def test_a_label_that_is_no_finite_number_is_told_with_its_row(labels: list[Any], words: str, tmp_path: Path) -> None:

@@ -191,7 +191,9 @@ def test_the_endings_are_read_where_a_recipe_asks_for_them_alone(ending: str, tm
     splits = load_splits(args, conll_readers())
     assert splits is not None
     assert splits["train"].to_dict() == {"tokens": [["EU"]], "tags": [["B-ORG"]]}
-    with pytest.raises(StrategyError, match=rf"ends in '{ending}': give one of .csv, .tsv, .json, .jsonl, .parquet$"):
+    with pytest.raises(
+        StrategyError, match=rf"ends in '{ending}': give one of .csv, .tsv, .json, .jsonl, .ndjson, .parquet, .*xlsx$"
+    ):
         load_splits(args)
     (tmp_path / "train.md").touch()
     with pytest.raises(StrategyError, match=r"ends in '.md': give one of .*, .conll, .conllu, .txt, .bio, "):
