@@ -49,7 +49,7 @@ def read_conll(flag: str, path: Path, *, tokens_column: str | None = None, tags_
     ``tokens_column`` and ``tags_column`` are the numbers of columns in the file, from 1, or their names in CoNLL-U
     (FORM, UPOS and so on) or in a line ``# global.columns = ...``. Unset, they are the first and the last column; in
     a ``.conllu`` file FORM and UPOS. The columns of the result have the names that are given, else ``tokens`` and
-    ``tags``. With a single column there are no tags.
+    ``tags``. With a single column there are no tags; a test file may lack them.
 
     The columns of a line are separated by tabs if it has one, else by spaces; each line has the same number of
     columns. Left out are ``-DOCSTART-`` lines and comments (see `_without_comments`). Where the first column counts
@@ -60,7 +60,7 @@ def read_conll(flag: str, path: Path, *, tokens_column: str | None = None, tags_
     column that does not exist; for a first column that holds no words, unless ``tokens_column`` is given; and for a
     file that is not UTF-8.
     """
-    file = f"{flag}={str(path)!r}"
+    file, may_hide_tags = f"{flag}={str(path)!r}", flag == "test_file"
     lines = _lines(path, file)
     words = [line for line in lines if line.columns and not line.has_hash and line.columns[0] != _DOCUMENT]
     width = len(words[0].columns) if words else 2
@@ -68,7 +68,7 @@ def read_conll(flag: str, path: Path, *, tokens_column: str | None = None, tags_
     sentences = _sentences(lines, width, file)
     first_column = [[line.columns[0] for line in sentence if not line.has_hash] for sentence in sentences]
     first_column = [sentence for sentence in first_column if sentence]
-    chosen = choose_columns(file, first_column, width, names, tokens_column, tags_column)
+    chosen = choose_columns(file, first_column, width, names, tokens_column, tags_column, may_lack_tags=may_hide_tags)
     if counts_words(first_column) or names[:1] == ("ID",):
         sentences = _numbered_words(sentences, file)
     elif names:
@@ -76,9 +76,7 @@ def read_conll(flag: str, path: Path, *, tokens_column: str | None = None, tags_
     else:
         sentences = _without_comments(sentences, chosen, file)
     rows = _rows(sentences, chosen, tokens_column or "tokens", tags_column or "tags", file)
-    # CoNLL-U marks what is not known with "_"; the tags of a test set may be unknown.
-    tags = rows[tags_column or "tags"] if names and flag == "test_file" and chosen.tags is not None else []
-    return rows.remove_columns(tags_column or "tags") if set(chain(*tags)) == {"_"} else rows
+    return _without_hidden(rows, tags_column or "tags") if may_hide_tags and names else rows
 
 
 def _lines(path: Path, file: str) -> list[_Line]:
@@ -156,6 +154,12 @@ def _is_comment(columns: Sequence[str], tag: str, tags: set[str], *, opens: bool
     if tag in tags or tag == "#":
         return False
     return (opens and columns[0] == "#") or any(character.isdigit() for character in tag)
+
+
+def _without_hidden(rows: Dataset, tags: str) -> Dataset:
+    """Leave out a column of tags that are all ``_``, CoNLL-U's mark of what is not known."""
+    is_hidden = tags in rows.column_names and set(chain(*rows[tags])) == {"_"}
+    return rows.remove_columns(tags) if is_hidden else rows
 
 
 def _rows(sentences: list[list[_Line]], chosen: ConllColumns, tokens: str, tags: str, file: str) -> Dataset:

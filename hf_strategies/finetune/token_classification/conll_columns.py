@@ -76,19 +76,24 @@ def choose_columns(
     names: Sequence[str],
     tokens_column: str | None,
     tags_column: str | None,
+    *,
+    may_lack_tags: bool = False,
 ) -> ConllColumns:
     """Return the columns that the two flags name; where they are unset, the first (or FORM) and the last (or UPOS).
 
     ``names`` are those of `names_of_columns`; errors name ``file``. Raises `StrategyError` for a column that does not
-    exist, for two equal ones, and, where ``tokens_column`` is unset, for a first column that holds no words.
+    exist, for two equal ones, and, where ``tokens_column`` is unset, for a first column that holds no words. With
+    ``may_lack_tags`` a file with fewer columns than ``tags_column`` says is one without tags.
     """
     if names and len(names) != width:
         raise StrategyError(f"{file}: a line has {width} columns where {' '.join(names)} are {len(names)}")
     tokens = _place("tokens_column", tokens_column, {"tokens": 0}, width, names, file)
-    tags = _place("tags_column", tags_column, {"tags": width - 1}, width, names, file)
     if tokens is None:
         _refuse_first_column(file, first_column, width, names)
-        tokens = _named("FORM", names, otherwise=0)
+        tokens = _named("FORM", names, otherwise=1 if names[:1] == ("ID",) and width > 1 else 0)
+    if may_lack_tags and _NUMBER.fullmatch(tags_column or "") and int(str(tags_column)) > width:
+        return ConllColumns(tokens, None)
+    tags = _place("tags_column", tags_column, {"tags": width - 1}, width, names, file)
     if tags is None:
         tags = _named("UPOS", names, otherwise=width - 1)
         return ConllColumns(tokens, None if tags == tokens else tags)

@@ -117,7 +117,10 @@ def _frozen(sentences: Tags) -> Tags:
 
 
 def _for_seqeval(sentences: Tags) -> list[list[str]]:
-    return [[SEQEVAL_MARKS.get(tag[0], tag[0]) + tag[1:] for tag in sentence] for sentence in sentences]
+    """Return tags with seqeval's marks, and with types in one piece: it reads a type from its last hyphen on."""
+    tags = {tag for sentence in sentences for tag in sentence}
+    known = {tag: SEQEVAL_MARKS.get(tag[0], tag[0]) + tag[1:2] + tag[2:].replace("-", "\0") for tag in tags}
+    return [[known[tag] for tag in sentence] for sentence in sentences]
 
 
 def tag_baselines(train: Dataset, test: Dataset, tags: Sequence[str]) -> dict[str, dict[str, float]]:

@@ -105,6 +105,7 @@ class TestNumberedWords:
     def test_a_header_names_the_columns(self, tmp_path: Path) -> None:
         text = "# global.columns = ID FORM NE\n# text = Go!\n1\tGo\tO\n2\t!\tO\n"
         assert read(tmp_path, text, tags_column="ne") == {"tokens": [["Go", "!"]], "ne": [["O", "O"]]}
+        assert read(tmp_path, text.replace("FORM", "WORD"), tags_column="NE")["tokens"] == [["Go", "!"]]
         text = "# global.columns = NE FORM\nO\tGo\nB-PER\tAnn\n"
         assert read(tmp_path, text, tags_column="NE") == {"tokens": [["Go", "Ann"]], "NE": [["O", "B-PER"]]}
 
@@ -120,6 +121,13 @@ class TestNumberedWords:
         file = tmp_path / "t.conllu"
         file.write_text("1\tGo\t_\t_\t_\t_\t_\t_\t_\t_\n2\t!\t_\t_\t_\t_\t_\t_\t_\t_\n", encoding="utf-8")
         assert read_conll("test_file", file).to_dict() == {"tokens": [["Go", "!"]]}
+
+    def test_a_test_file_may_have_no_column_of_tags(self, tmp_path: Path) -> None:
+        file = tmp_path / "t.conll"
+        file.write_text("1 Go\n2 !\n", encoding="utf-8")
+        found = read_conll("test_file", file, tokens_column="2", tags_column="3")
+        assert found.to_dict() == {"2": [["Go", "!"]]}
+        assert "tags_column='3' is no column" in refused(tmp_path, "1 Go\n", tokens_column="2", tags_column="3")
 
     @pytest.mark.parametrize("first", [0, 1, 3])
     def test_two_levels_of_entities_are_read_by_numbers(self, first: int, tmp_path: Path) -> None:

@@ -100,6 +100,11 @@ def test_bmes_tags_count_as_the_bioes_tags_that_mean_the_same() -> None:
         assert measure(ENTITY_METRICS, *renamed) == wanted
 
 
+def test_types_that_differ_before_a_hyphen_are_different() -> None:
+    true, predicted = [["B-person-other", "O", "B-work-film"]], [["B-place-other", "O", "B-work-film"]]
+    assert entity_f1(predicted, true) == 0.5
+
+
 def test_words_of_chinese_are_found_by_hand() -> None:
     # Right: the first word of two characters. Wrong: two single characters for one word of three.
     true, predicted = [["B", "E", "B", "M", "E"]], [["B", "E", "S", "B", "E"]]
