@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import ClassVar
 
+from hf_strategies.errors import visible
+
 __all__ = ["Command", "can_print", "terminal_width", "warnings_as_lines"]
 
 
@@ -71,4 +73,4 @@ def warnings_as_lines() -> Iterator[None]:
         warnings.simplefilter("always")
         yield
     for warning in caught:
-        print(f"warning: {' '.join(str(warning.message).split())}", file=sys.stderr)
+        print(f"warning: {visible(' '.join(str(warning.message).split()))}", file=sys.stderr)

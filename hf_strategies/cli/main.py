@@ -19,7 +19,7 @@ from hf_strategies.cli.list import ListCommand
 from hf_strategies.cli.plot import PlotCommand
 from hf_strategies.cli.replay import ReplayCommand
 from hf_strategies.cli.show import ShowCommand
-from hf_strategies.errors import StrategyError, did_you_mean
+from hf_strategies.errors import StrategyError, did_you_mean, visible
 
 __all__ = ["COMMANDS", "main"]
 
@@ -59,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return _run(list(sys.argv[1:] if argv is None else argv))
     except StrategyError as mistake:
-        print(f"error: {' '.join(str(mistake).split())}", file=sys.stderr)
+        print(f"error: {mistake}", file=sys.stderr)
         return 2
     except BrokenPipeError:
         # The reader of the output has closed the pipe, as `head` does. The rest of the buffer goes to devnull:
@@ -77,7 +77,7 @@ def _run(argv: list[str]) -> int:
     text = COMMANDS[options.command].run(options)
     encoding = sys.stdout.encoding or "utf-8"
     if text:
-        print(text.encode(encoding, "replace").decode(encoding))
+        print(visible(text, keep="\n").encode(encoding, "replace").decode(encoding))
     sys.stdout.flush()
     return 0
 

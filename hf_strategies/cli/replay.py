@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_strategies.cli.command import Command
-from hf_strategies.errors import StrategyError, did_you_mean
+from hf_strategies.errors import StrategyError, did_you_mean, visible
 from hf_strategies.stopping.metric import Metric, direction
 from hf_strategies.stopping.replay.runs import PastRun, refuse_missing, replay
 from hf_strategies.stopping.replay.settings import grid
@@ -28,7 +28,7 @@ def read_runs(paths: Sequence[str]) -> list[PastRun]:
 
     Raises `StrategyError` for a path that holds no such file, and for two that hold the same run.
     """
-    runs = [PastRun.of_state(path, _load(path, _file(Path(path)))) for path in paths]
+    runs = [PastRun.of_state(visible(path), _load(path, _file(Path(path)))) for path in paths]
     _refuse_twins(runs)
     return runs
 

@@ -12,8 +12,10 @@ from typing import Any, NoReturn
 from transformers import HfArgumentParser
 
 from hf_strategies.errors import StrategyError, did_you_mean, visible
+from hf_strategies.finetune.combinations import check_combinations
 from hf_strategies.finetune.config_file import flags_of_yaml
 from hf_strategies.finetune.disk import disk_problem
+from hf_strategies.finetune.flag_texts import check_texts, known_texts
 from hf_strategies.finetune.ranges import RANGES, check_ranges
 from hf_strategies.trainer.distributed import exit_process
 
@@ -22,11 +24,8 @@ __all__ = ["notify", "parse", "run_command"]
 logger = logging.getLogger(__name__)
 
 _INVALID_CHOICE = re.compile(r"argument (--\w+)\S*: invalid choice: '?(.*?)'? \(choose from (.*)\)", re.DOTALL)
-_INVALID_VALUE = re.compile(r"argument --(\w+)\S*: invalid (\w+).* value: .*", re.DOTALL)
+_INVALID_VALUE = re.compile(r"argument --(\w+)\S*: invalid (\w+)[^:]* value: '?(.*?)'?", re.DOTALL)
 _REMEDIES = {"int": "a whole number", "float": "a number such as 0.1", "dict": "it in a script of your own"}
-
-# Control characters but tab and line end, and the halves of a character that is no UTF-8: no file could hold them.
-_UNREADABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 class _Parser(HfArgumentParser):
@@ -38,8 +37,9 @@ class _Parser(HfArgumentParser):
         values = vars(parsed)
         for name, value in values.items():
             if value != self.get_default(name):
-                _check_texts(name, value)
+                check_texts(name, value)
         check_ranges(values)
+        check_combinations(values, self.get_default)
         return parsed, unknown
 
     def error(self, message: str) -> NoReturn:
@@ -74,7 +74,8 @@ def parse(kinds: Sequence[Any], argv: Sequence[str] | None = None, *, descriptio
     except ImportError as mistake:
         reason = _one_line(mistake).removeprefix("No package metadata was found for ").rstrip(".")
         raise StrategyError(f"{reason}: install it, or leave out the flag that needs it") from mistake
-    except (ValueError, OSError, RuntimeError) as mistake:
+    except (ValueError, OSError, RuntimeError, TypeError, LookupError, AttributeError, ArithmeticError) as mistake:
+        # What `TrainingArguments` refuses, or stumbles over.
         raise StrategyError(_one_line(mistake)) from mistake
     _refuse_unknown(unknown, known)
     return tuple(filled)
@@ -133,19 +134,12 @@ def _config_file(argv: Sequence[str]) -> str | None:
     return config
 
 
-def _check_texts(name: str, value: object) -> None:
-    """Refuse a text that is empty, as of a shell variable that is not set, or that holds control characters."""
-    for text in value if isinstance(value, list) else [value]:
-        if text == "":
-            raise StrategyError(f"{name}='' is empty: give a value, or leave the flag out")
-        if isinstance(text, str) and (hidden := _UNREADABLE.search(text)):
-            raise StrategyError(f"{name}={text!r} holds the character {hidden[0]!r}: give it without")
-
-
 def _remedy(message: str) -> str:
     """Return the end of a message of argparse, with what to give."""
     if match := _INVALID_VALUE.fullmatch(message):
-        name, kind = match.groups()
+        name, kind, value = match.groups()
+        if known := known_texts(name):
+            return f": {did_you_mean(value, known)}"
         return f": give {RANGES[name].remedy if name in RANGES else _REMEDIES.get(kind, 'another one')}"
     return ": give a value" if "expected one argument" in message or "expected at least" in message else ""
 

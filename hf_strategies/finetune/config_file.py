@@ -46,11 +46,11 @@ class _Loader(yaml.SafeLoader):
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         """Compose a value, and count it; an alias counts as all that it stands for."""
-        event = self.peek_event()
+        event: Any = self.peek_event()  # type: ignore[no-untyped-call]
         if isinstance(event, yaml.AliasEvent):
             node = super().compose_node(parent, index)
             if id(node) not in self._sizes:
-                raise _mistake(f"the alias *{short(event.anchor)} stands within what it names", event)
+                raise _mistake(f"the alias *{short(str(event.anchor))} stands within what it names", event)
             self._count(self._sizes[id(node)], event)
             return node
         _check_tag(event)
@@ -64,7 +64,7 @@ class _Loader(yaml.SafeLoader):
         self._sizes[id(node)] = 1 + self._nodes - before
         return node
 
-    def compose_mapping_node(self, anchor: str | None) -> yaml.MappingNode:
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
         """Compose a mapping; refuse a key that stands in it twice, of which the second would win in silence."""
         node: yaml.MappingNode = super().compose_mapping_node(anchor)
         seen = set()
@@ -75,7 +75,7 @@ class _Loader(yaml.SafeLoader):
                 seen.add(key.value)
         return node
 
-    def _count(self, more: int, event: yaml.Event) -> None:
+    def _count(self, more: int, event: Any) -> None:
         self._nodes += more
         if self._nodes > _MOST_NODES:
             raise _mistake(f"it holds more than {_MOST_NODES} values, aliases written out", event)
@@ -145,7 +145,7 @@ def _check_tag(event: yaml.Event) -> None:
         raise _mistake(f"the tag {short(tag)!r} has no place in it", event)
 
 
-def _mistake(reason: str, at: yaml.Event | yaml.Node) -> _BoundsError:
+def _mistake(reason: str, at: Any) -> _BoundsError:
     return _BoundsError(problem=reason, problem_mark=at.start_mark)
 
 

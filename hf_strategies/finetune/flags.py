@@ -11,6 +11,8 @@ from transformers.integrations.integration_utils import (
     get_available_reporting_integrations,
 )
 from transformers.trainer_utils import IntervalStrategy
+from transformers.training_args import ParallelMode
+from transformers.utils.import_utils import is_liger_kernel_available
 
 from hf_strategies.errors import StrategyError, did_you_mean
 from hf_strategies.finetune.arguments import ModelArguments, RecipeArguments
@@ -51,6 +53,7 @@ def read_flags(data_arguments: type, argv: Sequence[str] | None, description: st
     _check_training(flags.run, flags.model)
     _check_attention(flags.model.attn_implementation)
     _check_installed(flags.run)
+    _check_processes(flags.run)
     _check_evaluation(flags)
     check_metrics(flags, metrics)
     return flags
@@ -106,11 +109,21 @@ def _check_attention(name: str | None) -> None:
 def _check_installed(run: RecipeArguments) -> None:
     if run.figure and find_spec("matplotlib") is None:
         raise StrategyError("figure=True needs matplotlib: pip install 'hf-strategies[plots]'")
+    if run.use_liger_kernel and not is_liger_kernel_available():
+        raise StrategyError("use_liger_kernel=True needs liger-kernel: pip install liger-kernel, or leave it out")
     for name in run.report_to or ():
         if name not in INTEGRATION_TO_CALLBACK:
             raise StrategyError(f"report_to={name!r}: {did_you_mean(name, ['none', *INTEGRATION_TO_CALLBACK])}")
         if name not in {*get_available_reporting_integrations(), *_NOT_LISTED}:
             raise StrategyError(f"report_to={name!r} is not installed: install it, or give --report_to none")
+
+
+def _check_processes(run: RecipeArguments) -> None:
+    if run.fsdp and run.parallel_mode != ParallelMode.DISTRIBUTED:
+        raise StrategyError(
+            "fsdp shards a model over several processes, and this is one: start it by accelerate launch with"
+            " --num_processes 2 or more, or leave --fsdp out"
+        )
 
 
 def _check_evaluation(flags: Flags) -> None:

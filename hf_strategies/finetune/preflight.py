@@ -6,12 +6,15 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryFile
+from typing import cast
 
-from transformers import TrainingArguments, set_seed
+from torch import nn
+from transformers import PreTrainedModel, Trainer, TrainingArguments, set_seed
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import IntervalStrategy
+from transformers.training_args import OptimizerNames
 
-from hf_strategies.errors import StrategyError
+from hf_strategies.errors import StrategyError, short
 from hf_strategies.finetune.arguments import RecipeArguments
 from hf_strategies.finetune.checkpoints import Choice, damage, newest_whole, numbered_checkpoints
 from hf_strategies.finetune.command_line import notify
@@ -26,6 +29,7 @@ Splits = Mapping[str, Sequence[object]]
 
 _EVALUATION_RESULTS = ("predictions.jsonl", "all_results.json")
 _TRAINING_RESULTS = ("model.safetensors", *_EVALUATION_RESULTS, "trainer_state.json")
+_OF_MODULES = ("galore", "apollo", "lomo", "adalomo")  # optimizers of chosen modules of a model
 _EPOCHS = re.compile(r'\d\s*ep(ochs?)?"')
 
 
@@ -37,6 +41,7 @@ def prepare_run(args: RecipeArguments, splits: Splits, *, pretrained: bool) -> N
     is missing, and where results in the output folder would be lost.
     """
     args.set_learning_rate(pretrained=pretrained)
+    _check_optimizer(args)
     if args.do_train and "train" not in splits:
         raise StrategyError("train_file is missing: give it, or --do_train false to evaluate a trained model")
     _check_baselines(args, splits)
@@ -44,6 +49,24 @@ def prepare_run(args: RecipeArguments, splits: Splits, *, pretrained: bool) -> N
         args.eval_strategy = IntervalStrategy.NO  # the Trainer wants a validation set for any other
     _prepare_output(args)
     set_seed(args.seed)
+
+
+def _check_optimizer(args: RecipeArguments) -> None:
+    """Make the optimizer for one weight, so that a missing package or a bad argument shows before a model is loaded."""
+    name = OptimizerNames(args.optim).value
+    model = nn.Linear(1, 1, device=args.device)
+    try:
+        kind, options = Trainer.get_optimizer_cls_and_kwargs(args, cast(PreTrainedModel, model))
+        if isinstance(kind, type) and "params" not in options and "model" not in options:
+            kind(model.parameters(), **options)
+    except (ImportError, ValueError, TypeError, AttributeError, RuntimeError, LookupError) as mistake:
+        if name.startswith(_OF_MODULES) and not isinstance(mistake, ImportError):
+            return  # they look for modules of the real model
+        given = "" if args.optim_args is None else f" with optim_args={short(args.optim_args)!r}"
+        reason = str(mistake).strip().splitlines()[0].rstrip(".:") if str(mistake).strip() else type(mistake).__name__
+        raise StrategyError(
+            f"optim={name!r}{given} cannot be made: {reason}: give another one, such as adamw_torch"
+        ) from mistake
 
 
 def check_schedule(args: RecipeArguments, splits: Splits) -> None:

@@ -1,13 +1,14 @@
 """Figures: the check of a path, a new figure of matplotlib, and writing it to a file."""
 
 import os
+import warnings
 from pathlib import Path
 from typing import Any
 
-from hf_strategies.errors import StrategyError
+from hf_strategies.errors import StrategyError, visible
 from hf_strategies.files import replacing
 
-__all__ = ["FORMATS", "checked_path", "new_figure", "save_figure"]
+__all__ = ["FORMATS", "checked_path", "new_figure", "plain", "save_figure"]
 
 FORMATS = ("png", "svg", "pdf")
 """The formats of a figure, which are also the suffixes of its file."""
@@ -36,10 +37,21 @@ def new_figure(width: float, height: float) -> Any:
     return Figure(figsize=(width, height), layout="constrained")
 
 
+def plain(text: object) -> str:
+    """Return a text as a figure has to be given it to show it as it is: no formula between dollar signs.
+
+    >>> print(plain("run $1"))
+    run \\$1
+    """
+    return visible(text).replace("$", r"\$")
+
+
 def save_figure(figure: Any, file: Path, dots_per_inch: float = 120) -> None:
     """Write a figure to a file; raises `StrategyError` for a file that cannot be written."""
     try:
-        with replacing(file) as temporary:
+        with replacing(file) as temporary, warnings.catch_warnings():
+            # The font has no sign for some character of a name: the figure shows a box in its place.
+            warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
             figure.savefig(temporary, dpi=dots_per_inch)
     except OSError as mistake:
         raise StrategyError(f"{file} cannot be written: {mistake.strerror or mistake}") from mistake

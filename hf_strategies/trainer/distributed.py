@@ -11,6 +11,8 @@ from accelerate.utils import DistributedType, broadcast_object_list
 from torch import distributed
 from transformers import TrainerState
 
+from hf_strategies.errors import visible
+
 __all__ = ["SHARDED", "exit_process", "from_rank_zero", "say"]
 
 
@@ -63,4 +65,4 @@ logger = logging.getLogger(__name__)
 def say(state: TrainerState, line: str) -> None:
     """Print one line, in the main process only."""
     if state.is_world_process_zero:
-        logger.warning(line)
+        logger.warning(visible(line))

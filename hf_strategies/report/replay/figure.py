@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from hf_strategies.report.figure_file import checked_path, new_figure, save_figure
+from hf_strategies.report.figure_file import checked_path, new_figure, plain, save_figure
 from hf_strategies.report.replay.report import ReplayReport
 from hf_strategies.stopping.history import Evaluation
 from hf_strategies.stopping.replay.runs import Outcome
@@ -65,7 +65,7 @@ def _draw_one_run(axes: Any, report: ReplayReport) -> None:
     for title, shown in (("ran on", [each.ran_on for each in report.outcomes]), ("no stop", _unstopped(report))):
         labels = [label for label, is_shown in zip(report.labels, shown, strict=True) if is_shown]
         if labels:
-            axes.plot([], [], " ", label=f"{title}: {report.label_name} {_shortened(labels)}")
+            axes.plot([], [], " ", label=plain(f"{title}: {report.label_name} {_shortened(labels)}"))
 
 
 def _unstopped(report: ReplayReport) -> list[bool]:
@@ -91,20 +91,22 @@ def _draw_curve(axes: Any, outcome: Outcome, dashes: Any, label: str | None) -> 
     points = [(each.step, each.value) for each in outcome.judgement.history]
     color = "0.35" if dashes == "-" else "#0072b2"
     style = {"color": color, "marker": ".", "linewidth": 1.5} if dashes else {"color": "0.65", "linewidth": 1.0}
-    axes.plot(*zip(*points, strict=True), linestyle=dashes or "-", label=label, **style)
+    shown = None if label is None else plain(label)
+    axes.plot(*zip(*points, strict=True), linestyle=dashes or "-", label=shown, **style)
 
 
 def _mark(axes: Any, evaluations: Iterable[Evaluation | None], style: dict[str, Any], label: str) -> None:
     points = sorted({(each.step, each.value) for each in evaluations if each})
     if points:
-        axes.scatter(*zip(*points, strict=True), label=label, **style)
+        axes.scatter(*zip(*points, strict=True), label=plain(label), **style)
 
 
 def _frame(axes: Any, report: ReplayReport) -> None:
     """Set the labels, the title and the limits of the upper panel."""
     axes.set_xlabel("optimizer step")
-    axes.set_ylabel(f"{report.monitor} ({report.better} is better)")
-    axes.set_title("".join(f"{name}={value}  " for name, value in report.shared.items()).strip(), fontsize=9)
+    axes.set_ylabel(plain(f"{report.monitor} ({report.better} is better)"))
+    title = "".join(f"{name}={value}  " for name, value in report.shared.items()).strip()
+    axes.set_title(plain(title), fontsize=9)
     axes.set_xlim(0, 1.03 * max(run.steps for run in report.runs))
     axes.margins(y=0.12)
     _cut(axes, report)
@@ -139,7 +141,7 @@ def _draw_trade(axes: Any, report: ReplayReport, alone: bool) -> None:
     _write_labels(axes, points, beside=not alone)
     _draw_suggestion(axes, report, alone)
     axes.set_xlabel("optimizer steps saved, %" + ("" if alone else f", mean over {len(report.runs)} runs"))
-    axes.set_ylabel(f"{report.monitor} kept" if alone else "gain given up, % (bars: standard error)")
+    axes.set_ylabel(plain(f"{report.monitor} kept") if alone else "gain given up, % (bars: standard error)")
     axes.margins(0.08, 0.2)
     axes.plot([], [], "o", **_POINT, label=f"a setting, by its {report.label_name}")
     if any(summary.ran_on for summary in report.summaries):
@@ -159,7 +161,7 @@ def _draw_suggestion(axes: Any, report: ReplayReport, alone: bool) -> None:
     summary = report.suggestion.summary
     height = _height(summary, alone)
     if height is not None:
-        label = f"suggested: {summary.setting}"
+        label = plain(f"suggested: {summary.setting}")
         axes.plot(100 * summary.saved, height, "*", color="#d55e00", markersize=15, zorder=5, label=label)
 
 
@@ -167,7 +169,7 @@ def _write_labels(axes: Any, labels: dict[tuple[float, float], list[str]], *, be
     """Write labels above their points at two alternating heights or, clear of error bars, ``beside`` the points."""
     for index, (point, names) in enumerate(_merged(labels).items()):
         offset, place = ((8, 0), ("left", "center")) if beside else ((0, 9 + 10 * (index % 2)), ("center", "bottom"))
-        text = _shortened(names)
+        text = plain(_shortened(names))
         axes.annotate(text, point, offset, textcoords="offset points", ha=place[0], va=place[1], fontsize=8)
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from hf_strategies.files import replacing
+from hf_strategies.report.figure_file import plain
 from hf_strategies.report.run.report import RunReport
 from hf_strategies.schedules.lr_range import RangeTest
 
@@ -24,7 +25,7 @@ def draw_run(report: RunReport, path: str | os.PathLike[str], *, title: str = ""
     rate.plot(steps, rates, color="black", linewidth=1.5)
     rate.set_ylabel("learning rate")
     rate.ticklabel_format(axis="y", style="sci", scilimits=(-2, 2))
-    rate.set_title(title)
+    rate.set_title(plain(title))
     _draw_validation(curve, report)
     for axes in (rate, curve):
         axes.grid(alpha=0.3)
@@ -42,13 +43,14 @@ def _draw_validation(axes: Any, report: RunReport) -> None:
     if losses and report.monitor == "eval_loss":
         axes.plot(*zip(*losses, strict=True), color="0.6", linestyle=":", label="training loss")
     if values:
-        axes.plot(*zip(*values, strict=True), color="tab:blue", marker="o", label=f"{report.monitor} (validation)")
-    axes.set_ylabel(report.monitor.removeprefix("eval_"))
+        label = plain(f"{report.monitor} (validation)")
+        axes.plot(*zip(*values, strict=True), color="tab:blue", marker="o", label=label)
+    axes.set_ylabel(plain(report.monitor.removeprefix("eval_")))
 
 
 def _mark(axes: Any, report: RunReport) -> None:
     for step, color, dashes, label in _events(report):
-        axes.axvline(step, color=color, linestyle=dashes, label=f"{label}: step {step}")
+        axes.axvline(step, color=color, linestyle=dashes, label=plain(f"{label}: step {step}"))
 
 
 def _events(report: RunReport) -> Iterator[tuple[int, str, str | tuple[int, tuple[int, ...]], str]]:

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from hf_strategies.report.figure_file import checked_path, new_figure, save_figure
+from hf_strategies.report.figure_file import checked_path, new_figure, plain, save_figure
 from hf_strategies.report.schedules.curves import ScheduleCurves
 
 __all__ = ["draw_schedules"]
@@ -66,7 +66,7 @@ def _draw_curve(axes: Any, curves: ScheduleCurves, label: str, index: int) -> No
         markerfacecolor="white",
         # The marks of each curve are at other steps, so that both curves can be seen where one covers the other.
         markevery=_spread(len(points), index, len(curves.schedules)),
-        label=label,
+        label=plain(label),
         clip_on=False,
         zorder=3,
     )

@@ -10,6 +10,7 @@ from weakref import ref
 from transformers import Trainer, TrainerCallback, TrainerState
 from transformers.integrations import integration_utils
 
+from hf_strategies.errors import visible
 from hf_strategies.files import write_text
 
 __all__ = ["TrainerContext", "find_trainer", "put_on_card", "records"]
@@ -57,7 +58,7 @@ class TrainerContext:
         for callback in self._callbacks():
             bar: Any = getattr(callback, "training_bar", None)
             if hasattr(bar, "set_postfix_str"):
-                bar.set_postfix_str(text)
+                bar.set_postfix_str(visible(text))
 
     def track(self, numbers: Mapping[str, float | None], texts: Mapping[str, str]) -> None:
         """Send the numbers (without None) to each tracker of `report_to`, and the texts to trackers that take text.
@@ -124,7 +125,7 @@ class _StrategyCard:
         file = Path(str(self._trainer.args.output_dir)) / "README.md"
         lines = dict.fromkeys(self._current_lines().values())
         if lines and self._trainer.is_world_process_zero() and file.is_file():
-            section = ["", "## Training strategy", "", *(f"- {line}" for line in lines), ""]
+            section = ["", "## Training strategy", "", *(f"- {visible(line)}" for line in lines), ""]
             write_text(file, "\n".join([file.read_text(encoding="utf-8").rstrip(), *section]))
 
     def _current_lines(self) -> dict[str, str]:
