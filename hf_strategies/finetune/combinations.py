@@ -70,7 +70,7 @@ def _of_evaluation(values: Values) -> Iterator[str]:
     evaluates, saves = (_word(values.get(name)) for name in ("eval_strategy", "save_strategy"))
     schedule = _word(values.get("lr_scheduler_type"))
     if schedule in ("reduce_lr_on_plateau", "greedy") and evaluates == "no":
-        yield f"lr_scheduler_type={schedule!r} has nothing to watch with eval_strategy='no': give --eval_strategy epoch"
+        yield f"lr_scheduler_type={schedule!r} with eval_strategy='no' has nothing to watch: give epoch or steps"
     if saves == "best" and values.get("metric_for_best_model") is None:
         yield "save_strategy='best' needs metric_for_best_model, which says what is best: give such as loss"
     if not values.get("load_best_model_at_end") or saves == "best":

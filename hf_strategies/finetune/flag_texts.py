@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from huggingface_hub.errors import HFValidationError
-from huggingface_hub.utils import validate_repo_id
+from huggingface_hub.utils._validators import validate_repo_id
 
 from hf_strategies.errors import StrategyError, did_you_mean, short
 
@@ -17,7 +17,7 @@ __all__ = ["check_texts", "known_texts"]
 
 # Control characters but tab and line end, and the halves of a character that is no UTF-8: no file could hold them.
 _UNREADABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
-_PATHS = ("_file", "_dir", "_name_or_path", "resume_from_checkpoint")
+_PATHS = ("_file", "_name_or_path", "resume_from_checkpoint")
 _LONGEST_NAME = 255  # bytes of a file's name, on the common file systems
 _LARGEST_FILE = 1_000_000  # bytes of a file of settings
 
@@ -45,7 +45,6 @@ _CHOICES: Mapping[str, Callable[[], Collection[str]]] = {
     "ddp_backend": _process_groups,
     "debug": lambda: ("underflow_overflow", "tpu_metrics_debug"),
     "include_for_metrics": lambda: ("inputs", "loss"),
-    "label_names": lambda: ("labels", "start_positions", "end_positions"),
     "include_num_input_tokens_seen": lambda: ("all", "no", "non_padding", "true"),
     "torch_compile_backend": _backends,
     "torch_compile_mode": _compile_modes,

@@ -25,6 +25,7 @@ __all__ = ["Flags", "check_metrics", "read_flags"]
 
 # transformers' list of what is installed leaves these out even where they work.
 _NOT_LISTED = {"azure_ml", "flyte"}
+_LABEL_COLUMNS = ("labels", "start_positions", "end_positions")
 
 
 class Flags(NamedTuple):
@@ -54,6 +55,7 @@ def read_flags(data_arguments: type, argv: Sequence[str] | None, description: st
     _check_attention(flags.model.attn_implementation)
     _check_installed(flags.run)
     _check_processes(flags.run)
+    _check_label_names(flags.run.label_names)
     _check_evaluation(flags)
     check_metrics(flags, metrics)
     return flags
@@ -116,6 +118,12 @@ def _check_installed(run: RecipeArguments) -> None:
             raise StrategyError(f"report_to={name!r}: {did_you_mean(name, ['none', *INTEGRATION_TO_CALLBACK])}")
         if name not in {*get_available_reporting_integrations(), *_NOT_LISTED}:
             raise StrategyError(f"report_to={name!r} is not installed: install it, or give --report_to none")
+
+
+def _check_label_names(names: list[str] | None) -> None:
+    for name in names or ():
+        if name not in _LABEL_COLUMNS:
+            raise StrategyError(f"label_names={name!r} is no column of labels: {did_you_mean(name, _LABEL_COLUMNS)}")
 
 
 def _check_processes(run: RecipeArguments) -> None:

@@ -52,7 +52,7 @@ def prepare_run(args: RecipeArguments, splits: Splits, *, pretrained: bool) -> N
 
 
 def _check_optimizer(args: RecipeArguments) -> None:
-    """Make the optimizer for one weight, so that a missing package or a bad argument shows before a model is loaded."""
+    """Make the optimizer for one weight, so that a missing package or a bad argument shows at once."""
     name = OptimizerNames(args.optim).value
     model = nn.Linear(1, 1, device=args.device)
     try:

@@ -31,7 +31,7 @@ FLAGS = {
     "eval_strategy": ["no"],
     "do_predict": ["no"],
     "use_cpu": ["true"],
-    "label_names": ["labels", "start_positions"],
+    "label_names": ["labels", "no"],
     "include_for_metrics": ["inputs"],
 }
 YAML = {
@@ -48,7 +48,7 @@ YAML = {
     "eval_strategy": "no",
     "do_predict": "no",
     "use_cpu": "true",
-    "label_names": "[labels, start_positions]",
+    "label_names": "[labels, no]",
     "include_for_metrics": "\n  - inputs",
 }
 
@@ -89,7 +89,7 @@ def test_flags_fill_the_dataclasses_with_the_values_they_say() -> None:
     assert (args.learning_rate, args.warmup_steps, args.eval_strategy) == (0.00001, 0.1, "no")
     assert args.lr_scheduler_kwargs == {"min_lr_ratio": 0.00001, "gamma": 0.5, "step_size": 7}
     assert (args.do_predict, args.use_cpu, args.do_train) == (False, True, True)
-    assert (args.label_names, args.include_for_metrics) == (["labels", "start_positions"], ["inputs"])
+    assert (args.label_names, args.include_for_metrics) == (["labels", "no"], ["inputs"])
 
 
 def test_a_yaml_file_gives_the_same_dataclasses_as_the_flags(yaml: Callable[[str], str]) -> None:
