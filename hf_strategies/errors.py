@@ -4,11 +4,13 @@ import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-__all__ = ["StrategyError", "did_you_mean", "short", "visible"]
+__all__ = ["HIDDEN", "StrategyError", "did_you_mean", "short", "visible"]
 
 # Control characters, among them the escape character of terminals; those that turn the direction of text around; line
 # and paragraph separators; the byte order mark; halves of a surrogate pair, which no output can encode.
-_HIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+HIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+"""The characters that are never written out as they are."""
+
 _LONGEST_MESSAGE = 1000
 _LONGEST_VALUE = 200
 
@@ -36,7 +38,7 @@ def visible(text: object, *, keep: str = "") -> str:
     >>> print(visible("loss\\x1b[2J"))
     loss\\x1b[2J
     """
-    return _HIDDEN.sub(lambda found: found[0] if found[0] in keep else _escaped(found[0]), str(text))
+    return HIDDEN.sub(lambda found: found[0] if found[0] in keep else _escaped(found[0]), str(text))
 
 
 def short(text: str, most: int = _LONGEST_VALUE) -> str:

@@ -7,7 +7,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-__all__ = ["replacing", "write_json", "write_text"]
+from hf_strategies.errors import HIDDEN
+
+__all__ = ["json_line", "replacing", "write_json", "write_text"]
 
 
 @contextmanager
@@ -49,3 +51,12 @@ def _flush(file: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def json_line(content: Any) -> str:
+    """Return ``content`` as JSON on one line; control characters are written as escapes, and read back the same.
+
+    >>> json_line({"text": "caf\\u00e9 \\x9b2J"})
+    '{"text": "caf\u00e9 \\\\u009b2J"}'
+    """
+    return HIDDEN.sub(lambda found: f"\\u{ord(found[0]):04x}", json.dumps(content, ensure_ascii=False))

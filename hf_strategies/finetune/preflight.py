@@ -41,7 +41,8 @@ def prepare_run(args: RecipeArguments, splits: Splits, *, pretrained: bool) -> N
     is missing, and where results in the output folder would be lost.
     """
     args.set_learning_rate(pretrained=pretrained)
-    _check_optimizer(args)
+    if args.do_train:
+        _check_optimizer(args)
     if args.do_train and "train" not in splits:
         raise StrategyError("train_file is missing: give it, or --do_train false to evaluate a trained model")
     _check_baselines(args, splits)

@@ -1,6 +1,5 @@
 """From a Trainer to results: train, evaluate, predict, compare with baselines, report."""
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -12,7 +11,7 @@ from datasets import Dataset, DatasetDict
 from transformers import PreTrainedModel, Trainer
 from transformers.trainer_utils import SchedulerType
 
-from hf_strategies.files import replacing
+from hf_strategies.files import json_line, replacing
 from hf_strategies.finetune.arguments import RecipeArguments
 from hf_strategies.finetune.checkpoints import numbered_checkpoints, run_of
 from hf_strategies.finetune.command_line import notify
@@ -92,7 +91,7 @@ def write_predictions(trainer: Trainer, rows: Iterable[Mapping[str, Any]]) -> No
         return
     file = Path(trainer.args.output_dir or ".", "predictions.jsonl")
     with replacing(file) as temporary, temporary.open("w", encoding="utf-8") as lines:
-        lines.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        lines.writelines(json_line(row) + "\n" for row in rows)
 
 
 def compare_with_baselines(

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
+from hf_strategies.errors import visible
 from hf_strategies.stopping.history import training_log
 
 __all__ = ["RunReport", "comparison_table", "evaluation_table", "print_run"]
@@ -98,7 +100,7 @@ def evaluation_table(report: RunReport) -> Table:
     rows = report.evaluations
     metrics = [key for key in (rows[0] if rows else ()) if key.startswith("eval_")]
     for column in ("step", "epoch", *(key.removeprefix("eval_") for key in metrics)):
-        table.add_column(column, justify="right")
+        table.add_column(_shown(column), justify="right")
     table.add_column("")
     for row in rows:
         labels = {"best_step": report.kept_word, "stop_step": "stop"}
@@ -116,9 +118,9 @@ def comparison_table(title: str, rows: Mapping[str, Mapping[str, float]]) -> Tab
     metrics = list(dict.fromkeys(key for values in rows.values() for key in values))
     table.add_column("")
     for metric in metrics:
-        table.add_column(metric, justify="right")
+        table.add_column(_shown(metric), justify="right")
     for name, values in rows.items():
-        table.add_row(name, *(_number(values.get(metric)) for metric in metrics))
+        table.add_row(_shown(name), *(_number(values.get(metric)) for metric in metrics))
     return table
 
 
@@ -128,17 +130,22 @@ def print_run(report: RunReport, test: Mapping[str, Mapping[str, float]], consol
     if report.evaluations:
         console.print(evaluation_table(report))
     if report.log_history:
-        console.print(report.ending, style="bold", highlight=False)
+        console.print(_shown(report.ending), style="bold", highlight=False)
     if report.record and report.record["best_step"] is not None:
         best, restored = report.record, report.record["restored_best_weights"]
         console.print(
-            f"{report.kept_word.capitalize()}: {best['monitor']} = {best['best_value']:.4f}"
+            f"{report.kept_word.capitalize()}: {_shown(best['monitor'])} = {best['best_value']:.4f}"
             f" at step {best['best_step']} (epoch {best['best_epoch']:.2f}),"
             f" {'restored' if restored else 'not restored'}.",
             highlight=False,
         )
     if test:
         console.print(comparison_table("Test set", test))
+
+
+def _shown(text: object) -> str:
+    """Return a text as the console has to be given it to print it as it is: no markup, no control characters."""
+    return escape(visible(text))
 
 
 def _number(value: Any) -> str:
