@@ -4,11 +4,13 @@ from argparse import ArgumentParser, Namespace
 from fnmatch import fnmatchcase
 
 from hf_strategies.cli.command import Command, terminal_width, warnings_as_lines
-from hf_strategies.errors import StrategyError, did_you_mean
+from hf_strategies.errors import StrategyError, did_you_mean, short
 from hf_strategies.report.schedules.text import names_and_summaries, overview
 from hf_strategies.schedules import DECAYS, SCHEDULES, WARMUPS, load_entry_points
 
 __all__ = ["ListCommand"]
+
+_LONGEST = 200  # characters of a pattern; no name is as long
 
 
 class ListCommand(Command):
@@ -35,6 +37,8 @@ class ListCommand(Command):
 
 def _matching(pattern: str) -> list[str]:
     """Return the names that contain the pattern or, if it has wildcards, match it as a whole."""
+    if not pattern or len(pattern) > _LONGEST:
+        raise StrategyError(f"PATTERN={short(pattern)!r} matches no name: give part of a name, or such as '*_step_*'")
     lower = pattern.lower()
     if any(character in lower for character in "*?["):
         names = [name for name in SCHEDULES if fnmatchcase(name, lower)]

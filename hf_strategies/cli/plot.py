@@ -14,7 +14,7 @@ from hf_strategies.cli.schedule_parameters import (
     refuse_misplaced,
     steps_per_epoch,
 )
-from hf_strategies.errors import StrategyError, did_you_mean
+from hf_strategies.errors import StrategyError, did_you_mean, short
 from hf_strategies.schedules import Plan, Schedule, find_plan, load_entry_points
 from hf_strategies.schedules.schedule import build, default_warmup_steps
 
@@ -110,7 +110,9 @@ def _name_and_own(text: str) -> tuple[str, dict[str, Any]]:
     >>> _name_and_own("multi_step_decay:milestones=[0.3, 0.6],gamma=0.5")
     ('multi_step_decay', {'milestones': [0.3, 0.6], 'gamma': 0.5})
     """
-    name, _, rest = text.partition(":")
+    name, colon, rest = text.partition(":")
+    if colon and not rest:
+        raise StrategyError(f"{text!r} has nothing after the colon: give NAME, or NAME:key=value,key=value")
     own: dict[str, Any] = {}
     while rest:
         key, equals, rest = rest.partition("=")
@@ -126,6 +128,8 @@ def _leading_value(text: str) -> tuple[Any, str]:
         value, end = json.JSONDecoder().raw_decode(text)
     except ValueError:
         end = -1
+    except RecursionError:
+        raise StrategyError(f"{short(text)}: the value is nested too deeply: give plain JSON") from None
     if end < 0 or text[end : end + 1] not in ("", ","):
         word, _, rest = text.partition(",")
         return word, rest

@@ -5,6 +5,7 @@ import os
 import re
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,8 @@ def read_runs(paths: Sequence[str]) -> list[PastRun]:
 
     Raises `StrategyError` for a path that holds no such file, and for two that hold the same run.
     """
+    if "" in paths:
+        raise StrategyError("RUN='' is empty: give a trainer_state.json or the folder of a run")
     runs = [PastRun.of_state(visible(path), _load(path, _file(Path(path)))) for path in paths]
     _refuse_twins(runs)
     return runs
@@ -98,7 +101,7 @@ if TYPE_CHECKING:
 __all__ = ["ReplayCommand"]
 
 _RANGE = re.compile(r"([0-9]{1,12})\s*([a-z]*)\.\.([0-9]{1,12})\s*([a-z]*)")
-_PIECE = re.compile(r"[,()]|[^,()]+")
+_SIGN = re.compile(r"[,()]")
 _LIST_FLAGS = ("patience", "min_delta", "relative_delta", "z", "smoothing", "start_from")
 _LONGEST_RANGE = 1000
 _FORMATS = ("text", "csv", "json")
@@ -234,14 +237,12 @@ def _split(text: str) -> list[str]:
     >>> _split("none,ema(0.3),1")
     ['none', 'ema(0.3)', '1']
     """
-    parts, depth = [""], 0
-    for piece in _PIECE.findall(text):
-        depth += {"(": 1, ")": -1}.get(piece, 0)
-        if piece == "," and depth <= 0:
-            parts.append("")
-        else:
-            parts[-1] += piece
-    return parts
+    ends, depth = [-1], 0
+    for found in _SIGN.finditer(text):
+        depth += {"(": 1, ")": -1}.get(found[0], 0)
+        if found[0] == "," and depth <= 0:
+            ends.append(found.start())
+    return [text[before + 1 : end] for before, end in pairwise([*ends, len(text)])]
 
 
 def _range(name: str, text: str) -> list[str]:

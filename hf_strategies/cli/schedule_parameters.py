@@ -6,7 +6,7 @@ from argparse import Namespace
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from hf_strategies.errors import StrategyError
+from hf_strategies.errors import StrategyError, short
 from hf_strategies.schedules import Plan
 from hf_strategies.schedules.schedule import check_names, check_on_extend, read_min_lr
 from hf_strategies.values import number
@@ -17,6 +17,7 @@ __all__ = ["assignments", "count", "curve_parameters", "positive", "refuse_mispl
 _OWN_FLAGS = {"warmup_steps", "total_steps", "steps_per_epoch", "learning_rate"}
 # What `hf_strategies.pytorch.lr_scheduler.ScheduleLR` takes beside the parameters of the curves.
 _OF_THE_SCHEDULER = ("min_lr", "on_extend")
+_MOST_STEPS = 10**12
 
 
 def assignments(texts: Iterable[str]) -> dict[str, Any]:
@@ -34,6 +35,8 @@ def assignments(texts: Iterable[str]) -> dict[str, Any]:
             parameters[key] = json.loads(value)
         except ValueError:
             parameters[key] = value
+        except RecursionError:
+            raise StrategyError(f"--set {short(text)}: the value is nested too deeply: give plain JSON") from None
     return parameters
 
 
@@ -68,6 +71,8 @@ def count(name: str, given: str | None, low: int, high: int | None, default: int
         value = int(given)
     except ValueError:
         raise StrategyError(f"--{name} {given}: give an integer") from None
+    if high is None and value > _MOST_STEPS:
+        raise StrategyError(f"--{name} {given}: give at most {_MOST_STEPS}")
     if value < low or (high is not None and value > high):
         raise StrategyError(f"--{name} {given}: give {f'at least {low}' if high is None else f'{low} to {high}'}")
     return value

@@ -20,7 +20,7 @@ def checked_path(path: str | os.PathLike[str]) -> Path:
     if file.suffix.removeprefix(".").lower() not in FORMATS:
         known = ", ".join(f".{each}" for each in FORMATS)
         raise StrategyError(f"{file} has no ending of a figure: give one of {known}")
-    if not file.parent.is_dir():
+    if not os.path.isdir(file.parent):  # Path.is_dir() raises for a name that is too long
         raise StrategyError(f"{file}: there is no folder {file.parent}: make it first")
     return file
 
@@ -53,5 +53,6 @@ def save_figure(figure: Any, file: Path, dots_per_inch: float = 120) -> None:
             # The font has no sign for some character of a name: the figure shows a box in its place.
             warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
             figure.savefig(temporary, dpi=dots_per_inch)
-    except OSError as mistake:
-        raise StrategyError(f"{file} cannot be written: {mistake.strerror or mistake}") from mistake
+    except (OSError, ValueError) as mistake:  # ValueError: a name with a null byte, or that no encoding has
+        reason = getattr(mistake, "strerror", None) or mistake
+        raise StrategyError(f"{file} cannot be written: {reason}") from mistake

@@ -6,6 +6,7 @@ import warnings
 __all__ = ["shown", "syntax_tree"]
 
 _MAX_NODES = 500  # far more than anybody writes, and few enough not to exhaust the stack
+_MAX_CHARACTERS = 10_000
 
 
 def syntax_tree(text: str) -> ast.expr | None:
@@ -14,6 +15,8 @@ def syntax_tree(text: str) -> ast.expr | None:
     >>> ast.dump(syntax_tree(" loss "))
     "Name(id='loss', ctx=Load())"
     """
+    if len(text) > _MAX_CHARACTERS:
+        return None
     try:
         with warnings.catch_warnings():
             # Python warns of strange escapes; the caller raises an error for whatever is wrong with the expression.

@@ -1,5 +1,7 @@
 """The flags of this package, for `HfArgumentParser` beside `TrainingArguments`."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -79,11 +81,12 @@ class EarlyStoppingArguments(_StrategyFlags):
         if self.early_stopping_patience is None and self.early_stopping_when is None:
             _refuse_idle(self, "early_stopping_patience", ("early_stopping_",))
             return None
-        return EarlyStopping(
-            **self._arguments("early_stopping_"),
-            restore_best_weights=self.restore_best_weights if restores else False,
-            weights_in=self.best_weights_in,
-        )
+        with _errors_of("early_stopping"):
+            return EarlyStopping(
+                **self._arguments("early_stopping_"),
+                restore_best_weights=self.restore_best_weights if restores else False,
+                weights_in=self.best_weights_in,
+            )
 
 
 @dataclass
@@ -143,11 +146,12 @@ class PlateauCooldownArguments(_StrategyFlags):
         if self.plateau_cooldown_patience is None and self.plateau_cooldown_when is None:
             _refuse_idle(self, "plateau_cooldown_patience", ("plateau_cooldown_",))
             return None
-        return PlateauCooldown(
-            **self._arguments("plateau_cooldown_"),
-            restore_best_weights=self.restore_best_weights,
-            weights_in=self.best_weights_in,
-        )
+        with _errors_of("plateau_cooldown"):
+            return PlateauCooldown(
+                **self._arguments("plateau_cooldown_"),
+                restore_best_weights=self.restore_best_weights,
+                weights_in=self.best_weights_in,
+            )
 
 
 @dataclass
@@ -189,14 +193,25 @@ class StrategyArguments(EarlyStoppingArguments, PlateauCooldownArguments, LayerD
         """Return new callbacks for a Trainer."""
         callbacks: list[TrainerCallback] = []
         if self.unfreeze_every is not None:
-            callbacks.append(GradualUnfreezing(self.unfreeze_every))
+            with _errors_of("unfreeze_every"):
+                callbacks.append(GradualUnfreezing(self.unfreeze_every))
         if self.reduce_on_plateau_patience is not None:
-            callbacks.append(ReduceOnPlateau(**self._arguments("reduce_on_plateau_")))
+            with _errors_of("reduce_on_plateau"):
+                callbacks.append(ReduceOnPlateau(**self._arguments("reduce_on_plateau_")))
         cooldown = self.plateau_cooldown()
         stopping = self.early_stopping(restores=cooldown is None)
         if cooldown is None and stopping is None:
             _refuse_idle(self, "early_stopping_patience", ("restore_best_weights", "best_weights_in"))
         return [*callbacks, *(callback for callback in (cooldown, stopping) if callback is not None)]
+
+
+@contextmanager
+def _errors_of(flags: str) -> Iterator[None]:
+    """Begin each error with the flags that a callback is made from: its arguments have shorter names."""
+    try:
+        yield
+    except StrategyError as mistake:
+        raise StrategyError(f"{flags}: {mistake}") from None
 
 
 def _refuse_idle(arguments: object, switch: str, prefixes: tuple[str, ...]) -> None:
