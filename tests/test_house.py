@@ -19,7 +19,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "values": {"errors"},
     "lengths": {"errors", "values"},
-    "files": set(),
+    "files": {"errors"},
     "schedules": BASE,
     "stopping": BASE,
     "pytorch": {*BASE, "schedules", "stopping"},

@@ -126,7 +126,9 @@ def _check_mapping(name: str, text: str) -> None:
     if name not in _MAPPINGS:
         return
     if name == "deepspeed" and find_spec("deepspeed") is None:
-        return  # transformers says that it is not installed
+        raise StrategyError(
+            "The 'deepspeed' package is required by deepspeed: install it, or leave out the flag that needs it"
+        )
     if text.startswith("{"):
         _check_keys(name, _read_json(name, text, text))
     elif name in _MAPPING_FILES:
