@@ -5,13 +5,16 @@ that the rule watches, unless it is given another one with ``monitor``.
 """
 
 import ast
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hf_strategies.errors import StrategyError, did_you_mean
+from hf_strategies.lengths import Span
+from hf_strategies.stopping.criteria.reasons import Entries, entries
 from hf_strategies.stopping.criteria.table import CRITERIA, Criterion
-from hf_strategies.stopping.history import EvaluationLog, Series
+from hf_strategies.stopping.evaluation_log import EvaluationLog, GrowingSeries
+from hf_strategies.stopping.history import Series, Stream
 from hf_strategies.stopping.improvement import IMPROVEMENT_PARAMETERS, Improvement
 from hf_strategies.stopping.metric import Direction, Metric
 from hf_strategies.stopping.parameters import Parameter
@@ -22,11 +25,14 @@ __all__ = [
     "COMMON_PARAMETERS",
     "Call",
     "Condition",
+    "CountedPatience",
     "Join",
     "WatchedMetric",
     "calls",
+    "check_parameters",
     "metric_names",
     "parse",
+    "patience_in_evaluations",
     "reasons",
     "watched_by",
 ]
@@ -46,10 +52,12 @@ class WatchedMetric:
     smoothing: Smoothing | None = None
     improvement: Improvement = field(default_factory=Improvement)
 
-    def series(self, log: EvaluationLog, first: int = 0) -> Series:
+    def series(self, log: EvaluationLog, first: int = 0) -> GrowingSeries:
         """Return the series of this metric, smoothed, from the evaluation with the index ``first`` on."""
-        series = log.series(self.metric, self.mode, first)
-        return self.smoothing.apply(series) if self.smoothing else series
+        return log.series(self.metric, self.mode, self.smoothing, first)
+
+    def __str__(self) -> str:
+        return f"{self.smoothing}[{self.metric.text}]" if self.smoothing else self.metric.text
 
 
 @dataclass(frozen=True)
@@ -112,19 +120,50 @@ def calls(condition: Condition) -> list[Call]:
     return [call for part in condition.parts for call in calls(part)]
 
 
-def reasons(condition: Condition, watched: WatchedMetric, log: EvaluationLog, first: int = 0) -> list[str | None]:
-    """Return for each evaluation, from the index ``first`` on, why the condition holds there; None where it does not.
+def reasons(condition: Condition, watched: WatchedMetric, stream_of: Callable[[WatchedMetric], Stream]) -> Entries:
+    """Return an iterator over the evaluations: why the condition holds at each; None where it does not.
 
-    Of criteria joined by ``or``, the first that holds gives the reason. Of criteria joined by ``and``, all do.
+    ``stream_of`` returns the evaluations of a metric. Each entry is taken before the next evaluation is read. Of
+    criteria joined by ``or``, the first that holds gives the reason. Of criteria joined by ``and``, all do.
     """
     if isinstance(condition, Call):
         judged = watched_by(condition, watched)
-        extra = {"improvement": judged.improvement} if condition.criterion.takes_improvement else {}
-        return list(condition.criterion.function(judged.series(log, first), **condition.parameters, **extra))
-    by_evaluation = zip(*(reasons(part, watched, log, first) for part in condition.parts), strict=True)
+        return entries(condition.criterion.function, stream_of(judged), **_arguments(condition, judged))
+    by_evaluation = zip(*(reasons(part, watched, stream_of) for part in condition.parts), strict=True)
     if condition.word == "or":
-        return [next((reason for reason in each if reason), None) for each in by_evaluation]
-    return [" and ".join(map(str, each)) if all(each) else None for each in by_evaluation]
+        return (next((reason for reason in each if reason), None) for each in by_evaluation)
+    return (" and ".join(map(str, each)) if all(each) else None for each in by_evaluation)
+
+
+def check_parameters(condition: Condition, watched: WatchedMetric) -> None:
+    """Judge an empty series by each criterion, which raises `StrategyError` if its parameters do not fit together."""
+    for call in calls(condition):
+        judged = watched_by(call, watched)
+        call.criterion.function(Series((), judged.mode, str(judged), 1), **_arguments(call, judged))
+
+
+@dataclass(frozen=True)
+class CountedPatience:
+    """A patience in evaluations: its amount, its baseline, and what it waits for."""
+
+    amount: float
+    baseline: float | None
+    watched: WatchedMetric
+
+
+def patience_in_evaluations(condition: Condition, watched: WatchedMetric) -> CountedPatience | None:
+    """Return the first patience in evaluations of a condition that waits for the watched metric, if there is one."""
+    for call in calls(condition):
+        patience, judged = call.parameters.get("patience"), watched_by(call, watched)
+        if isinstance(patience, Span) and patience.unit == "evaluations" and judged.metric == watched.metric:
+            return CountedPatience(patience.amount, call.parameters.get("baseline"), judged)
+    return None
+
+
+def _arguments(call: Call, judged: WatchedMetric) -> dict[str, Any]:
+    """Return the arguments of a criterion beside the evaluations."""
+    extra = {"improvement": judged.improvement} if call.criterion.takes_improvement else {}
+    return {**call.parameters, **extra}
 
 
 def watched_by(call: Call, watched: WatchedMetric) -> WatchedMetric:

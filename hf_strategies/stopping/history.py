@@ -1,6 +1,6 @@
 """The history of a metric: its evaluations, read from the log of a Trainer."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -12,14 +12,18 @@ __all__ = [
     "IGNORED",
     "RESOURCES",
     "Evaluation",
-    "EvaluationLog",
+    "LogReader",
     "LogRow",
     "Series",
+    "Stream",
     "Usage",
+    "evaluation",
     "evaluations",
     "last_step",
     "read_log",
     "training_log",
+    "used_at",
+    "with_value",
 ]
 
 IGNORED = "hf_strategies_ignored"
@@ -56,20 +60,47 @@ class Evaluation:
 
 
 @dataclass(frozen=True)
-class Series:
-    """The evaluations of one metric in their order, with all that a criterion needs to judge them.
+class Stream:
+    """The evaluations of one metric in their order, with all that a criterion needs to judge them one by one.
 
-    ``mode`` is the metric's direction and ``name`` its name for messages. ``total_steps`` is the planned number of
-    optimizer steps, for lengths that are a fraction of training (None: not known). ``from_step`` and ``from_epoch``
-    are the position where waiting begins: the evaluation before the first of these, or the beginning of training.
+    While training goes on, ``evaluations`` is a list that grows: whoever iterates over it takes the next evaluation
+    only after the one before has been judged. ``mode`` is the metric's direction and ``name`` its name for messages.
+    ``total_steps`` is the planned number of optimizer steps, for lengths that are a fraction of training (None: not
+    known). ``from_step`` and ``from_epoch`` are the position where waiting begins: the evaluation before the first of
+    these, or the beginning of training.
     """
 
-    evaluations: tuple[Evaluation, ...]
+    evaluations: Sequence[Evaluation]
     mode: Direction
     name: str = "the metric"
     total_steps: int | None = None
     from_step: int = 0
     from_epoch: float = 0.0
+
+    @cached_property
+    def sign(self) -> float:
+        """1.0 where lower is better, -1.0 where higher is better."""
+        return 1.0 if self.mode == "min" else -1.0
+
+    def __iter__(self) -> Iterator[Evaluation]:
+        return iter(self.evaluations)
+
+
+@dataclass(frozen=True)
+class Series(Stream):
+    """All evaluations of one metric so far, with their values at hand."""
+
+    evaluations: tuple[Evaluation, ...]
+
+    @classmethod
+    def of(cls, stream: Stream) -> "Series":
+        """Return the evaluations that a stream has by now.
+
+        >>> Series.of(Stream([Evaluation(5, 1.0, 0.5)], "min")).values
+        (0.5,)
+        """
+        places = (stream.mode, stream.name, stream.total_steps, stream.from_step, stream.from_epoch)
+        return cls(tuple(stream.evaluations), *places)
 
     @classmethod
     def of_values(cls, values: Sequence[float], mode: Direction = "min", **columns: Sequence[float]) -> "Series":
@@ -85,11 +116,6 @@ class Series:
             entries: list[dict[str, Any]] = [{name: value} for value in column]
             rows = [replace(row, **entry) for row, entry in zip(rows, entries, strict=True)]
         return cls(tuple(rows), mode, total_steps=len(rows))
-
-    @cached_property
-    def sign(self) -> float:
-        """1.0 where lower is better, -1.0 where higher is better."""
-        return 1.0 if self.mode == "min" else -1.0
 
     @cached_property
     def values(self) -> tuple[float, ...]:
@@ -115,76 +141,95 @@ class LogRow:
     train_loss: float | None
 
 
-@dataclass(frozen=True)
-class EvaluationLog:
-    """The evaluations of a training, what it had used up at each of them, and its planned optimizer steps."""
-
-    rows: Sequence[LogRow]
-    usage: Usage | None = None
-    total_steps: int | None = None
-
-    def series(self, metric: Metric, mode: Direction, first: int = 0) -> Series:
-        """Return the series of one metric, from the evaluation with the index ``first`` on.
-
-        Each row must have all names that the metric needs.
-        """
-        before = self.rows[first - 1] if first else LogRow(0, 0.0, {}, None)
-        rows = tuple(self._evaluation(row, metric) for row in self.rows[first:])
-        return Series(rows, mode, metric.text, self.total_steps, before.step, before.epoch)
-
-    def _evaluation(self, row: LogRow, metric: Metric) -> Evaluation:
-        usage = self.usage or {}
-        return Evaluation(
-            row.step,
-            row.epoch,
-            metric.value(row.metrics),
-            row.train_loss,
-            row.metrics.get(f"{metric.text}_stderr"),
-            **{resource: usage.get(resource, {}).get(str(row.step)) for resource in RESOURCES},
-        )
-
-
-def evaluations(log_history: Iterable[Mapping[str, Any]], monitor: str) -> list[Evaluation]:
-    """Return the evaluations of a metric, or of an expression of metrics, in a log; see `read_log`.
-
-    >>> evaluations([{"eval_loss": 1.5, "epoch": 1.0, "step": 10}], "loss")[0].value
-    1.5
-    """
-    metric = Metric.read(monitor)
-    return list(EvaluationLog(read_log(log_history, metric.names)).series(metric, "min").evaluations)
-
-
-def read_log(log_history: Iterable[Mapping[str, Any]], names: Iterable[str]) -> list[LogRow]:
-    """Return the evaluations in ``log_history``, the log in `trainer_state.json`, that have all of ``names``.
+class LogReader:
+    """Reads the evaluations that have all of ``names`` out of the log of a Trainer, each entry of a growing log once.
 
     With several evaluation sets the Trainer logs one entry for each of them. The entries of one step are one
     evaluation, which is complete when all names are there. Later entries of the same step are ignored: the Trainer
     evaluates twice when the end of an epoch falls on an evaluation step. An `evaluate()` on another set, whose entry
     lacks a name, is no evaluation.
+    """
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._needed = set(names)
+        self._incomplete: dict[int, dict[str, float]] = {}
+        self._complete: set[int] = set()  # steps
+        self._losses: list[tuple[int, float]] = []  # those since the last evaluation, each with its number of steps
+        self._last_loss_step = 0
+        self._count = 0
+        self._last: tuple[Mapping[str, Any], dict[str, Any]] | None = None  # the last entry read, and a copy of it
+
+    def follows(self, log: Sequence[Mapping[str, Any]]) -> bool:
+        """Whether ``log`` begins with the entries that were read before, by their number and the last of them."""
+        if self._last is None:
+            return True
+        entry, copy = self._last
+        return len(log) >= self._count and log[self._count - 1] is entry and entry == copy
+
+    def read(self, log: Sequence[Mapping[str, Any]]) -> list[LogRow]:
+        """Return the evaluations that are complete with the entries of ``log`` that were not read before."""
+        new = log[self._count :]
+        rows = [row for entry in new if (row := self._read(entry))]
+        if new:
+            self._count, self._last = len(log), (new[-1], dict(new[-1]))
+        return rows
+
+    def _read(self, entry: Mapping[str, Any]) -> LogRow | None:
+        """Take in one entry; return the evaluation that it completes, if any."""
+        step = int(entry.get("step") or 0)
+        if isinstance(entry.get("loss"), int | float):
+            self._losses.append((step - self._last_loss_step, float(entry["loss"])))
+            self._last_loss_step = step
+        new = {key: float(value) for key, value in entry.items() if _is_metric(key, value)}
+        if not new or step in self._complete or entry.get(IGNORED):
+            return None
+        metrics = self._incomplete.setdefault(step, {})
+        metrics |= {key: value for key, value in new.items() if key not in metrics}
+        if not self._needed <= metrics.keys():
+            return None
+        del self._incomplete[step]
+        self._complete.add(step)
+        losses, self._losses = self._losses, []
+        return LogRow(step, float(entry.get("epoch") or 0.0), metrics, _mean_loss(losses))
+
+
+def evaluations(log_history: Iterable[Mapping[str, Any]], monitor: str) -> list[Evaluation]:
+    """Return the evaluations of a metric, or of an expression of metrics, in a log; see `LogReader`.
+
+    >>> evaluations([{"eval_loss": 1.5, "epoch": 1.0, "step": 10}], "loss")[0].value
+    1.5
+    """
+    metric = Metric.read(monitor)
+    return [evaluation(row, metric) for row in read_log(log_history, metric.names)]
+
+
+def evaluation(row: LogRow, metric: Metric, usage: Usage | None = None) -> Evaluation:
+    """Return the evaluation of one metric in a row, which has to have all names that the metric needs."""
+    value, stderr = metric.value(row.metrics), row.metrics.get(f"{metric.text}_stderr")
+    if not usage:
+        return Evaluation(row.step, row.epoch, value, row.train_loss, stderr)
+    return Evaluation(row.step, row.epoch, value, row.train_loss, stderr, *used_at(usage, row.step))
+
+
+def with_value(old: Evaluation, value: float) -> Evaluation:
+    """Return an evaluation with another value; this takes less time than `dataclasses.replace`."""
+    places = (old.train_loss, old.stderr, old.seconds, old.flos, old.tokens)
+    return Evaluation(old.step, old.epoch, value, *places)
+
+
+def used_at(usage: Usage | None, step: int) -> list[float | None]:
+    """Return what training had used up of each of `RESOURCES` at a step; None for what was not recorded."""
+    return [(usage or {}).get(resource, {}).get(str(step)) for resource in RESOURCES]
+
+
+def read_log(log_history: Iterable[Mapping[str, Any]], names: Iterable[str]) -> list[LogRow]:
+    """Return the evaluations in ``log_history``, the log in `trainer_state.json`, that have all of ``names``.
 
     >>> log = [{"loss": 2.0, "step": 5}, {"eval_loss": 1.5, "epoch": 1.0, "step": 10}]
     >>> read_log(log, ["eval_loss"])
     [LogRow(step=10, epoch=1.0, metrics={'eval_loss': 1.5}, train_loss=2.0)]
     """
-    needed = set(names)
-    incomplete: dict[int, dict[str, float]] = {}
-    rows: dict[int, LogRow] = {}
-    losses: list[tuple[int, float]] = []  # those since the last evaluation, each with its number of steps
-    last_loss_step = 0
-    for entry in log_history:
-        step = int(entry.get("step") or 0)
-        if isinstance(entry.get("loss"), int | float):
-            losses.append((step - last_loss_step, float(entry["loss"])))
-            last_loss_step = step
-        new = {key: float(value) for key, value in entry.items() if _is_metric(key, value)}
-        if not new or step in rows or entry.get(IGNORED):
-            continue
-        metrics = incomplete.setdefault(step, {})
-        metrics |= {key: value for key, value in new.items() if key not in metrics}
-        if needed <= metrics.keys():
-            rows[step] = LogRow(step, float(entry.get("epoch") or 0.0), metrics, _mean_loss(losses))
-            losses = []
-    return list(rows.values())
+    return LogReader(names).read(list(log_history))
 
 
 def training_log(state: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -1,15 +1,15 @@
 """What counts as an improvement: the margin by which a value has to be better than the best so far."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
 from hf_strategies.errors import StrategyError
-from hf_strategies.stopping.history import Evaluation, Series
+from hf_strategies.stopping.history import Evaluation, Stream
 from hf_strategies.stopping.parameters import Number, Parameter
 
-__all__ = ["IMPROVEMENT_PARAMETERS", "Improvement", "best_so_far", "standard_error"]
+__all__ = ["IMPROVEMENT_PARAMETERS", "Improvement", "best_indices", "best_so_far", "standard_error"]
 
 
 def _setting(parameter: Number) -> Any:
@@ -94,22 +94,27 @@ IMPROVEMENT_PARAMETERS: dict[str, Parameter] = {each.name: each.metadata["parame
 """The settings of an improvement; the checks, the flags, the options of `replay` and the messages use this dict."""
 
 
-def best_so_far(series: Series, improvement: Improvement) -> list[int | None]:
+def best_so_far(series: Stream, improvement: Improvement) -> list[int | None]:
     """Return for each evaluation the index of the best one so far; None as long as no value was finite.
 
+    >>> from hf_strategies.stopping.history import Series
     >>> best_so_far(Series.of_values([1.0, 0.9, 0.4, 0.5]), Improvement(min_delta=0.2))
     [0, 0, 2, 2]
     """
-    best_indices: list[int | None] = []
-    best: int | None = None
-    for index, new in enumerate(series.evaluations):
+    return list(best_indices(series, improvement))
+
+
+def best_indices(series: Stream, improvement: Improvement) -> Iterator[int | None]:
+    """Yield the entries of `best_so_far`, each before the next evaluation is read."""
+    sign, index_of_best = series.sign, None
+    best: Evaluation | None = None
+    for index, new in enumerate(series):
         if math.isfinite(new.value):
             if best is None:
                 improvement.check(new, series.name)  # at once, and not only when there are two values to compare
-            if best is None or _beats(series, new, series.evaluations[best], improvement):
-                best = index
-        best_indices.append(best)
-    return best_indices
+            if best is None or sign * new.value < sign * best.value - improvement.margin(best, new, series.name):
+                best, index_of_best = new, index
+        yield index_of_best
 
 
 def standard_error(results: Sequence[float]) -> float:
@@ -126,11 +131,6 @@ def standard_error(results: Sequence[float]) -> float:
         raise StrategyError(f"results has {count} value{'' if count == 1 else 's'}: a standard error takes 2 or more")
     mean = math.fsum(results) / count
     return math.sqrt(math.fsum((value - mean) ** 2 for value in results) / (count - 1) / count)
-
-
-def _beats(series: Series, new: Evaluation, best: Evaluation, improvement: Improvement) -> bool:
-    margin = improvement.margin(best, new, series.name)
-    return series.sign * new.value < series.sign * best.value - margin
 
 
 def _remedy(name: str) -> str:

@@ -5,19 +5,20 @@ evaluation whose weights are saved. `cooldown_reason` and `cooldown_record` desc
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
 from hf_strategies.stopping.history import Evaluation, Usage
-from hf_strategies.stopping.rule import Judgement, StoppingRule
+from hf_strategies.stopping.judge import RowJudge
+from hf_strategies.stopping.log_judge import LogJudge
+from hf_strategies.stopping.rule import StoppingRule
 
-__all__ = ["Phases", "best_of", "cooldown_phases", "cooldown_reason", "cooldown_record"]
+__all__ = ["CooldownJudge", "Phases", "best_of", "cooldown_phases", "cooldown_reason", "cooldown_record"]
 
 LogHistory = Iterable[Mapping[str, Any]]
-
-_NEVER = 2**62  # no evaluation comes after this step, so that a rule which may stop only after it never does
 
 
 @dataclass(frozen=True)
@@ -80,16 +81,16 @@ def cooldown_phases(
     >>> cooldown_phases(rule, log[:3], length=lambda step: step // 5, latest=83, total_steps=100)
     Phases(start=83, end=100, why=None, drops=(), cut=None)
     """
-    log, drops, after = list(log_history), list[int](), after_step
-    while True:
-        judgement = rule.judge(log, usage=usage, total_steps=total_steps, after_step=after)
-        if judgement.stop is None or judgement.stop.step >= latest:
-            return Phases(latest, total_steps, None, tuple(drops), _cut(judgement, latest, total_steps, False))
-        after = judgement.stop.step
-        if len(drops) == stages:
-            end = min(after + length(after), total_steps)
-            return Phases(after, end, judgement.why, tuple(drops), _cut(judgement, after, end, not rewinds))
-        drops.append(after)
+    return CooldownJudge(rule).phases(
+        list(log_history),
+        length=length,
+        latest=latest,
+        total_steps=total_steps,
+        stages=stages,
+        after_step=after_step,
+        rewinds=rewinds,
+        usage=usage,
+    )
 
 
 def best_of(
@@ -111,20 +112,101 @@ def best_of(
     >>> best_of(rule, log, 3)[0].step, best_of(rule, log, 3, end=4)[0].step
     (2, 4)
     """
-    log = list(log_history)
-    held = rule.judge(
-        [entry for entry in log if int(entry.get("step", 0)) <= start], total_steps=total_steps, after_step=_NEVER
-    )
-    history = rule.judge(log, total_steps=total_steps, after_step=_NEVER).history
-    best, best_index = held.best, held.best_index
-    sign = 1.0 if rule.watched.mode == "min" else -1.0
-    plateau = _plateau_cost(sign, held)
-    for index, evaluation in enumerate(history):
-        at_end = end is not None and evaluation.step >= end
-        limit = plateau if at_end else math.inf if best is None else sign * best.value
-        if evaluation.step > start and math.isfinite(evaluation.value) and sign * evaluation.value <= limit:
-            best, best_index = evaluation, index
-    return best, best_index is not None and best_index == len(history) - 1
+    return CooldownJudge(rule).best(list(log_history), start, end=end, total_steps=total_steps)
+
+
+class CooldownJudge:
+    """Reads the phases and the best evaluation of a training from its log, again and again while it grows.
+
+    `phases` and `best` return what `cooldown_phases` and `best_of` return, which are functions of their arguments
+    alone. Each entry of the log is read once, see `LogJudge`.
+    """
+
+    def __init__(self, rule: StoppingRule) -> None:
+        self._judge = LogJudge(rule)
+        self._chosen: _Chosen | None = None
+
+    def phases(
+        self,
+        log_history: Sequence[Mapping[str, Any]],
+        *,
+        length: Callable[[int], int],
+        latest: int,
+        total_steps: int,
+        stages: int = 0,
+        after_step: int = 0,
+        rewinds: bool = False,
+        usage: Usage | None = None,
+    ) -> Phases:
+        """Return the phases of a training; see `cooldown_phases`."""
+        drops, after = list[int](), after_step
+        while True:
+            judge = self._judge.read(log_history, usage=usage, total_steps=total_steps, after_step=after)
+            judgement, not_finite = judge.judgement(), judge.history.not_finite
+            if judgement.stop is None or judgement.stop.step >= latest:
+                return Phases(latest, total_steps, None, tuple(drops), _cut(not_finite, latest, total_steps, False))
+            after = judgement.stop.step
+            if len(drops) == stages:
+                end = min(after + length(after), total_steps)
+                return Phases(after, end, judgement.why, tuple(drops), _cut(not_finite, after, end, not rewinds))
+            drops.append(after)
+
+    def best(
+        self,
+        log_history: Sequence[Mapping[str, Any]],
+        start: int,
+        *,
+        end: int | None = None,
+        total_steps: int | None = None,
+        usage: Usage | None = None,
+    ) -> tuple[Evaluation | None, bool]:
+        """Return the evaluation whose weights are to be saved so far, and whether that is the newest; see `best_of`.
+
+        With the ``usage`` of `phases` the log is not read twice.
+        """
+        judge = self._judge.read(log_history, usage=usage, total_steps=total_steps)
+        if self._chosen is None or not self._chosen.is_of(judge, start, end):
+            self._chosen = _Chosen(judge, start, end)
+        return self._chosen.best()
+
+
+class _Chosen:
+    """The choice of `best_of` for one ``start`` and ``end``, which reads only the evaluations that are new."""
+
+    def __init__(self, judge: RowJudge, start: int, end: int | None) -> None:
+        self._judge, self._start, self._end = judge, start, end
+        self._held = self._read = -1  # numbers of evaluations: up to the start, and in all
+        self._index: int | None = None
+
+    def is_of(self, judge: RowJudge, start: int, end: int | None) -> bool:
+        return self._judge is judge and (self._start, self._end) == (start, end)
+
+    def best(self) -> tuple[Evaluation | None, bool]:
+        self._judge.grow()
+        history = self._judge.history.evaluations
+        held = bisect_right(history, self._start, key=_step)
+        if held != self._held:
+            self._held = self._read = held
+            self._index = self._held_index = self._judge.best_of_first(held)
+        for index in range(self._read, len(history)):
+            if math.isfinite(history[index].value) and self._cost(history[index]) <= self._limit(history[index]):
+                self._index = index
+        self._read = len(history)
+        best = None if self._index is None else history[self._index]
+        return best, self._index is not None and self._index == len(history) - 1
+
+    def _limit(self, evaluation: Evaluation) -> float:
+        """Return how high the cost of an evaluation after the start may be for it to take the place of the best."""
+        history = self._judge.history.evaluations
+        if self._end is not None and evaluation.step >= self._end:
+            best = self._held if self._held_index is None else self._held_index
+            plateau = history[best + 1 : self._held] or history[best : self._held]
+            costs = [self._cost(each) for each in plateau if math.isfinite(each.value)]
+            return median(costs) if costs else math.inf
+        return math.inf if self._index is None else self._cost(history[self._index])
+
+    def _cost(self, evaluation: Evaluation) -> float:
+        return self._judge.history.stream.sign * evaluation.value
 
 
 def cooldown_reason(rule: StoppingRule, phases: Phases, best: Evaluation | None, step: int) -> str:
@@ -176,21 +258,12 @@ def cooldown_record(
     }
 
 
-def _plateau_cost(sign: float, held: Judgement) -> float:
-    """Return the median, times ``sign``, of the finite values after the best one; infinity if there is none.
-
-    If nothing comes after the best evaluation, its own value is the plateau.
-    """
-    index = held.best_index
-    plateau = [] if index is None else held.history[index + 1 :] or held.history[index:]
-    costs = [sign * evaluation.value for evaluation in plateau if math.isfinite(evaluation.value)]
-    return median(costs) if costs else math.inf
-
-
-def _cut(judgement: Judgement, start: int, end: int, from_start: bool) -> int | None:
+def _cut(not_finite: Sequence[Evaluation], start: int, end: int, from_start: bool) -> int | None:
     """Return the first step in the cooldown without a finite metric; ``start`` is in it with ``from_start``."""
-    for evaluation in judgement.history:
-        in_cooldown = evaluation.step > start or (from_start and evaluation.step == start)
-        if in_cooldown and evaluation.step < end and not math.isfinite(evaluation.value):
-            return evaluation.step
-    return None
+    index = (bisect_left if from_start else bisect_right)(not_finite, start, key=_step)
+    cut = not_finite[index].step if index < len(not_finite) else end
+    return cut if cut < end else None
+
+
+def _step(evaluation: Evaluation) -> int:
+    return evaluation.step

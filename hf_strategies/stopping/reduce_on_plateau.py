@@ -1,12 +1,15 @@
 """The evaluations at which a learning rate is reduced because the metric has reached a plateau."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any
 
-from hf_strategies.stopping.metric import Direction, read_mode
+from hf_strategies.stopping.evaluation_log import EvaluationLog
+from hf_strategies.stopping.metric import Direction, Metric, read_mode
 from hf_strategies.stopping.parameters import Count, Number
 
-__all__ = ["MIN_DELTA", "PATIENCE", "plateaus"]
+__all__ = ["MIN_DELTA", "PATIENCE", "StallCount", "plateaus", "stalls"]
 
 PATIENCE = Count(2, "evaluations without improvement that make a stall")
 MIN_DELTA = Number(0.0, "smallest change that is an improvement, in the metric's unit", low=0)
@@ -34,17 +37,64 @@ def plateaus(
     >>> plateaus([1.0, 0.9, 0.9, 0.9, 0.9, 0.9], patience=2, cooldown=1)
     (3,)
     """
-    patience, delta = PATIENCE.read("patience", patience), MIN_DELTA.read("min_delta", min_delta) or 0.0
+    found = stalls(values, patience=patience, min_delta=min_delta, mode=mode, cooldown=cooldown)
+    return tuple(index for index, stalled in enumerate(found) if stalled)
+
+
+def stalls(
+    values: Iterable[float], *, patience: int, min_delta: float, mode: Direction, cooldown: int
+) -> Iterator[bool]:
+    """Return an iterator over the values: whether the metric has stalled at each, before the next is read."""
+    delta = MIN_DELTA.read("min_delta", min_delta) or 0.0
     sign = 1.0 if read_mode(mode) == "min" else -1.0
+    return _stalls(values, PATIENCE.read("patience", patience), delta, sign, cooldown)
+
+
+def _stalls(values: Iterable[float], patience: int, delta: float, sign: float, cooldown: int) -> Iterator[bool]:
     best, waited, resting = math.inf, 0, 0  # resting: how many evaluations of the cooldown are left
-    stalls = []
-    for index, value in enumerate(values):
+    for value in values:
         better = math.isfinite(value) and (best == math.inf or sign * value < best - delta)
         if better:
             best = sign * value
         waited = 0 if better or resting else waited + 1
         resting = max(0, resting - 1)
-        if waited >= patience:
-            stalls.append(index)
+        stalled = waited >= patience
+        if stalled:
             waited, resting = 0, cooldown
-    return tuple(stalls)
+        yield stalled
+
+
+class StallCount:
+    """Counts the stalls in the log of a training, again and again while it grows; see `plateaus` for the settings.
+
+    The number is a function of the log alone. It is that of the call before and the stalls in the new entries; a log
+    that is not the one of the call before, with further entries, is counted from the beginning.
+    """
+
+    def __init__(self, metric: Metric, *, patience: int, min_delta: float, mode: Direction, cooldown: int) -> None:
+        self._metric, self._mode = metric, mode
+        self._settings = {"patience": patience, "min_delta": min_delta, "mode": mode, "cooldown": cooldown}
+        self._begin()
+
+    def count(self, log_history: Sequence[Mapping[str, Any]]) -> int:
+        """Return the number of stalls so far.
+
+        >>> settings = {"patience": 2, "min_delta": 0.0, "mode": "min", "cooldown": 0}
+        >>> log = [{"eval_loss": value, "step": step} for step, value in enumerate((1.0, 0.9, 0.9, 0.9))]
+        >>> StallCount(Metric.read("loss"), **settings).count(log)
+        1
+        """
+        if not self._log.follows(log_history):
+            self._begin()
+        self._log.read(log_history)
+        self._series.grow()
+        new = len(self._series.values) - self._read
+        self._count += sum(islice(self._stalls, new))
+        self._read += new
+        return self._count
+
+    def _begin(self) -> None:
+        self._log = EvaluationLog(self._metric.names)
+        self._series = self._log.series(self._metric, self._mode)
+        self._stalls = stalls(self._series.values, **self._settings)  # type: ignore[arg-type]
+        self._read = self._count = 0

@@ -1,17 +1,19 @@
 """Registration of a user's own criteria, which are checked first and can then be used in ``stop_when``."""
 
 import inspect
+import itertools
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
 from keyword import iskeyword
 from typing import Any
 
 from hf_strategies.errors import StrategyError, did_you_mean
 from hf_strategies.stopping.condition import COMMON_PARAMETERS
-from hf_strategies.stopping.criteria.patience import Reasons
+from hf_strategies.stopping.criteria.reasons import Entries, Reasons, entries
 from hf_strategies.stopping.criteria.table import CRITERIA, Criterion
-from hf_strategies.stopping.history import RESOURCES, Series
+from hf_strategies.stopping.history import RESOURCES, Evaluation, Series, Stream
 from hf_strategies.stopping.improvement import IMPROVEMENT_PARAMETERS, Improvement
 from hf_strategies.stopping.metric import Direction
 from hf_strategies.stopping.parameters import Count, Number, Parameter
@@ -27,7 +29,7 @@ _TRIAL_VALUES = (3.0, 1.0, 2.0, math.nan, 2.5, 0.5, math.inf, 0.75)
 
 def register_criterion(
     name: str,
-    function: Callable[..., Reasons],
+    function: Callable[..., Reasons | Entries],
     *,
     summary: str,
     source: str = "user",
@@ -39,7 +41,10 @@ def register_criterion(
 
     ``function(series, *, parameter=default, ...)`` takes the evaluations as a `Series`. It returns a list with one
     entry for each evaluation: None, or the reason to stop there, as the part of a sentence that follows "Stopped
-    early:". An entry must depend on nothing but the arguments, and on no later evaluation.
+    early:". An entry must depend on nothing but the arguments, and on no later evaluation. The function is called
+    again with all evaluations so far at each evaluation, so that its cost grows with their number. In a long training
+    let it be a generator function, which takes a `Stream`: it iterates over the evaluations, and yields the entry of
+    each before it takes the next. An evaluation then costs the same however many came before.
 
     The keyword-only parameters of the function are the parameters of the criterion. A default that is a float takes
     numbers, an int takes whole numbers from 0, and None takes a number or None. A parameter without a default has to
@@ -63,6 +68,10 @@ def register_criterion(
 
         register_criterion("above", above, summary="the metric is above a limit")
         verdict([1.0, 2.5], "patience(3) or above(2.0)").stop_index  # 1
+
+        def above_one_by_one(series, *, limit=2.0):  # the same, for long trainings
+            for evaluation in series:
+                yield f"{series.name} is above {limit:g}" if evaluation.value > limit else None
     """
     _check_name(name)
     if not isinstance(summary, str) or not summary.strip():
@@ -72,7 +81,7 @@ def register_criterion(
     _check_resource(name, resource, parameters)
     row = Criterion(
         name,
-        _CheckedFunction(name, function),
+        (_CheckedGenerator if inspect.isgeneratorfunction(function) else _CheckedFunction)(name, function),
         parameters,
         summary,
         source,
@@ -90,28 +99,63 @@ class _CheckedFunction:
     """A user's function, which raises a `StrategyError` of one line if it fails or returns something malformed."""
 
     name: str
-    function: Callable[..., Reasons]
+    function: Callable[..., Any]
 
     def __call__(self, series: Series, **parameters: Any) -> Reasons:
-        try:
+        with self._telling_failures(len(series)):
             result = self.function(series, **parameters)
-        except StrategyError:
-            raise
-        except Exception as mistake:
-            raise StrategyError(
-                f"criterion {self.name!r} fails on {len(series)} evaluations: {mistake!r}: mend its function"
-            ) from mistake
         if not isinstance(result, list) or len(result) != len(series):
             raise self._error(
                 f"returns {result!r} for {len(series)} evaluations: return a list of one entry for each"
             )
         for entry in result:
-            if entry is not None and (not isinstance(entry, str) or not entry):
-                raise self._error(f"returns an entry {entry!r}: return None, or in words why to stop")
+            self._check_entry(entry)
         return result
+
+    @contextmanager
+    def _telling_failures(self, count: int) -> Iterator[None]:
+        try:
+            yield
+        except (StrategyError, GeneratorExit):
+            raise
+        except Exception as mistake:
+            raise StrategyError(
+                f"criterion {self.name!r} fails on {count} evaluations: {mistake!r}: mend its function"
+            ) from mistake
+
+    def _check_entry(self, entry: object) -> None:
+        if entry is not None and (not isinstance(entry, str) or not entry):
+            raise self._error(f"returns an entry {entry!r}: return None, or in words why to stop")
 
     def _error(self, what: str) -> StrategyError:
         return StrategyError(f"criterion {self.name!r} {what}")
+
+
+@dataclass(frozen=True)
+class _CheckedGenerator(_CheckedFunction):
+    """A user's generator function, which is checked in the same way."""
+
+    def __call__(self, series: Series, **parameters: Any) -> Reasons:
+        result = list(self.entries(series, **parameters))
+        if len(result) != len(series):
+            raise self._error(
+                f"yields {len(result)} entries for {len(series)} evaluations: yield one for each, before it takes"
+                " the next"
+            )
+        return result
+
+    def entries(self, series: Stream, **parameters: Any) -> Entries:
+        """Yield the entries of the function, each before it takes the next evaluation."""
+        stream = Stream(*(getattr(series, each.name) for each in fields(Stream)))  # without the values of a `Series`
+        coming = self.function(stream, **parameters)
+        for count in itertools.count(1):
+            with self._telling_failures(count):
+                try:
+                    entry = next(coming)
+                except StopIteration:
+                    return
+            self._check_entry(entry)
+            yield entry
 
 
 def _check_name(name: object) -> None:
@@ -134,7 +178,7 @@ def _check_resource(name: str, resource: object, parameters: Mapping[str, object
         )
 
 
-def _parameter_rows(name: str, function: Callable[..., Reasons]) -> dict[str, Any]:
+def _parameter_rows(name: str, function: Callable[..., object]) -> dict[str, Any]:
     """Return the parameters of the criterion by name; ``improvement``, if the function takes it, is a text there."""
     try:
         first, *others = inspect.signature(function, eval_str=True).parameters.values()
@@ -177,6 +221,24 @@ def _check_on_trial_series(row: Criterion) -> None:
         whole = row.function(_trial_series(len(_TRIAL_VALUES), mode), **given)
         for length in range(len(_TRIAL_VALUES) + 1):
             _check_prefix(row.name, row.function(_trial_series(length, mode), **given), whole)
+        _check_prefix(row.name, _as_training_goes_on(row, mode, given), whole)
+
+
+def _as_training_goes_on(row: Criterion, mode: Direction, given: Mapping[str, Any]) -> Reasons:
+    """Return the entries of the trial series, whose evaluations are added one by one."""
+    series, so_far = _trial_series(len(_TRIAL_VALUES), mode), list[Evaluation]()
+    stream = Stream(so_far, series.mode, series.name, series.total_steps)
+    coming = entries(row.function, stream, **given)
+    result: Reasons = []
+    for evaluation in series:
+        so_far.append(evaluation)
+        result += itertools.islice(coming, 1)
+    if len(result) < len(series):
+        raise StrategyError(
+            f"criterion {row.name!r} yields {len(result)} entries for {len(series)} evaluations that come one by one:"
+            " yield one for each, before it takes the next"
+        )
+    return result
 
 
 def _check_prefix(name: str, prefix: Reasons, whole: Reasons) -> None:

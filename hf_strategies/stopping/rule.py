@@ -3,66 +3,34 @@
 The rule has the watched metric, the condition to stop, and the evaluation from which on both apply.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from hf_strategies.errors import StrategyError, did_you_mean
 from hf_strategies.lengths import Span
 from hf_strategies.stopping.condition import (
     Condition,
+    CountedPatience,
     WatchedMetric,
     calls,
+    check_parameters,
     metric_names,
     parse,
-    reasons,
-    watched_by,
+    patience_in_evaluations,
 )
 from hf_strategies.stopping.criteria.patience import waits
 from hf_strategies.stopping.criteria.table import CRITERIA
-from hf_strategies.stopping.history import Evaluation, EvaluationLog, Series, Usage, read_log
-from hf_strategies.stopping.improvement import IMPROVEMENT_PARAMETERS, Improvement, best_so_far
+from hf_strategies.stopping.evaluation_log import EvaluationLog
+from hf_strategies.stopping.history import Series, Usage, with_value
+from hf_strategies.stopping.improvement import IMPROVEMENT_PARAMETERS, Improvement
+from hf_strategies.stopping.judge import Judgement, RowJudge
 from hf_strategies.stopping.metric import Metric
 from hf_strategies.stopping.parameters import Duration
 from hf_strategies.stopping.smoothing import Smoothing
 
 __all__ = ["Judgement", "StoppingRule", "reason", "record"]
-
-_ROUNDING = 1e-9  # epochs are fractions that the Trainer computes by division
-
-
-@dataclass(frozen=True)
-class Judgement:
-    """What a rule decides about a history.
-
-    ``history`` has all evaluations of the watched metric, not smoothed. ``stop_index`` is the index of the evaluation
-    at which training stops (None: it goes on), and ``why`` the reason. ``best_index`` is the index of the best
-    evaluation up to the stop (None: no value was finite), and ``waited`` the number of evaluations from the best to
-    the stop, or to the newest without a stop. ``first_judged`` is the index of the first evaluation that may stop
-    training.
-    """
-
-    history: tuple[Evaluation, ...]
-    stop_index: int | None
-    best_index: int | None
-    waited: int
-    why: str | None = None
-    first_judged: int = 0
-
-    @property
-    def stop(self) -> Evaluation | None:
-        """The evaluation at which training stops, if any."""
-        return None if self.stop_index is None else self.history[self.stop_index]
-
-    @property
-    def best(self) -> Evaluation | None:
-        """The best evaluation up to the stop, if any."""
-        return None if self.best_index is None else self.history[self.best_index]
-
-    @property
-    def last_is_best(self) -> bool:
-        """Whether the newest evaluation is the best one."""
-        return bool(self.history) and self.best_index == len(self.history) - 1
 
 
 @dataclass(frozen=True)
@@ -116,7 +84,7 @@ class StoppingRule:
         )
         condition = parse(_condition_text(stop_when, patience, baseline))
         rule = cls(watched, condition, Duration(0, "", low=0).read("start_from", start_from))
-        rule._check_judges()
+        check_parameters(condition, watched)
         return rule
 
     def judge(
@@ -138,17 +106,14 @@ class StoppingRule:
         >>> StoppingRule.read("loss", "patience(2)").judge(log).stop.step
         30
         """
-        log = EvaluationLog(read_log(log_history, self.names), usage, total_steps)
-        first = self._first_counted(log)
-        first_judged = max(first, sum(row.step <= after_step for row in log.rows) if after_step else 0)
-        why = [None] * first_judged + reasons(self.condition, self.watched, log, first_judged)
-        stop = next((index for index, reason in enumerate(why) if reason), None)
-        end = len(why) if stop is None else stop + 1
-        best_indices = best_so_far(self.watched.series(log, first), self.watched.improvement)[: max(0, end - first)]
-        best = first + best_indices[-1] if best_indices and best_indices[-1] is not None else None
-        waited = len(best_indices) if best is None else end - 1 - best
-        history = log.series(self.watched.metric, self.watched.mode).evaluations
-        return Judgement(history, stop, best, waited, None if stop is None else why[stop], first_judged)
+        log = EvaluationLog(self.names, usage, total_steps)
+        log.read(list(log_history))
+        judgement = self.judge_evaluations(log, after_step)
+        return replace(judgement, history=tuple(judgement.history))
+
+    def judge_evaluations(self, log: EvaluationLog, after_step: int = 0) -> Judgement:
+        """Judge the evaluations of a log; several rules can judge one log, which is then read once."""
+        return RowJudge(self, log, after_step).judgement()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -182,39 +147,18 @@ class StoppingRule:
         >>> rule.progress(rule.judge([{"eval_loss": 1.0, "step": 1}, {"eval_loss": 2.0, "step": 2}]))
         'no improvement 1/3'
         """
-        for call in calls(self.condition):
-            patience, judged = call.parameters.get("patience"), watched_by(call, self.watched)
-            if isinstance(patience, Span) and patience.unit == "evaluations" and judged.metric == self.watched.metric:
-                waited = _waited(judgement, judged, call.parameters.get("baseline"))
-                return f"no improvement {waited:g}/{patience.amount:g}"
-        return f"no improvement for {judgement.waited}"
+        counted = patience_in_evaluations(self.condition, self.watched)
+        if counted is None:
+            return f"no improvement for {judgement.waited}"
+        used = _waited(judgement, counted) if judgement.patience_used is None else judgement.patience_used
+        return f"no improvement {used:g}/{counted.amount:g}"
 
     def __str__(self) -> str:
         watched = self.watched
-        parts = [f"{watched.smoothing}[{self.monitor}]" if watched.smoothing else self.monitor, str(self.condition)]
+        parts = [str(watched), str(self.condition)]
         parts += [str(watched.improvement)] if str(watched.improvement) else []
         parts += [f"start_from={self.start_from!r}"] if self.start_from.amount else []
         return ", ".join(parts)
-
-    def _first_counted(self, log: EvaluationLog) -> int:
-        """Return the index of the first evaluation that is not before ``start_from``."""
-        start = self.start_from
-        if start.unit == "of training" and not log.total_steps:
-            raise StrategyError(
-                f"start_from={start!r} is a fraction of training, whose planned steps are not known here: give it in"
-                " evaluations, steps ('500 steps') or epochs ('2ep')"
-            )
-        positions: dict[str, Sequence[float]] = {
-            "evaluations": range(len(log.rows)),
-            "steps": [row.step for row in log.rows],
-            "epochs": [row.epoch + _ROUNDING for row in log.rows],
-            "of training": [row.step / (log.total_steps or 1) for row in log.rows],
-        }
-        return sum(position < start.amount for position in positions[start.unit])
-
-    def _check_judges(self) -> None:
-        """Judge an empty history, to raise now what would otherwise be raised at the first evaluation."""
-        reasons(self.condition, self.watched, EvaluationLog([], total_steps=1))
 
 
 def reason(rule: StoppingRule, judgement: Judgement) -> str:
@@ -250,7 +194,7 @@ def record(rule: StoppingRule, judgement: Judgement) -> dict[str, Any]:
         "best_step": best and best.step,
         "best_epoch": best and best.epoch,
         "best_value": best and best.value,
-        "values": [evaluation.value for evaluation in judgement.history],
+        "values": judgement.values,
         "evaluations": len(judgement.history),
         "evaluations_since_best": judgement.waited,
     }
@@ -271,9 +215,12 @@ def _condition_text(stop_when: object, patience: object, baseline: object) -> ob
     return f"patience({length!r}, baseline={rows['baseline'].read('baseline', baseline)!r})"
 
 
-def _waited(judgement: Judgement, judged: WatchedMetric, baseline: float | None) -> float:
+def _waited(judgement: Judgement, counted: CountedPatience) -> float:
     """Return for how many evaluations a criterion with a patience has waited, up to the stop if there is one."""
     end = None if judgement.stop_index is None else judgement.stop_index + 1
-    series = Series(judgement.history[judgement.first_judged : end], judged.mode, judged.metric.text)
-    series = judged.smoothing.apply(series) if judged.smoothing else series
-    return (waits(series, judged.improvement, "evaluations", baseline) or [0.0])[-1]
+    judged, smoothing = judgement.history[judgement.first_judged : end], counted.watched.smoothing
+    values = [evaluation.value for evaluation in judged]
+    smoothed = smoothing.apply(values) if smoothing else values
+    series = Series(tuple(map(with_value, judged, smoothed)), counted.watched.mode, str(counted.watched))
+    waiting = waits(series, counted.watched.improvement, "evaluations", counted.baseline)
+    return max(deque(waiting, maxlen=1), default=(False, 0.0))[1]

@@ -3,50 +3,45 @@
 import ast
 import math
 import statistics
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 from hf_strategies.errors import StrategyError, did_you_mean
-from hf_strategies.stopping.history import Series
 from hf_strategies.stopping.parameters import Count, Number, Parameter
 from hf_strategies.stopping.syntax import syntax_tree
 
 __all__ = ["SMOOTHINGS", "Smoothing"]
 
 
-def ema(values: Sequence[float], weight: float) -> list[float]:
-    """Return the exponential moving average: s_0 = v_0, s_t = w * v_t + (1 - w) * s_{t-1}.
+def ema(values: Iterable[float], weight: float) -> Iterator[float]:
+    """Yield the exponential moving average: s_0 = v_0, s_t = w * v_t + (1 - w) * s_{t-1}.
 
-    w is ``weight``. A value that is not finite is returned as it is, and left out of the
-    average.
+    w is ``weight``. A value that is not finite is returned as it is, and left out of the average.
 
-    >>> ema([1.0, 0.0, 0.0], 0.5)
+    >>> list(ema([1.0, 0.0, 0.0], 0.5))
     [1.0, 0.5, 0.25]
     """
-    averaged: list[float] = []
     average: float | None = None
     for value in values:
         if math.isfinite(value):
             average = value if average is None else weight * value + (1.0 - weight) * average
-        averaged.append(average if average is not None and math.isfinite(value) else value)
-    return averaged
+        yield average if average is not None and math.isfinite(value) else value
 
 
-def windowed(values: Sequence[float], window: int, summary: Callable[[Sequence[float]], float]) -> list[float]:
-    """Return at each value the ``summary`` of the last ``window`` finite values, of fewer at the beginning.
+def windowed(values: Iterable[float], window: int, summary: Callable[[Sequence[float]], float]) -> Iterator[float]:
+    """Yield at each value the ``summary`` of the last ``window`` finite values, of fewer at the beginning.
 
     A value that is not finite is returned as it is.
     """
-    summaries: list[float] = []
-    recent: list[float] = []
+    recent: deque[float] = deque(maxlen=window)
     for value in values:
         if math.isfinite(value):
-            recent = [*recent, value][-window:]
-        summaries.append(float(summary(recent)) if math.isfinite(value) else value)
-    return summaries
+            recent.append(value)
+        yield float(summary(recent)) if math.isfinite(value) else value
 
 
-SMOOTHINGS: dict[str, tuple[Parameter, Callable[[Sequence[float], float], list[float]]]] = {
+SMOOTHINGS: dict[str, tuple[Parameter, Callable[[Iterable[float], float], Iterator[float]]]] = {
     "ema": (Number(..., "weight of the newest value", low=0, high=1, above_low=True), ema),
     "median": (
         Count(..., "evaluations in the window"),
@@ -66,8 +61,8 @@ class Smoothing:
 
     ``size`` is the weight of the newest value for ``ema``, and the length of the window for the others.
 
-    >>> Smoothing.read("median(3)").apply(Series.of_values([1.0, 9.0, 2.0])).values
-    (1.0, 5.0, 2.0)
+    >>> list(Smoothing.read("median(3)").apply([1.0, 9.0, 2.0]))
+    [1.0, 5.0, 2.0]
     """
 
     name: str
@@ -83,11 +78,9 @@ class Smoothing:
             raise StrategyError(f"smoothing={text!r} is unknown: {did_you_mean(name, SMOOTHINGS)}")
         return cls(name, SMOOTHINGS[name][0].read(f"smoothing: {name}", size))
 
-    def apply(self, series: Series) -> Series:
-        """Return the series with smoothed values and a name that shows the smoothing."""
-        smoothed = SMOOTHINGS[self.name][1](series.values, self.size)
-        rows = tuple(replace(row, value=value) for row, value in zip(series.evaluations, smoothed, strict=True))
-        return replace(series, evaluations=rows, name=f"{self}[{series.name}]")
+    def apply(self, values: Iterable[float]) -> Iterator[float]:
+        """Yield a smoothed value for each of ``values``, before the next of them is read."""
+        return SMOOTHINGS[self.name][1](values, self.size)
 
     def __str__(self) -> str:
         return f"{self.name}({self.size!r})"

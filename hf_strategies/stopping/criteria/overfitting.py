@@ -1,16 +1,18 @@
 """Criteria of overfitting: the three of Prechelt 1998, and the gap between validation and training loss."""
 
 import math
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
 
 from hf_strategies.errors import StrategyError
-from hf_strategies.stopping.criteria.patience import Reasons
-from hf_strategies.stopping.history import Series
+from hf_strategies.stopping.criteria.reasons import Entries, one_by_one
+from hf_strategies.stopping.history import Evaluation, Stream
 
 __all__ = ["generalisation_gap", "generalisation_loss", "progress_quotient", "successive_increases"]
 
 
-def generalisation_loss(series: Series, *, alpha: float) -> Reasons:
+@one_by_one
+def generalisation_loss(series: Stream, *, alpha: float) -> Entries:
     """Prechelt's GL(``alpha``): the metric is more than ``alpha`` percent worse than the best so far.
 
     GL(t) = 100 * (E(t) / E_opt(t) - 1), where E is the metric and E_opt the least E up to t. Where higher is
@@ -18,13 +20,12 @@ def generalisation_loss(series: Series, *, alpha: float) -> Reasons:
     is not finite. As long as E_opt is not above 0 the criterion does not hold. Prechelt 1998, "Early Stopping - But
     When?".
     """
-    return [
-        f"{series.name} is {loss:.4g} % worse than its best, more than {alpha:g} %" if loss > alpha else None
-        for loss in _generalisation_losses(series)
-    ]
+    for loss in _generalisation_losses(series):
+        yield f"{series.name} is {loss:.4g} % worse than its best, more than {alpha:g} %" if loss > alpha else None
 
 
-def progress_quotient(series: Series, *, alpha: float, strip: int) -> Reasons:
+@one_by_one
+def progress_quotient(series: Stream, *, alpha: float, strip: int) -> Entries:
     """Prechelt's PQ(``alpha``): the generalisation loss is high relative to the progress that training still makes.
 
     GL(t) / P_k(t) > ``alpha``, where GL is as in `generalisation_loss` and P_k(t) = 1000 * (mean of the training
@@ -33,43 +34,42 @@ def progress_quotient(series: Series, *, alpha: float, strip: int) -> Reasons:
     holds for any GL above 0. With a training loss of 0 or below, progress is infinite and it does not hold. Prechelt
     1998.
     """
-    train = _train_losses(series, "progress_quotient")
-    reasons: Reasons = []
-    for index, loss in enumerate(_generalisation_losses(series)):
-        window = [value for value in train[max(0, index + 1 - strip) : index + 1] if value is not None]
-        if (index + 1) % strip or len(window) < strip:
-            reasons.append(None)
+    train: deque[float | None] = deque(maxlen=strip)
+    for index, (evaluation, loss) in enumerate(zip(series, _generalisation_losses(series), strict=True), 1):
+        train.append(_train_loss(evaluation, "progress_quotient"))
+        window = [] if index % strip else [value for value in train if value is not None]
+        if len(window) < strip:
+            yield None
             continue
         progress = _progress(window)
-        holds = loss > alpha * progress
-        loss_words = f"{series.name} is {loss:.4g} % worse than its best"
-        reason = f"{loss_words} at a training progress of {progress:.4g} per mille, a quotient of more than {alpha:g}"
-        reasons.append(reason if holds else None)
-    return reasons
+        words = f"{series.name} is {loss:.4g} % worse than its best"
+        reason = f"{words} at a training progress of {progress:.4g} per mille, a quotient of more than {alpha:g}"
+        yield reason if loss > alpha * progress else None
 
 
-def successive_increases(series: Series, *, count: int, strip: int) -> Reasons:
+@one_by_one
+def successive_increases(series: Stream, *, count: int, strip: int) -> Entries:
     """Prechelt's UP(``count``): the metric got worse in ``count`` strips in a row.
 
     In a ``strip`` of k evaluations the metric got worse if it is worse at the end of the strip than at the end of
     the strip before: E(t) > E(t - k) at t = k, 2k, ... counted from 1. A value that is not finite is worse than any
     that is finite. Prechelt 1998.
     """
-    costs = [cost if math.isfinite(cost) else math.inf for cost in series.costs]
-    reasons: Reasons = []
-    rises = 0
-    for index, cost in enumerate(costs):
-        if (index + 1) % strip or index < strip:
-            reasons.append(None)
+    reason = f"{series.name} got worse in {count} {'strip' if count == 1 else 'strips'} of {strip} in a row"
+    rises, before = 0, math.inf  # before: at the end of the strip before; no value of the first strip is worse
+    for index, evaluation in enumerate(series, 1):
+        if index % strip:
+            yield None
             continue
-        before = costs[index - strip]
-        rises = rises + 1 if cost > before or cost == math.inf else 0
-        reason = f"{series.name} got worse in {count} {'strip' if count == 1 else 'strips'} of {strip} in a row"
-        reasons.append(reason if rises >= count else None)
-    return reasons
+        cost = series.sign * evaluation.value
+        cost = cost if math.isfinite(cost) else math.inf
+        rises = rises + 1 if index > strip and (cost > before or cost == math.inf) else 0
+        before = cost
+        yield reason if rises >= count else None
 
 
-def generalisation_gap(series: Series, *, gap: float | None, ratio: float | None) -> Reasons:
+@one_by_one
+def generalisation_gap(series: Stream, *, gap: float | None, ratio: float | None) -> Entries:
     """The metric exceeds the training loss by more than ``gap``, or is more than ``ratio`` times as high.
 
     The metric has to be a validation loss of the same kind as the training loss; label smoothing and dropout raise
@@ -83,28 +83,31 @@ def generalisation_gap(series: Series, *, gap: float | None, ratio: float | None
             f"generalisation_gap compares losses, and of {series.name} higher is better: watch a loss,"
             " generalisation_gap(0.5, monitor=loss)"
         )
-    reasons: Reasons = []
-    for value, train in zip(series.values, _train_losses(series, "generalisation_gap"), strict=True):
+    return _gaps(series, gap, ratio)
+
+
+def _gaps(series: Stream, gap: float | None, ratio: float | None) -> Entries:
+    for evaluation in series:
+        value, train = evaluation.value, _train_loss(evaluation, "generalisation_gap")
         over_gap = train is not None and gap is not None and value - train > gap
         over_ratio = train is not None and ratio is not None and train >= 0 and value > ratio * train
         limit = f"more than {gap:g} above" if over_gap else f"more than {ratio or 0:g} times"
         reason = f"{series.name} is {value:.6g}, {limit} the training loss of {train or 0:.6g}"
-        reasons.append(reason if over_gap or over_ratio else None)
-    return reasons
+        yield reason if over_gap or over_ratio else None
 
 
-def _generalisation_losses(series: Series) -> list[float]:
-    """Return Prechelt's GL at each evaluation, in percent."""
-    losses, best = [], math.inf
-    for cost in series.costs:
+def _generalisation_losses(series: Stream) -> Iterator[float]:
+    """Yield Prechelt's GL at each evaluation, in percent."""
+    best = math.inf
+    for evaluation in series:
+        cost = series.sign * evaluation.value
         best = min(best, cost) if math.isfinite(cost) else best
         if not math.isfinite(cost):
-            losses.append(math.inf)
+            yield math.inf
         elif series.sign * best <= 0.0:
-            losses.append(0.0)
+            yield 0.0
         else:
-            losses.append(100.0 * (cost - best) / abs(best))
-    return losses
+            yield 100.0 * (cost - best) / abs(best)
 
 
 def _progress(window: Sequence[float]) -> float:
@@ -115,12 +118,11 @@ def _progress(window: Sequence[float]) -> float:
     return 1000.0 * (mean / low - 1.0) if low > 0.0 else math.inf
 
 
-def _train_losses(series: Series, criterion: str) -> list[float | None]:
-    """Return the training loss of each evaluation; raise `StrategyError` where one is missing after step 0."""
-    for evaluation in series.evaluations:
-        if evaluation.train_loss is None and evaluation.step > 0:
-            raise StrategyError(
-                f"{criterion} needs the training loss, and none was logged before the evaluation at step"
-                f" {evaluation.step}: log at least as often as you evaluate (logging_strategy, logging_steps)"
-            )
-    return [evaluation.train_loss for evaluation in series.evaluations]
+def _train_loss(evaluation: Evaluation, criterion: str) -> float | None:
+    """Return the training loss of an evaluation; raise `StrategyError` if it is missing after step 0."""
+    if evaluation.train_loss is None and evaluation.step > 0:
+        raise StrategyError(
+            f"{criterion} needs the training loss, and none was logged before the evaluation at step"
+            f" {evaluation.step}: log at least as often as you evaluate (logging_strategy, logging_steps)"
+        )
+    return evaluation.train_loss

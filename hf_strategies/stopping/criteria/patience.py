@@ -1,106 +1,106 @@
 """Criteria of patience, of a target and of divergence.
 
-A criterion is a pure function of the evaluations so far. It returns a list with one entry for each evaluation: None,
-or the reason to stop there, as the part of a sentence that follows "Stopped early:". An entry depends on no later
-evaluation.
+A criterion is a pure function of the evaluations so far. It yields one entry for each evaluation, before it reads the
+next: None, or the reason to stop there, as the part of a sentence that follows "Stopped early:".
 """
 
 import math
+from collections.abc import Iterator
 
 from hf_strategies.errors import StrategyError
 from hf_strategies.lengths import Span
-from hf_strategies.stopping.history import Evaluation, Series
-from hf_strategies.stopping.improvement import Improvement, best_so_far
+from hf_strategies.stopping.criteria.reasons import Entries, one_by_one
+from hf_strategies.stopping.history import Evaluation, Stream
+from hf_strategies.stopping.improvement import Improvement, best_indices
 
-__all__ = ["Reasons", "divergence", "growing_patience", "patience", "target", "waits"]
-
-Reasons = list[str | None]
-"""What a criterion returns: for each evaluation None, or the reason to stop there."""
+__all__ = ["divergence", "growing_patience", "patience", "target", "waits"]
 
 _ROUNDING = 1e-9  # epochs are fractions that the Trainer computes by division
 
 
-def patience(series: Series, *, patience: Span, baseline: float | None, improvement: Improvement) -> Reasons:
+@one_by_one
+def patience(series: Stream, *, patience: Span, baseline: float | None, improvement: Improvement) -> Entries:
     """The metric has not improved for ``patience`` evaluations, steps or epochs.
 
     The criterion holds at an evaluation that is no improvement (see `Improvement`) and is at least ``patience`` after
     the last improvement, or after the beginning. With a ``baseline`` an improvement ends the wait only if it is also
     better than the baseline. With a patience in evaluations this is EarlyStopping of Keras.
     """
-    best, waited = best_so_far(series, improvement), waits(series, improvement, patience.unit, baseline)
     least = patience.amount - _ROUNDING
-    return [
-        f"{series.name} has not improved{improvement.words}{_past_baseline(baseline)} for {patience.words}"
-        if best[index] != index and waited[index] >= least
-        else None
-        for index in range(len(series))
-    ]
+    reason = f"{series.name} has not improved{improvement.words}{_past_baseline(baseline)} for {patience.words}"
+    waiting = waits(series, improvement, patience.unit, baseline)
+    return (None if improved or waited < least else reason for improved, waited in waiting)
 
 
-def waits(series: Series, improvement: Improvement, unit: str, baseline: float | None = None) -> list[float]:
-    """Return at each evaluation the distance, in ``unit``, from the last improvement or else from the beginning.
+def waits(
+    series: Stream, improvement: Improvement, unit: str, baseline: float | None = None
+) -> Iterator[tuple[bool, float]]:
+    """Return an iterator over the evaluations: whether each improves, and the distance, in ``unit``, that it waits.
 
-    With a ``baseline`` only improvements that are also better than the baseline count.
+    The distance is that from the last improvement or else from the beginning. With a ``baseline`` only improvements
+    that are also better than the baseline count for it.
 
-    >>> waits(Series.of_values([3.0, 4.0, 2.0, 2.5]), Improvement(), "evaluations")
-    [0.0, 1.0, 0.0, 1.0]
+    >>> from hf_strategies.stopping.history import Series
+    >>> list(waits(Series.of_values([3.0, 4.0, 2.0, 2.5]), Improvement(), "evaluations"))
+    [(True, 0.0), (False, 1.0), (True, 0.0), (False, 1.0)]
     """
-    best = best_so_far(series, improvement)
-    distances, since = [], _beginning(series, unit)
-    for index, evaluation in enumerate(series.evaluations):
+    return _waits_since(_beginning(series, unit), series, improvement, unit, baseline)
+
+
+def _waits_since(
+    since: float, series: Stream, improvement: Improvement, unit: str, baseline: float | None
+) -> Iterator[tuple[bool, float]]:
+    for index, (evaluation, best) in enumerate(zip(series, best_indices(series, improvement), strict=True)):
         now = _position(series, evaluation, index, unit)
-        improved = best[index] == index
+        improved = best == index
         if improved and (baseline is None or _beats(series, evaluation.value, baseline, improvement.min_delta)):
             since = now
-        distances.append(now - since)
-    return distances
+        yield improved, now - since
 
 
-def growing_patience(series: Series, *, factor: float, offset: int, improvement: Improvement) -> Reasons:
+@one_by_one
+def growing_patience(series: Stream, *, factor: float, offset: int, improvement: Improvement) -> Entries:
     """The metric has not improved for ``factor`` * (number of the best evaluation) + ``offset`` evaluations.
 
     A run whose best evaluation came late waits longer. Evaluations are counted from 1; as long as there is no best
     evaluation its number is 0. This is the adaptive early stopping of AutoGluon for tabular models.
     """
-    best, waited = best_so_far(series, improvement), waits(series, improvement, "evaluations")
-    reasons: Reasons = []
-    for index in range(len(series)):
-        number = 0 if (best_index := best[index]) is None else best_index + 1
-        allowed = factor * number + offset
-        holds = best[index] != index and waited[index] >= allowed - _ROUNDING
-        reason = f"{series.name} has not improved{improvement.words} for {waited[index]:g} evaluations, {factor:g} *"
-        reasons.append(f"{reason} {number} + {offset} being allowed" if holds else None)
-    return reasons
+    number = 0
+    for index, (improved, waited) in enumerate(waits(series, improvement, "evaluations")):
+        number = index + 1 if improved else number
+        if improved or waited < factor * number + offset - _ROUNDING:
+            yield None
+        else:
+            reason = f"{series.name} has not improved{improvement.words} for {waited:g} evaluations, {factor:g} *"
+            yield f"{reason} {number} + {offset} being allowed"
 
 
-def target(series: Series, *, value: float) -> Reasons:
+@one_by_one
+def target(series: Stream, *, value: float) -> Entries:
     """The metric has reached ``value``: v <= ``value`` where lower is better, v >= ``value`` where higher is.
 
     NaN and infinities never reach a target.
     """
-    return [
-        f"{series.name} has reached {value:g} ({series.sign * cost:.6g})"
-        if math.isfinite(cost) and cost <= series.sign * value
-        else None
-        for cost in series.costs
-    ]
+    for evaluation in series:
+        reached = math.isfinite(evaluation.value) and series.sign * evaluation.value <= series.sign * value
+        yield f"{series.name} has reached {value:g} ({evaluation.value:.6g})" if reached else None
 
 
-def divergence(series: Series, *, threshold: float | None, factor: float | None) -> Reasons:
+@one_by_one
+def divergence(series: Stream, *, threshold: float | None, factor: float | None) -> Entries:
     """The metric is NaN or infinite, worse than ``threshold``, or worse than ``factor`` times the best so far.
 
     Where higher is better, the last case is a value below the best divided by ``factor``. The factor is for metrics
     above 0: as long as the best value is not above 0, it has no effect.
     """
-    reasons: Reasons = []
     best = math.inf
-    for value, cost in zip(series.values, series.costs, strict=True):
+    for evaluation in series:
+        cost = series.sign * evaluation.value
         best = min(best, cost) if math.isfinite(cost) else best
-        reasons.append(_diverged(series, value, best, threshold, factor))
-    return reasons
+        yield _diverged(series, evaluation.value, best, threshold, factor)
 
 
-def _diverged(series: Series, value: float, best: float, threshold: float | None, factor: float | None) -> str | None:
+def _diverged(series: Stream, value: float, best: float, threshold: float | None, factor: float | None) -> str | None:
     if not math.isfinite(value):
         return f"{series.name} is {value}"
     if threshold is not None and series.sign * value > series.sign * threshold:
@@ -114,7 +114,7 @@ def _diverged(series: Series, value: float, best: float, threshold: float | None
     return None
 
 
-def _position(series: Series, evaluation: Evaluation, index: int, unit: str) -> float:
+def _position(series: Stream, evaluation: Evaluation, index: int, unit: str) -> float:
     """Return where in training an evaluation is, in ``unit``."""
     match unit:
         case "evaluations":
@@ -126,7 +126,7 @@ def _position(series: Series, evaluation: Evaluation, index: int, unit: str) -> 
     return float(evaluation.step)
 
 
-def _beginning(series: Series, unit: str) -> float:
+def _beginning(series: Stream, unit: str) -> float:
     """Return where in training the series begins, in ``unit``."""
     match unit:
         case "evaluations":
@@ -138,7 +138,7 @@ def _beginning(series: Series, unit: str) -> float:
     return float(series.from_step)
 
 
-def _planned_steps(series: Series) -> int:
+def _planned_steps(series: Stream) -> int:
     if not series.total_steps:
         raise StrategyError(
             "a patience that is a fraction of training needs its planned steps, which are not known here: give it in"
@@ -147,7 +147,7 @@ def _planned_steps(series: Series) -> int:
     return series.total_steps
 
 
-def _beats(series: Series, value: float, baseline: float, min_delta: float) -> bool:
+def _beats(series: Stream, value: float, baseline: float, min_delta: float) -> bool:
     return series.sign * value < series.sign * baseline - min_delta
 
 

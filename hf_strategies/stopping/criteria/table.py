@@ -11,7 +11,8 @@ from hf_strategies.stopping.criteria.overfitting import (
     progress_quotient,
     successive_increases,
 )
-from hf_strategies.stopping.criteria.patience import Reasons, divergence, growing_patience, patience, target
+from hf_strategies.stopping.criteria.patience import divergence, growing_patience, patience, target
+from hf_strategies.stopping.criteria.reasons import Reasons
 from hf_strategies.stopping.parameters import Amount, Count, Duration, Number, Parameter
 
 __all__ = ["CRITERIA", "Criterion", "Golden"]
@@ -38,10 +39,11 @@ class Criterion:
     """One row of the table: a criterion with its name, its parameters, a summary of one line and its source.
 
     ``function`` takes a `Series` and the parameters by name, and with ``takes_improvement`` also ``improvement``. It
-    returns `Reasons`. With ``needs_train_loss``, training has to log its loss before each evaluation. A budget names
-    its ``resource`` ("seconds", "flos" or "tokens"), and its parameter ``limit`` is the amount of it: training
-    evaluates as soon as that amount is used up. A criterion with ``safety`` ends a run for good and not because the
-    metric has stalled; such a criterion may be used beside a callback that cools down at a plateau.
+    returns `Reasons`; `reasons.entries` takes one evaluation after the other. With ``needs_train_loss``, training has
+    to log its loss before each evaluation. A budget names its ``resource`` ("seconds", "flos" or "tokens"), and its
+    parameter ``limit`` is the amount of it: training evaluates as soon as that amount is used up. A criterion with
+    ``safety`` ends a run for good and not because the metric has stalled; such a criterion may be used beside a
+    callback that cools down at a plateau.
     """
 
     name: str

@@ -161,11 +161,12 @@ def _outcomes(run: PastRun, settings: Sequence[Setting], secondary: Metric | Non
     watched = settings[0].rule.watched
     for metric in (watched.metric, *(() if secondary is None else (secondary,))):
         refuse_missing(run, metric)
-    first, best = _first_and_best(run, watched.metric, watched.mode)
+    logs = _Logs(run)
+    first, best = _first_and_best(run, logs.of(watched.metric.names).series(watched.metric, watched.mode).evaluations)
     secondary_at = {each.step: each.value for each in _history(run, secondary)} if secondary else {}
     outcomes = []
     for setting in settings:
-        judgement = _judge(run, setting)
+        judgement = _judge(run, setting, logs)
         value = secondary_at.get(judgement.best.step) if judgement.best else None
         outcomes.append(Outcome(run, setting, judgement, first, best, value))
     return outcomes

@@ -10,6 +10,7 @@ from hf_strategies.trainer.callbacks.base import MetricCallback, MetricRun, best
 from hf_strategies.trainer.callbacks.checks import check_needs, refuse_other_restorer
 from hf_strategies.trainer.callbacks.context import TrainerContext, records
 from hf_strategies.trainer.callbacks.records import take_records
+from hf_strategies.trainer.callbacks.shared_judge import SharedJudge
 from hf_strategies.trainer.callbacks.usage import UsageLog
 from hf_strategies.trainer.distributed import from_rank_zero, say
 from hf_strategies.values import switch
@@ -139,6 +140,7 @@ class _StoppingRun(MetricRun):
         self._rule, self._context, self._args, self._keeper = callback.rule, context, args, keeper
         self._usage = UsageLog(state, callback.rule.budgets, context.trainer)
         self._key = callback.record_key
+        self._judgements = SharedJudge(callback.rule)
         self._tracked = False
         resumed = state.global_step > 0
         # A stop up to this step is ignored.
@@ -195,10 +197,7 @@ class _StoppingRun(MetricRun):
         save_state(self._args, state)
 
     def _judge(self, state: TrainerState) -> Judgement:
-        judgement = self._rule.judge(
-            state.log_history, usage=self._usage.usage(state), total_steps=state.max_steps, after_step=self._after
-        )
-        return from_rank_zero(judgement)
+        return self._judgements.judge(state, self._usage.usage(state), self._after)
 
     def _resume(self, state: TrainerState, train_on: bool, before: dict[str, Any] | None) -> None:
         """Read the best weights again, and decide whether the run is over; ``before`` is its record, if any."""

@@ -10,8 +10,8 @@ from transformers import TrainerControl, TrainerState, TrainingArguments
 
 from hf_strategies.errors import StrategyError
 from hf_strategies.pytorch.lambda_lr import lambda_lr, own_floors, set_rates
-from hf_strategies.stopping import Metric, evaluations, plateaus
-from hf_strategies.stopping.reduce_on_plateau import MIN_DELTA, PATIENCE
+from hf_strategies.stopping import Metric
+from hf_strategies.stopping.reduce_on_plateau import MIN_DELTA, PATIENCE, Stalls
 from hf_strategies.trainer.callbacks.base import MetricCallback, MetricRun
 from hf_strategies.trainer.callbacks.context import TrainerContext, records
 from hf_strategies.trainer.callbacks.records import take_records
@@ -114,6 +114,13 @@ class _ReducingRun(MetricRun):
         before: Mapping[str, Any] | None,
     ) -> None:
         self._callback, self._scheduler = callback, scheduler
+        self._stalls = Stalls(
+            Metric.read(callback.monitor),
+            patience=callback.patience,
+            min_delta=callback.min_delta,
+            mode=callback.mode,
+            cooldown=callback.cooldown,
+        )
         # A training that failed may have left its reductions in a scheduler of the user's own.
         self._own = [_without(callback, ratio) for ratio in scheduler.lr_lambdas]
         self._after, self._past, self._steps = 0, (), ()  # type: int, tuple[_Past, ...], tuple[int, ...]
@@ -175,16 +182,7 @@ class _ReducingRun(MetricRun):
 
     def _find_stalls(self, state: TrainerState) -> tuple[int, ...]:
         """Return the steps of the stalls that the present settings have found."""
-        callback = self._callback
-        rows = [row for row in evaluations(state.log_history, callback.monitor) if row.step > self._after]
-        stalls = plateaus(
-            [row.value for row in rows],
-            patience=callback.patience,
-            min_delta=callback.min_delta,
-            mode=callback.mode,
-            cooldown=callback.cooldown,
-        )
-        return from_rank_zero(tuple(rows[index].step for index in stalls))
+        return from_rank_zero(self._stalls.after(state.log_history, self._after))
 
     def _floors(self) -> list[float]:
         """Return the floor of each group that the schedule itself has."""

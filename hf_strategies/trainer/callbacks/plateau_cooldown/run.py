@@ -13,7 +13,7 @@ from hf_strategies.pytorch.shards import OptimizerPieces
 from hf_strategies.schedules.plateau_cooldown import Timeline
 from hf_strategies.stopping import Evaluation, StoppingRule
 from hf_strategies.stopping.history import read_log
-from hf_strategies.stopping.plateau_cooldown import Phases, best_of, cooldown_phases, cooldown_reason, cooldown_record
+from hf_strategies.stopping.plateau_cooldown import CooldownJudge, Phases, cooldown_reason, cooldown_record
 from hf_strategies.trainer.best_weights.keeper import BestKeeper
 from hf_strategies.trainer.callbacks.base import MetricRun, save_state
 from hf_strategies.trainer.callbacks.context import TrainerContext, records
@@ -68,6 +68,7 @@ class CooldownRun(MetricRun):
     ) -> None:
         self._options, self._context, self._args = _without_missing_loss(options, state), context, args
         self._usage = UsageLog(state, options.rule.budgets, context.trainer)
+        self._judge = CooldownJudge(self._options.rule)
         self._optimizer = event["optimizer"]
         scheduler = lambda_lr(f"{_NAME} cannot cool down", event["lr_scheduler"])
         self._cooldown = resolve_cooldown(options.cooldown, scheduler, args, state, event.get("train_dataloader"))
@@ -182,8 +183,10 @@ class CooldownRun(MetricRun):
     def _phases_within(self, state: TrainerState, bounds: Bounds) -> tuple[Phases, Evaluation | None, bool]:
         """Return the phases, the best evaluation, and whether that is the last one, as rank 0 reads them."""
         cooldown, options = self._cooldown, self._options
-        plan = cooldown_phases(
-            options.rule,
+        usage = self._usage.usage(state)
+        if self._judge.rule != options.rule:  # since the first evaluation, which has no loss
+            self._judge = CooldownJudge(options.rule)
+        plan = self._judge.phases(
             state.log_history,
             length=cooldown.cooldown.steps,
             latest=min(max(cooldown.latest, bounds.earliest), cooldown.budget),
@@ -191,10 +194,10 @@ class CooldownRun(MetricRun):
             stages=options.stages,
             after_step=self._warmup_end(bounds),
             rewinds=options.rewind != "none",
-            usage=self._usage.usage(state),
+            usage=usage,
         )
-        best, is_newest = best_of(
-            options.rule, state.log_history, plan.start, end=plan.end, total_steps=cooldown.budget
+        best, is_newest = self._judge.best(
+            state.log_history, plan.start, end=plan.end, total_steps=cooldown.budget, usage=usage
         )
         return from_rank_zero((plan, best, is_newest))
 
