@@ -1,5 +1,6 @@
 """The evaluations in the log of a Trainer, which may grow, and the series of their metrics, which grow with it."""
 
+import itertools
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
@@ -7,6 +8,7 @@ from typing import Any, Generic, TypeVar, overload
 from weakref import WeakValueDictionary
 
 from hf_strategies.stopping.history import Evaluation, LogReader, LogRow, Stream, Usage, evaluation, with_value
+from hf_strategies.stopping.improvement import Improvement, find_best
 from hf_strategies.stopping.metric import Direction, Metric
 from hf_strategies.stopping.smoothing import Smoothing
 
@@ -66,34 +68,6 @@ class History:
             self.not_finite.append(new)
 
 
-class GrowingSeries(History):
-    """A metric's evaluations from an index on, smoothed; `grow` adds those that the log has had since.
-
-    ``stream`` has them with what a criterion needs to judge them.
-    """
-
-    def __init__(
-        self, log: EvaluationLog, metric: Metric, mode: Direction, smoothing: Smoothing | None, first: int
-    ) -> None:
-        super().__init__()
-        self._log, self._metric, self._next = log, metric, first
-        self._raw: list[float] = []
-        self._smoothed = smoothing.apply(self._raw) if smoothing else None
-        before = log.rows[first - 1] if 0 < first <= len(log.rows) else _BEGINNING
-        name = f"{smoothing}[{metric.text}]" if smoothing else metric.text
-        self.stream = Stream(self.evaluations, mode, name, log.total_steps, before.step, before.epoch)
-
-    def grow(self) -> None:
-        """Add the evaluations that have come since."""
-        for row in self._log.rows[self._next :]:
-            new = evaluation(row, self._metric, self._log.usage)
-            if self._smoothed:
-                self._raw.append(new.value)
-                new = with_value(new, next(self._smoothed))
-            self.add(new)
-        self._next = max(self._next, len(self._log.rows))
-
-
 class Results(Generic[T]):
     """What an iterator over the evaluations of a stream yields, taken when it is asked for, and kept."""
 
@@ -105,6 +79,56 @@ class Results(Generic[T]):
         """Return the result of the last of the first ``count`` evaluations; None if ``count`` is not above 0."""
         self._known += islice(self._coming, max(0, count - len(self._known)))
         return self._known[count - 1] if count > 0 else None
+
+    def each(self) -> Iterator[T]:
+        """Yield all results, each when it is asked for."""
+        known = self._known
+        for index in itertools.count():
+            if index == len(known):
+                known += islice(self._coming, 1)
+            if index == len(known):
+                return
+            yield known[index]
+
+
+class GrowingSeries(History):
+    """A metric's evaluations from an index on, smoothed; `grow` adds those that the log has had since.
+
+    ``stream`` has them with what a criterion needs to judge them.
+    """
+
+    def __init__(
+        self, log: EvaluationLog, metric: Metric, mode: Direction, smoothing: Smoothing | None, first: int
+    ) -> None:
+        super().__init__()
+        self._log, self._metric, self._next = log, metric, first
+        self._best: dict[Improvement, Results[int | None]] = {}
+        self._raw: list[float] = []
+        self._smoothed = smoothing.apply(self._raw) if smoothing else None
+        before = log.rows[first - 1] if 0 < first <= len(log.rows) else _BEGINNING
+        name = f"{smoothing}[{metric.text}]" if smoothing else metric.text
+        self.stream = Stream(
+            self.evaluations, mode, name, log.total_steps, before.step, before.epoch, self._each_best
+        )
+
+    def grow(self) -> None:
+        """Add the evaluations that have come since."""
+        for row in self._log.rows[self._next :]:
+            new = evaluation(row, self._metric, self._log.usage)
+            if self._smoothed:
+                self._raw.append(new.value)
+                new = with_value(new, next(self._smoothed))
+            self.add(new)
+        self._next = max(self._next, len(self._log.rows))
+
+    def best(self, improvement: Improvement) -> Results[int | None]:
+        """Return the index of the best evaluation up to each; all who ask for the same share it."""
+        if improvement not in self._best:
+            self._best[improvement] = Results(find_best(self.stream, improvement))
+        return self._best[improvement]
+
+    def _each_best(self, improvement: Improvement) -> Iterator[int | None]:
+        return self.best(improvement).each()
 
 
 class Prefix(Sequence[Evaluation]):

@@ -1,7 +1,7 @@
 """The history of a metric: its evaluations, read from the log of a Trainer."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -68,6 +68,7 @@ class Stream:
     ``total_steps`` is the planned number of optimizer steps, for lengths that are a fraction of training (None: not
     known). ``from_step`` and ``from_epoch`` are the position where waiting begins: the evaluation before the first of
     these, or the beginning of training.
+    ``best`` is for `best_indices`: it returns these for an `Improvement` where several criteria share them.
     """
 
     evaluations: Sequence[Evaluation]
@@ -76,6 +77,7 @@ class Stream:
     total_steps: int | None = None
     from_step: int = 0
     from_epoch: float = 0.0
+    best: Callable[[Any], Iterator[int | None]] | None = field(default=None, compare=False, repr=False)
 
     @cached_property
     def sign(self) -> float:
@@ -180,11 +182,10 @@ class LogReader:
         if isinstance(entry.get("loss"), int | float):
             self._losses.append((step - self._last_loss_step, float(entry["loss"])))
             self._last_loss_step = step
-        new = {key: float(value) for key, value in entry.items() if _is_metric(key, value)}
+        new = {key: float(value) for key, value in entry.items() if key.startswith("eval_") and is_number(value)}
         if not new or step in self._complete or entry.get(IGNORED):
             return None
-        metrics = self._incomplete.setdefault(step, {})
-        metrics |= {key: value for key, value in new.items() if key not in metrics}
+        metrics = self._incomplete[step] = new | self._incomplete.get(step, {})
         if not self._needed <= metrics.keys():
             return None
         del self._incomplete[step]
@@ -272,8 +273,6 @@ def last_step(state: Mapping[str, Any]) -> int:
     return int(made) - (made - 1 in ends)
 
 
-def _is_metric(key: str, value: object) -> bool:
-    return key.startswith("eval_") and is_number(value)
 
 
 def _mean_loss(losses: Sequence[tuple[int, float]]) -> float | None:

@@ -9,7 +9,7 @@ from hf_strategies.errors import StrategyError
 from hf_strategies.stopping.history import Evaluation, Stream
 from hf_strategies.stopping.parameters import Number, Parameter
 
-__all__ = ["IMPROVEMENT_PARAMETERS", "Improvement", "best_indices", "best_so_far", "standard_error"]
+__all__ = ["IMPROVEMENT_PARAMETERS", "Improvement", "best_indices", "best_so_far", "find_best", "standard_error"]
 
 
 def _setting(parameter: Number) -> Any:
@@ -105,7 +105,12 @@ def best_so_far(series: Stream, improvement: Improvement) -> list[int | None]:
 
 
 def best_indices(series: Stream, improvement: Improvement) -> Iterator[int | None]:
-    """Yield the entries of `best_so_far`, each before the next evaluation is read."""
+    """Return an iterator over the entries of `best_so_far`, each before the next evaluation is read."""
+    return series.best(improvement) if series.best else find_best(series, improvement)
+
+
+def find_best(series: Stream, improvement: Improvement) -> Iterator[int | None]:
+    """Yield the entries of `best_so_far` by comparing the evaluations; see `best_indices`."""
     sign, index_of_best = series.sign, None
     best: Evaluation | None = None
     for index, new in enumerate(series):

@@ -15,7 +15,6 @@ from hf_strategies.stopping.condition import Condition, WatchedMetric, patience_
 from hf_strategies.stopping.criteria.patience import waits
 from hf_strategies.stopping.evaluation_log import EvaluationLog, GrowingSeries, Prefix, Results
 from hf_strategies.stopping.history import Evaluation, LogRow, Stream
-from hf_strategies.stopping.improvement import best_indices
 
 __all__ = ["Judgement", "RowJudge"]
 
@@ -133,7 +132,7 @@ class RowJudge:
         has_judged = self._judged > self._starts[1]
         if first != self._starts[0] or has_judged:
             self._series = self._rule.watched.series(self._log, first)
-            self._best = Results(best_indices(self._series.stream, self._rule.watched.improvement))
+            self._best = self._series.best(self._rule.watched.improvement)
         self._starts = (first, first_judged)
         self._judge_from(first_judged)
 
@@ -145,7 +144,7 @@ class RowJudge:
                 f"start_from={start!r} is a fraction of training, whose planned steps are not known here: give it in"
                 " evaluations, steps ('500 steps') or epochs ('2ep')"
             )
-        for index, row in enumerate(new, self._counted):
+        for index, row in enumerate(new if start.amount or self._after_step else (), self._counted):
             self._before_start += self._position(index, row) < start.amount
             self._not_after += bool(self._after_step) and row.step <= self._after_step
         self._counted += len(new)
@@ -185,10 +184,10 @@ class RowJudge:
         total = len(self._log.rows)
         if self._stop is not None or self._judged >= total:
             return
-        for why in islice(self._reasons, total - self._judged):
-            self._judged += 1
+        for index, why in enumerate(islice(self._reasons, total - self._judged), self._judged):
+            self._judged = index + 1
             if why:
-                self._stop, self._why = self._judged - 1, why
+                self._stop, self._why = index, why
                 return
         if self._judged < total:
             raise StrategyError(

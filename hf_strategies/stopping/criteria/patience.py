@@ -4,13 +4,14 @@ A criterion is a pure function of the evaluations so far. It yields one entry fo
 next: None, or the reason to stop there, as the part of a sentence that follows "Stopped early:".
 """
 
+import itertools
 import math
 from collections.abc import Iterator
 
 from hf_strategies.errors import StrategyError
 from hf_strategies.lengths import Span
 from hf_strategies.stopping.criteria.reasons import Entries, one_by_one
-from hf_strategies.stopping.history import Evaluation, Stream
+from hf_strategies.stopping.history import Stream
 from hf_strategies.stopping.improvement import Improvement, best_indices
 
 __all__ = ["divergence", "growing_patience", "patience", "target", "waits"]
@@ -44,14 +45,15 @@ def waits(
     >>> list(waits(Series.of_values([3.0, 4.0, 2.0, 2.5]), Improvement(), "evaluations"))
     [(True, 0.0), (False, 1.0), (True, 0.0), (False, 1.0)]
     """
-    return _waits_since(_beginning(series, unit), series, improvement, unit, baseline)
+    since, positions = _positions(series, unit)
+    return _waits_since(since, positions, series, improvement, baseline)
 
 
 def _waits_since(
-    since: float, series: Stream, improvement: Improvement, unit: str, baseline: float | None
+    since: float, positions: Iterator[float], series: Stream, improvement: Improvement, baseline: float | None
 ) -> Iterator[tuple[bool, float]]:
-    for index, (evaluation, best) in enumerate(zip(series, best_indices(series, improvement), strict=True)):
-        now = _position(series, evaluation, index, unit)
+    best_ones = best_indices(series, improvement)
+    for index, (evaluation, now, best) in enumerate(zip(series, positions, best_ones, strict=False)):
         improved = best == index
         if improved and (baseline is None or _beats(series, evaluation.value, baseline, improvement.min_delta)):
             since = now
@@ -114,28 +116,17 @@ def _diverged(series: Stream, value: float, best: float, threshold: float | None
     return None
 
 
-def _position(series: Stream, evaluation: Evaluation, index: int, unit: str) -> float:
-    """Return where in training an evaluation is, in ``unit``."""
+def _positions(series: Stream, unit: str) -> tuple[float, Iterator[float]]:
+    """Return where in training, in ``unit``, the series begins, and an iterator over where its evaluations are."""
     match unit:
         case "evaluations":
-            return float(index + 1)
+            return 0.0, itertools.count(1.0)
         case "epochs":
-            return evaluation.epoch
+            return series.from_epoch, (evaluation.epoch for evaluation in series)
         case "of training":
-            return evaluation.step / _planned_steps(series)
-    return float(evaluation.step)
-
-
-def _beginning(series: Stream, unit: str) -> float:
-    """Return where in training the series begins, in ``unit``."""
-    match unit:
-        case "evaluations":
-            return 0.0
-        case "epochs":
-            return series.from_epoch
-        case "of training":
-            return series.from_step / _planned_steps(series)
-    return float(series.from_step)
+            planned = _planned_steps(series)
+            return series.from_step / planned, (evaluation.step / planned for evaluation in series)
+    return float(series.from_step), (float(evaluation.step) for evaluation in series)
 
 
 def _planned_steps(series: Stream) -> int:

@@ -7,8 +7,10 @@ from functools import cached_property
 from typing import Any
 
 from hf_strategies.errors import StrategyError, did_you_mean, short
+from hf_strategies.stopping.condition import WatchedMetric
+from hf_strategies.stopping.evaluation_log import EvaluationLog, GrowingSeries
 from hf_strategies.stopping.history import Evaluation, Usage, evaluations, last_step, training_log
-from hf_strategies.stopping.metric import Direction, Metric
+from hf_strategies.stopping.metric import Metric
 from hf_strategies.stopping.replay.settings import Setting
 from hf_strategies.stopping.replay.state import check_state
 from hf_strategies.stopping.rule import Judgement
@@ -52,7 +54,8 @@ class PastRun:
     @cached_property
     def metrics(self) -> list[str]:
         """The names of the metrics that its evaluations logged."""
-        keys = dict.fromkeys(key for entry in self.log_history for key in entry if key.startswith("eval_"))
+        kinds = dict.fromkeys(map(tuple, self.log_history))  # few, because most entries have the same keys
+        keys = dict.fromkeys(key for kind in kinds for key in kind if key.startswith("eval_"))
         return [key for key in keys if not key.endswith(_SUFFIXES_OF_NO_METRIC)]
 
     @cached_property
@@ -162,8 +165,11 @@ def _outcomes(run: PastRun, settings: Sequence[Setting], secondary: Metric | Non
     for metric in (watched.metric, *(() if secondary is None else (secondary,))):
         refuse_missing(run, metric)
     logs = _Logs(run)
-    first, best = _first_and_best(run, logs.of(watched.metric.names).series(watched.metric, watched.mode).evaluations)
-    secondary_at = {each.step: each.value for each in _history(run, secondary)} if secondary else {}
+    log = logs.of(watched, watched.metric.names)
+    first, best = _first_and_best(run, log.series(watched.metric, watched.mode).evaluations, watched)
+    secondary_at = (
+        {each.step: each.value for each in evaluations(run.log_history, secondary.text)} if secondary else {}
+    )
     outcomes = []
     for setting in settings:
         judgement = _judge(run, setting, logs)
@@ -172,23 +178,36 @@ def _outcomes(run: PastRun, settings: Sequence[Setting], secondary: Metric | Non
     return outcomes
 
 
-def _first_and_best(run: PastRun, metric: Metric, mode: Direction) -> tuple[float | None, Evaluation | None]:
+class _Logs:
+    """The evaluations of a run, which are read once for all settings that need the same metrics."""
+
+    def __init__(self, run: PastRun) -> None:
+        self._run = run
+        self._logs: dict[tuple[str, ...], tuple[EvaluationLog, GrowingSeries]] = {}
+
+    def of(self, watched: WatchedMetric, names: tuple[str, ...]) -> EvaluationLog:
+        """Return the evaluations that have all of ``names``."""
+        if names not in self._logs:
+            log = EvaluationLog(names, self._run.usage, self._run.planned_steps)
+            log.read(self._run.log_history)
+            self._logs[names] = (log, watched.series(log))  # the log itself does not keep its series
+        return self._logs[names][0]
+
+
+def _first_and_best(
+    run: PastRun, history: Sequence[Evaluation], watched: WatchedMetric
+) -> tuple[float | None, Evaluation | None]:
     """Return the first finite value and the best evaluation of a run."""
-    history = _history(run, metric)
     if len(history) < 2:
-        count = f"{len(history)} evaluation{'' if len(history) == 1 else 's'} of {metric.text}"
+        count = f"{len(history)} evaluation{'' if len(history) == 1 else 's'} of {watched.metric.text}"
         raise StrategyError(f"{run.name} has {count}: a replay takes 2 or more")
     finite = [each for each in history if math.isfinite(each.value)]
     if not finite:
         return None, None
-    return finite[0].value, min(finite, key=lambda each: each.value if mode == "min" else -each.value)
+    return finite[0].value, min(finite, key=lambda each: each.value if watched.mode == "min" else -each.value)
 
 
-def _history(run: PastRun, metric: Metric) -> list[Evaluation]:
-    return evaluations(run.log_history, metric.text)
-
-
-def _judge(run: PastRun, setting: Setting) -> Judgement:
+def _judge(run: PastRun, setting: Setting, logs: _Logs) -> Judgement:
     """Judge a run; an error names the run and the setting."""
     for name in setting.rule.names:
         refuse_missing(run, Metric(name, (name,)))
@@ -199,7 +218,7 @@ def _judge(run: PastRun, setting: Setting) -> Judgement:
                 " did not record what it had used up: replay it without the budget"
             )
     try:
-        return setting.rule.judge(run.log_history, usage=run.usage, total_steps=run.planned_steps)
+        return setting.rule.judge_evaluations(logs.of(setting.rule.watched, setting.rule.names))
     except StrategyError as mistake:
         raise StrategyError(f"{run.name}, {setting}: {mistake}") from None
 

@@ -1,0 +1,1 @@
+"""What judging the log costs as it grows: an evaluation, a training, a replay."""
