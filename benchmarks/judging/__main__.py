@@ -3,17 +3,17 @@
     python -m benchmarks.judging                       # this checkout, beside judging the whole log each time
     python -m benchmarks.judging --beside ../older     # an older checkout, too
 
-Each round is a process of its own for each column, and the columns take turns.
+Each round is a process of its own for each column, and the columns take turns. Times are those of the processor.
 """
 
 import json
+import resource
 import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from time import perf_counter
 
 from benchmarks import CHECKOUT
 from benchmarks.schedules.__main__ import machine
@@ -63,10 +63,15 @@ def row(callback: str, what: str, args: Namespace) -> str:
 
 
 def replay_seconds(checkout: Path, state: Path) -> float:
-    """Return the seconds of ``hf-strategies replay`` with its defaults, as a whole process."""
-    start = perf_counter()
+    """Return the processor's seconds of ``hf-strategies replay`` with its defaults, as a whole process."""
+    start = _children_seconds()
     run_python(checkout, ["-m", "hf_strategies", "replay", str(state)])
-    return perf_counter() - start
+    return _children_seconds() - start
+
+
+def _children_seconds() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def write_state(file: Path, rows: int) -> None:
@@ -141,7 +146,8 @@ def main() -> None:
     """Measure and print."""
     args = read_arguments()
     ways = columns(args.beside)
-    print(f"{machine()}, {args.rounds} rounds\n\n{table([way.name for way in ways], measure(ways, args))}")
+    text = table([way.name for way in ways], measure(ways, args))
+    print(f"{machine()}, {args.rounds} rounds, time of the processor\n\n{text}")
 
 
 if __name__ == "__main__":
