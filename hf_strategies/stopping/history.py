@@ -273,8 +273,6 @@ def last_step(state: Mapping[str, Any]) -> int:
     return int(made) - (made - 1 in ends)
 
 
-
-
 def _mean_loss(losses: Sequence[tuple[int, float]]) -> float | None:
     """Return the mean of training losses, each weighted by its number of steps; None where none was logged.
 

@@ -123,7 +123,7 @@ class CooldownJudge:
     """
 
     def __init__(self, rule: StoppingRule) -> None:
-        self._judge = LogJudge(rule)
+        self.rule, self._judge = rule, LogJudge(rule)
         self._chosen: _Chosen | None = None
 
     def phases(

@@ -9,7 +9,7 @@ from hf_strategies.stopping.evaluation_log import EvaluationLog
 from hf_strategies.stopping.metric import Direction, Metric, read_mode
 from hf_strategies.stopping.parameters import Count, Number
 
-__all__ = ["MIN_DELTA", "PATIENCE", "StallCount", "plateaus", "stalls"]
+__all__ = ["MIN_DELTA", "PATIENCE", "Stalls", "plateaus", "stalls"]
 
 PATIENCE = Count(2, "evaluations without improvement that make a stall")
 MIN_DELTA = Number(0.0, "smallest change that is an improvement, in the metric's unit", low=0)
@@ -64,37 +64,42 @@ def _stalls(values: Iterable[float], patience: int, delta: float, sign: float, c
         yield stalled
 
 
-class StallCount:
-    """Counts the stalls in the log of a training, again and again while it grows; see `plateaus` for the settings.
+class Stalls:
+    """Finds the stalls in the log of a training, again and again while it grows; see `plateaus` for the settings.
 
-    The number is a function of the log alone. It is that of the call before and the stalls in the new entries; a log
-    that is not the one of the call before, with further entries, is counted from the beginning.
+    They are a function of the log alone: those of the call before and those among the new entries. A log that is not
+    the one of the call before, with further entries, is read from the beginning.
     """
 
     def __init__(self, metric: Metric, *, patience: int, min_delta: float, mode: Direction, cooldown: int) -> None:
         self._metric, self._mode = metric, mode
         self._settings = {"patience": patience, "min_delta": min_delta, "mode": mode, "cooldown": cooldown}
-        self._begin()
+        self._begin(0)
 
-    def count(self, log_history: Sequence[Mapping[str, Any]]) -> int:
-        """Return the number of stalls so far.
+    def after(self, log_history: Sequence[Mapping[str, Any]], after_step: int) -> tuple[int, ...]:
+        """Return the steps of the stalls; evaluations up to ``after_step`` do not count.
 
         >>> settings = {"patience": 2, "min_delta": 0.0, "mode": "min", "cooldown": 0}
-        >>> log = [{"eval_loss": value, "step": step} for step, value in enumerate((1.0, 0.9, 0.9, 0.9))]
-        >>> StallCount(Metric.read("loss"), **settings).count(log)
-        1
+        >>> log = [{"eval_loss": value, "step": step} for step, value in enumerate((1.0, 0.9, 0.9, 0.9), start=1)]
+        >>> Stalls(Metric.read("loss"), **settings).after(log, 0)
+        (4,)
         """
-        if not self._log.follows(log_history):
-            self._begin()
+        if after_step != self._after_step or not self._log.follows(log_history):
+            self._begin(after_step)
         self._log.read(log_history)
         self._series.grow()
-        new = len(self._series.values) - self._read
-        self._count += sum(islice(self._stalls, new))
-        self._read += new
-        return self._count
+        new = [row for row in self._series.evaluations[self._read :] if row.step > after_step]
+        self._read = len(self._series.evaluations)
+        self._values += (row.value for row in new)
+        found = zip(new, islice(self._stalls, len(new)), strict=True)
+        self._steps += (row.step for row, stalled in found if stalled)
+        return tuple(self._steps)
 
-    def _begin(self) -> None:
+    def _begin(self, after_step: int) -> None:
+        self._after_step = after_step
         self._log = EvaluationLog(self._metric.names)
         self._series = self._log.series(self._metric, self._mode)
-        self._stalls = stalls(self._series.values, **self._settings)  # type: ignore[arg-type]
-        self._read = self._count = 0
+        self._read: int = 0
+        self._values: list[float] = []
+        self._steps: list[int] = []
+        self._stalls: Iterator[bool] = stalls(self._values, **self._settings)  # type: ignore[arg-type]

@@ -129,7 +129,7 @@ def test_stalls_after_each_evaluation_are_those_of_all_values(
     counted, log = Stalls(Metric.read("value"), **options), list[dict[str, Any]]()
     for index, value in enumerate(values):
         log += [{"loss": 1.0, "step": index + 1}, {"eval_value": value, "step": index + 1}]
-        assert counted.after(log) == tuple(index + 1 for index in plateaus(values[: index + 1], **options))
+        assert counted.after(log, 0) == tuple(index + 1 for index in plateaus(values[: index + 1], **options))
 
 
 LOG = [{"eval_loss": value, "step": step} for step, value in ((10, 0.5), (20, 0.7), (30, 0.6), (40, 0.4))]
@@ -155,11 +155,11 @@ def changed(log: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def test_another_log_is_read_from_its_beginning(change: Any) -> None:
     rule, log = StoppingRule.read("loss", "patience(2)"), [dict(entry) for entry in LOG]
     judge, counted = LogJudge(rule), Stalls(Metric.read("loss"), patience=1, min_delta=0, mode="min", cooldown=0)
-    assert (judge.judge(log).stop_index, counted.after(log)) == (2, (20, 30))
+    assert (judge.judge(log).stop_index, counted.after(log, 0)) == (2, (20, 30))
     other = change(log)
     assert judge.judge(other) == rule.judge(other)
     values = [entry["eval_loss"] for entry in other]
-    assert counted.after(other) == tuple(other[index]["step"] for index in plateaus(values, patience=1))
+    assert counted.after(other, 0) == tuple(other[index]["step"] for index in plateaus(values, patience=1))
 
 
 def test_other_planned_steps_usage_or_a_use_recorded_late_change_the_judgement() -> None:
@@ -236,7 +236,7 @@ def test_each_entry_is_read_once_and_each_evaluation_judged_once() -> None:
         judge.judge(log, total_steps=500)
         phases = cooldown.phases(log, length=lambda step: 9, latest=400, total_steps=500)
         cooldown.best(log, phases.start, end=phases.end, total_steps=500)
-        counted.after(log)
+        counted.after(log, 0)
         assert CountedEntry.looks <= 3 * 2  # three readers and two new entries
     assert judged == [step for step in range(1, 201) for _ in range(4)]  # two calls in each of two readers
 
