@@ -302,6 +302,8 @@ def test_best_weights_of_another_run_are_not_taken_for_this_one_s(
     other = make_trainer(SCORES, callbacks=[stopping()], folder="other", **(SAVING | {"learning_rate": 0.2}))
     other.train()
     mine = str(Path(other.args.output_dir).parent / "mine" / "checkpoint-4")
+    (file,) = Path(mine).glob("best_weights*")
+    file.unlink()
     with caplog.at_level(logging.WARNING, logger="hf_strategies"):
         resumed = make_trainer(SCORES[4:], callbacks=[stopping()], folder="other", **SAVING)
         resumed.train(resume_from_checkpoint=mine)
@@ -310,12 +312,13 @@ def test_best_weights_of_another_run_are_not_taken_for_this_one_s(
     assert not torch.equal(flat(resumed.model), other.weights_at[3])
 
 
-def test_best_weights_are_found_in_the_checkpoint_that_the_arguments_name(make_trainer: Callable[..., Any]) -> None:
+def test_best_weights_are_found_in_the_checkpoint_that_training_resumes_from(
+    make_trainer: Callable[..., Any],
+) -> None:
     whole = make_trainer(SCORES, callbacks=[stopping()], folder="old", **SAVING)
     whole.train()
     checkpoint = str(Path(whole.args.output_dir) / "checkpoint-4")
-    options = SAVING | {"resume_from_checkpoint": checkpoint}
-    resumed = make_trainer(SCORES[4:], callbacks=[stopping()], folder="new", **options)
+    resumed = make_trainer(SCORES[4:], callbacks=[stopping()], folder="new", **SAVING)
     resumed.train(resume_from_checkpoint=checkpoint)
     assert torch.equal(flat(resumed.model), whole.weights_at[3])
 
