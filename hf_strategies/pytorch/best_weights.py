@@ -22,6 +22,8 @@ from hf_strategies.pytorch.shards import (
 
 __all__ = ["BestWeights"]
 
+_CHECKED = (torch.float16, torch.bfloat16, torch.float32, torch.float64)  # the types that have NaN and a norm
+
 
 class BestWeights:
     """Keep a copy of a model's weights in CPU memory, and restore it later.
@@ -42,7 +44,8 @@ class BestWeights:
         optimizer: the optimizer whose state is kept and restored together with the weights, so that training can go
             on from there; None keeps the weights alone.
 
-    Raises `StrategyError` under FSDP 1, and if parameters or the optimizer's state are on NVMe.
+    Raises `StrategyError` for a model that is no module, under FSDP 1, and if parameters or the optimizer's state are
+    on NVMe.
 
     >>> model = nn.Linear(2, 1)
     >>> best = BestWeights(model)
@@ -55,6 +58,11 @@ class BestWeights:
     """
 
     def __init__(self, model: nn.Module, optimizer: Any = None) -> None:
+        if not isinstance(model, nn.Module):
+            raise StrategyError(
+                f"best weights of a {type(model).__name__} cannot be kept, because it is no torch.nn.Module: set"
+                " restore_best_weights=False, or give the module inside it"
+            )
         refuse_unknown_placements(model)
         self._model = model
         self._optimizer = None if optimizer is None else OptimizerPieces(optimizer)
@@ -99,6 +107,25 @@ class BestWeights:
         for piece in self.pieces(self._copies):
             if piece.name in self._copies:
                 piece.put(self._copies[piece.name])
+
+    @torch.no_grad()
+    def is_finite(self) -> bool:
+        """Whether the present weights of this process hold neither NaN nor infinity.
+
+        In a buffer, infinity is allowed, because masks consist of it. The state of the optimizer does not count.
+        Cost: one pass over the weights, and one message from each device.
+        """
+        buffers = {uncompiled_name(name) for name, _ in self._model.named_buffers()}
+        checks: dict[torch.device, list[Tensor]] = {}
+        for piece in self.pieces(self._copies):
+            tensor = piece.tensor
+            if piece.name.startswith(OptimizerPieces.prefix) or tensor.dtype not in _CHECKED or not tensor.numel():
+                continue
+            # The largest magnitude is NaN if any value is, and needs no tensor of the same size.
+            largest = torch.linalg.vector_norm(tensor, torch.inf)
+            fine = ~torch.isnan(largest) if piece.name in buffers else torch.isfinite(largest)
+            checks.setdefault(tensor.device, []).append(fine)
+        return all(bool(torch.stack(each).all()) for each in checks.values())
 
     def drop(self) -> None:
         """Free the copy."""

@@ -2,7 +2,7 @@
 
 import shutil
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from accelerate.state import PartialState
 from accelerate.utils import DistributedType
@@ -12,12 +12,21 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from hf_strategies.errors import StrategyError, did_you_mean
 from hf_strategies.pytorch.best_weights import BestWeights
-from hf_strategies.trainer.best_weights.files import Damaged, file_names, move_files, read_files, write_files
+from hf_strategies.trainer.best_weights.files import (
+    Damaged,
+    everywhere,
+    file_names,
+    move_files,
+    read_files,
+    write_files,
+)
 from hf_strategies.trainer.best_weights.on_disk import OnDisk
 from hf_strategies.trainer.checkpoint import resumed_folder
 from hf_strategies.trainer.distributed import from_rank_zero, say
 
 __all__ = ["WHERE", "BestKeeper", "read_where"]
+
+_NOT_KEPT = "hf_strategies_not_kept"  # in the Trainer's state, by the name of the files
 
 
 class BestKeeper:
@@ -51,12 +60,16 @@ class BestKeeper:
         where = read_where("where", where)
         if PartialState().distributed_type == DistributedType.MEGATRON_LM:
             raise StrategyError("best weights cannot be kept under Megatron-LM: set restore_best_weights=False")
-        self._store = WHERE[where](BestWeights(model, optimizer), model, args, name)
+        self._name, self._weights = name, BestWeights(model, optimizer)
+        self._store = WHERE[where](self._weights, model, args, name)
         self.step = None
 
     def evaluated(self, state: TrainerState, control: TrainerControl, is_best: bool) -> None:
-        """Save the current weights if this evaluation ``is_best`` so far; prepare the checkpoint if one follows."""
-        if is_best:
+        """Save the current weights if this evaluation ``is_best`` so far; prepare the checkpoint if one follows.
+
+        Weights that hold NaN or infinity are not saved, whatever their evaluation was.
+        """
+        if is_best and self._is_finite(state):
             self._store.keep(state, control)
             self.step = state.global_step
         if control.should_save and self.step is not None:
@@ -74,10 +87,14 @@ class BestKeeper:
     def resume(self, state: TrainerState, step: int, metric: str) -> bool:
         """Read the weights of the evaluation at ``step`` in a resumed run; return whether they are there.
 
-        If they are not, a message with the ``metric``, such as ``"loss=0.5"``, is printed.
+        If they are not, a message with the ``metric``, such as ``"loss=0.5"``, is printed. If the weights of that
+        evaluation were not finite, those that were kept in their place are read.
         """
-        if self._store.resume(state, step):
-            self.step = step
+        kept = self._not_kept(state).get(str(step), step)
+        if kept is None:
+            return False
+        if self._store.resume(state, kept):
+            self.step = kept
             return True
         say(
             state,
@@ -95,6 +112,30 @@ class BestKeeper:
     def restore(self) -> bool:
         """Put the best weights back into the model, in place; return whether there were any."""
         return self.step is not None and self._store.restore(self.step)
+
+    def _is_finite(self, state: TrainerState) -> bool:
+        """Whether the weights are finite on every process; if they are not, print a message and record the step."""
+        if everywhere(self._weights.is_finite()):
+            return True
+        earlier = self._not_kept(state)
+        if not earlier:
+            instead = "none are kept so far" if self.step is None else f"those of step {self.step} stay the best"
+            say(
+                state,
+                f"The weights at step {state.global_step} hold NaN or infinity and are not kept, although their"
+                f" evaluation is the best so far: {instead}.",
+            )
+        records = cast("dict[str, Any]", state.stateful_callbacks)
+        records.setdefault(_NOT_KEPT, {})[self._name] = {**earlier, str(state.global_step): self.step}
+        return False
+
+    def _not_kept(self, state: TrainerState) -> dict[str, int | None]:
+        """Return for each best evaluation without finite weights the step of the weights that were kept instead.
+
+        This is in the Trainer's state, and so in each checkpoint.
+        """
+        records = cast("dict[str, Any]", state.stateful_callbacks)
+        return cast("dict[str, int | None]", records.get(_NOT_KEPT, {}).get(self._name, {}))
 
 
 class _Store(Protocol):

@@ -196,8 +196,8 @@ class MetricCallback(TrainerCallback, ABC):
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the settings alone: a training's model, weights and Trainer are no part of a copy or a pickle."""
-        of_a_training = ("_run", "_watch", "_ended", "_resumption")
-        return {key: value for key, value in vars(self).items() if key not in of_a_training}
+        of_training = {name for name in vars(MetricCallback) if name.startswith("_")}
+        return {name: value for name, value in vars(self).items() if name not in of_training}
 
     def _postpone_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl) -> None:
         """Let a checkpoint at the very end of an epoch wait for the evaluation of that epoch.
