@@ -1,16 +1,26 @@
 """Gradual unfreezing for the Trainer: the set of layers that train is a function of the step."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable
 from typing import Any
+from weakref import ref
 
 from accelerate.state import AcceleratorState
 from torch import nn
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import (
+    PreTrainedModel,
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
 from transformers.trainer_utils import has_length
 
 from hf_strategies.errors import StrategyError
-from hf_strategies.lengths import to_steps
+from hf_strategies.lengths import read_span, to_steps
+from hf_strategies.trainer.callbacks.checks import refuse_epochs
+from hf_strategies.trainer.callbacks.context import find_trainer
 from hf_strategies.trainer.distributed import SHARDED, say
 from hf_strategies.trainer.lr.layer_depth import parameter_depths
 
@@ -27,21 +37,23 @@ class GradualUnfreezing(TrainerCallback):
     1 + floor(s / ``every``) groups train.
 
     All groups are in the optimizer and the schedule from the start. A parameter whose group does not train yet has
-    ``requires_grad=False`` and no gradient. The backward pass and the clipping leave it out, and the optimizer skips
-    it, so that neither weight decay nor moments change it. The parameters are frozen at the first step and not when
-    training begins, so that other callbacks see all trainable parameters in their `on_train_begin`. A resumed run
-    continues as the uninterrupted run would, because the step determines the groups that train. At the end every
-    parameter has its original ``requires_grad``. Parameters that you froze yourself stay frozen.
+    ``requires_grad=False`` in the forward and backward pass, and so no gradient. The clipping leaves it out, and the
+    optimizer skips it, so that neither weight decay nor moments change it. A resumed run continues as the
+    uninterrupted run would, because the step determines the groups that train. Outside the Trainer's `training_step`
+    every parameter has its original ``requires_grad``, so that a training that is interrupted leaves none frozen.
+    Parameters that you froze yourself stay frozen. In a loop that calls the events by itself, the parameters are
+    frozen from `on_step_begin` to `on_train_end`.
 
     On several processes (DDP) this needs ``ddp_find_unused_parameters=True``, which is the Trainer's default unless
-    activations are checkpointed.
+    activations are checkpointed, by the Trainer's arguments or at the model.
 
     Args:
         every: the length of an interval: optimizer steps as an int, epochs as ``"1ep"``, or a fraction of the
             training as a float in (0, 1).
 
-    Raises `StrategyError` for a bad length; when training starts with a model whose parameters have no depth; and
-    with sharded parameters (FSDP, DeepSpeed) or a DDP that waits for every gradient.
+    Raises `StrategyError` for a bad length; when training starts with a model that is no module or whose parameters
+    have no depth, or with epochs of data without a length; and with sharded parameters (FSDP, DeepSpeed) or a DDP
+    that waits for every gradient.
 
     Source: Howard & Ruder 2018, arXiv:1801.06146, section 3.3, which unfreezes one layer per epoch.
 
@@ -51,24 +63,32 @@ class GradualUnfreezing(TrainerCallback):
     def __init__(self, every: int | float | str = "1ep") -> None:
         self.every = every
         # A bad length raises now; the true number of steps is known when training begins.
-        self._interval = _interval_steps(every, total_steps=_MANY_STEPS, steps_per_epoch=_MANY_STEPS)
-        self._groups: list[list[nn.Parameter]] = []
+        _interval_steps(every, total_steps=_MANY_STEPS, steps_per_epoch=_MANY_STEPS)
+
+    _layers: "_FrozenLayers | None" = None  # while training
+    _step: "_FreezingStep | None" = None  # while training in a Trainer
 
     # --- events ---------------------------------------------------------------------------------------------
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Check the settings and sort the parameters into groups."""
-        self._unfreeze()  # an earlier training may have failed and left parameters frozen
-        _check_settings(args)
-        self._interval = _interval_steps(self.every, state.max_steps, _steps_per_epoch(args, kwargs))
-        self._groups = _groups_by_depth(kwargs["model"])
-        last = self._interval * (len(self._groups) - 1)
+        """Check the settings, sort the parameters into groups, and wrap the Trainer's `training_step`."""
+        self._forget()  # an earlier training may have failed
+        _check_settings(args, kwargs["model"])
+        loader = kwargs.get("train_dataloader")
+        refuse_epochs("every", read_span("every", self.every), loader)
+        interval = _interval_steps(self.every, state.max_steps, _steps_per_epoch(args, loader))
+        groups = _groups_by_depth(kwargs["model"])
+        self._layers = _FrozenLayers(groups, interval)
+        trainer = find_trainer(self)
+        if trainer:
+            self._step = _FreezingStep(trainer, self._layers)
+        last = interval * (len(groups) - 1)
         if last >= state.max_steps:
             say(
                 state,
-                f"GradualUnfreezing(every={self.every!r}) would unfreeze the last of {len(self._groups)} groups after"
+                f"GradualUnfreezing(every={self.every!r}) would unfreeze the last of {len(groups)} groups after"
                 f" step {last}, and training ends at step {state.max_steps}: lower layers stay as they are. Give a"
                 f" smaller every, or train longer.",
             )
@@ -76,27 +96,96 @@ class GradualUnfreezing(TrainerCallback):
     def on_step_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Unfreeze the groups that train at this step, and freeze all others."""
-        count = 1 + state.global_step // self._interval
+        """Unfreeze the groups that train at this step, and freeze all others, in a loop without a Trainer."""
+        if self._layers and self._step is None:
+            self._layers.freeze(state.global_step)
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Raise `StrategyError` if the Trainer has made the step without its `training_step`."""
+        if self._step and not self._step.was_called:
+            raise StrategyError(
+                "GradualUnfreezing freezes layers in training_step(), which this Trainer does not call: leave it out"
+            )
+
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Restore the ``requires_grad`` of every parameter."""
+        self._forget()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the settings alone: a training's model and Trainer are no part of a copy or a pickle."""
+        return {"every": self.every}
+
+    # --- parts ----------------------------------------------------------------------------------------------
+
+    def _forget(self) -> None:
+        if self._layers:
+            self._layers.unfreeze()
+        if self._step:
+            self._step.remove()
+        self._layers = self._step = None
+
+
+class _FrozenLayers:
+    """The ``groups`` of parameters of one training, from the head down, and when each of them begins to train."""
+
+    def __init__(self, groups: list[list[nn.Parameter]], interval: int) -> None:
+        self._groups, self._interval = groups, interval
+
+    def freeze(self, step: int) -> None:
+        """Freeze the groups that do not train yet at ``step``, and no others."""
+        count = 1 + step // self._interval
         for index, group in enumerate(self._groups):
             for parameter in group:
                 parameter.requires_grad_(index < count)
                 if index >= count:
                     parameter.grad = None
 
-    def on_train_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        """Restore the ``requires_grad`` of every parameter."""
-        self._unfreeze()
-
-    # --- parts ----------------------------------------------------------------------------------------------
-
-    def _unfreeze(self) -> None:
+    def unfreeze(self) -> None:
+        """Unfreeze all groups."""
         for group in self._groups:
             for parameter in group:
                 parameter.requires_grad_(True)
-        self._groups = []
+
+
+class _FreezingStep:
+    """Takes the place of one Trainer's `training_step`, and freezes ``layers`` while that runs.
+
+    A Trainer calls no event when a training fails or is interrupted. So parameters are never left frozen between two
+    calls. A later training of the same Trainer without the callback has another state, and calls the step as it was.
+    """
+
+    def __init__(self, trainer: Trainer, layers: _FrozenLayers) -> None:
+        self._trainer, self._layers, self._state = ref(trainer), layers, trainer.state
+        self._own = vars(trainer).get("training_step")  # a function that the user has set on this Trainer
+        self._step: Callable[..., Any] = trainer.training_step
+        self.was_called = False
+        trainer.training_step = self  # type: ignore[method-assign]
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Make the step, with the groups frozen that do not train yet."""
+        trainer = self._trainer()
+        if trainer is None or trainer.state is not self._state:
+            return self._step(*args, **kwargs)
+        self.was_called = True
+        try:
+            self._layers.freeze(trainer.state.global_step)
+            return self._step(*args, **kwargs)
+        finally:
+            self._layers.unfreeze()
+
+    def remove(self) -> None:
+        """Give the Trainer its own `training_step` back."""
+        trainer = self._trainer()
+        if trainer is None or vars(trainer).get("training_step") is not self:
+            return
+        if self._own is None:
+            del trainer.training_step
+        else:
+            trainer.training_step = self._own  # type: ignore[method-assign]
 
 
 def _interval_steps(every: object, total_steps: int, steps_per_epoch: float | None) -> int:
@@ -106,11 +195,8 @@ def _interval_steps(every: object, total_steps: int, steps_per_epoch: float | No
     return steps
 
 
-def _steps_per_epoch(args: TrainingArguments, event: Mapping[str, Any]) -> int | None:
-    loader = event.get("train_dataloader")
-    if not has_length(loader):
-        return None
-    return max(1, math.ceil(len(loader) / args.gradient_accumulation_steps))
+def _steps_per_epoch(args: TrainingArguments, loader: Any) -> int | None:
+    return max(1, math.ceil(len(loader) / args.gradient_accumulation_steps)) if has_length(loader) else None
 
 
 def _groups_by_depth(model: nn.Module) -> list[list[nn.Parameter]]:
@@ -123,7 +209,7 @@ def _groups_by_depth(model: nn.Module) -> list[list[nn.Parameter]]:
     return [groups[depth] for depth in sorted(groups, reverse=True)]
 
 
-def _check_settings(args: TrainingArguments) -> None:
+def _check_settings(args: TrainingArguments, model: nn.Module) -> None:
     """Raise `StrategyError` if single parameters cannot be frozen in this kind of distributed training."""
     kind = AcceleratorState().distributed_type
     if kind in SHARDED:
@@ -132,16 +218,26 @@ def _check_settings(args: TrainingArguments) -> None:
             " with DDP"
         )
     if args.world_size > 1:
-        _check_ddp(args)
+        _check_ddp(args, model)
 
 
-def _check_ddp(args: TrainingArguments) -> None:
+def _check_ddp(args: TrainingArguments, model: nn.Module) -> None:
     finds_unused = args.ddp_find_unused_parameters
     if finds_unused is None:
-        finds_unused = not args.gradient_checkpointing  # the Trainer's default
+        finds_unused = not (args.gradient_checkpointing or _is_checkpointing(model))  # the Trainer's default
     if not finds_unused or args.ddp_static_graph:
         raise StrategyError(
             f"GradualUnfreezing with ddp_find_unused_parameters={args.ddp_find_unused_parameters!r} and"
-            f" ddp_static_graph={args.ddp_static_graph!r} would wait for the gradients of frozen parameters: set"
-            " ddp_find_unused_parameters=True and ddp_static_graph=False"
+            f" ddp_static_graph={args.ddp_static_graph!r}{_because(model)} would wait for the gradients of frozen"
+            " parameters: set ddp_find_unused_parameters=True and ddp_static_graph=False"
         )
+
+
+def _is_checkpointing(model: nn.Module) -> bool:
+    """Whether the model checkpoints activations, as the Trainer looks it up."""
+    is_own = isinstance(model, PreTrainedModel)
+    return is_own and any(getattr(module, "gradient_checkpointing", False) for module in model.modules())
+
+
+def _because(model: nn.Module) -> str:
+    return ", with checkpointing of activations at the model," if _is_checkpointing(model) else ""

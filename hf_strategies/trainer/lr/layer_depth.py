@@ -36,8 +36,8 @@ def parameter_depths(model: nn.Module) -> Depths:
 
     A tied parameter counts once, with the embeddings.
 
-    Raises `StrategyError` for a model without numbered layers and for a model with several stacks of layers, such as
-    an encoder-decoder.
+    Raises `StrategyError` for a model that is no module, for a model without numbered layers, and for a model with
+    several stacks of layers, such as an encoder-decoder.
 
     >>> from transformers import BertConfig, BertForSequenceClassification
     >>> sizes = {"hidden_size": 4, "num_attention_heads": 1, "intermediate_size": 4, "vocab_size": 8}
@@ -45,6 +45,11 @@ def parameter_depths(model: nn.Module) -> Depths:
     >>> depths.layers, depths.by_name["bert.encoder.layer.1.output.dense.weight"], depths.by_name["classifier.bias"]
     (2, 2, 3)
     """
+    if not isinstance(model, nn.Module):
+        raise StrategyError(
+            f"{type(model).__name__} is no torch.nn.Module, so its parameters have no order by depth: leave out"
+            " layer_decay, head_learning_rate and gradual unfreezing"
+        )
     base = _base_model(model)
     parent, stacks = _numbered_layers(base, type(model).__name__)
     layers = len(stacks[0])

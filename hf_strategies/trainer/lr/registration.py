@@ -2,17 +2,19 @@
 
 `TrainingArguments`, `HfArgumentParser` and `get_scheduler` accept only members of the enum `SchedulerType`, and
 `get_scheduler` reads the table `TYPE_TO_SCHEDULER_FUNCTION`. So each name becomes a true member of the enum and a row
-of the table. Nothing else changes, and transformers' own names keep their behaviour.
+of the table. transformers' own names keep their behaviour. For an unknown name, the enum and `HfArgumentParser` give
+near matches in place of the whole table; the error stays a ValueError. Nothing else changes.
 """
 
+import re
 from collections.abc import Callable, Iterable
 from inspect import signature
-from typing import Any
+from typing import Any, NoReturn
 
 from torch import zeros
 from torch.nn import Parameter
 from torch.optim import SGD, Optimizer
-from transformers import optimization
+from transformers import HfArgumentParser, optimization
 from transformers.trainer_utils import SchedulerType
 from transformers.utils import logging
 
@@ -65,6 +67,11 @@ def scheduler_type(name: str) -> SchedulerType:
     """Return the member of `SchedulerType` for a name; unpickling a member calls this function."""
     load_entry_points()  # a process that unpickles a member may not have imported this package before
     register_schedules()
+    if name not in SchedulerType._value2member_map_:
+        raise StrategyError(
+            f"the schedule {name!r} is not registered in this process: register it first, before loading, by"
+            " register_decay, register_warmup or register_schedule, as where it was saved"
+        )
     return SchedulerType(name)
 
 
@@ -143,4 +150,30 @@ def _create(name: str, optimizer: Optimizer, warmup: int, total: int, /, **kwarg
     return ScheduleLR(optimizer, name, total_steps=total, warmup_steps=warmup, **kwargs)
 
 
+def _refuse_unknown(enum_class: type[SchedulerType], value: object) -> NoReturn:
+    """Raise `StrategyError`, a ValueError, for a value that is no name of a schedule."""
+    known = [str(member.value) for member in enum_class]
+    raise StrategyError(
+        f"lr_scheduler_type={value!r} is no schedule: {did_you_mean(str(value), known)}; `hf-strategies list` prints"
+        " the names of this package"
+    )
+
+
+_UNKNOWN_FLAG = re.compile(r"argument --lr_scheduler_type\S*: invalid choice: '?(.*?)'? \(choose from .*", re.DOTALL)
+
+
+def _exit_with_error(parser: HfArgumentParser, message: str) -> NoReturn:
+    """Print an error of the command line and exit, as `ArgumentParser.error` does.
+
+    For an unknown schedule, its usage and its message would be thousands of characters, without a suggestion.
+    """
+    match = _UNKNOWN_FLAG.fullmatch(message)
+    if match is None:
+        super(HfArgumentParser, parser).error(message)
+    near = did_you_mean(match[1], [str(member.value) for member in SchedulerType])
+    parser.exit(2, f"{parser.prog}: error: --lr_scheduler_type {match[1]}: {near}\n")
+
+
 add_listener(register_schedules)
+SchedulerType._missing_ = classmethod(_refuse_unknown)  # type: ignore[assignment]
+HfArgumentParser.error = _exit_with_error  # type: ignore[method-assign, assignment]
