@@ -19,7 +19,7 @@ from hf_strategies.stopping.improvement import IMPROVEMENT_PARAMETERS, Improveme
 from hf_strategies.stopping.metric import Direction, Metric
 from hf_strategies.stopping.parameters import Parameter
 from hf_strategies.stopping.smoothing import Smoothing
-from hf_strategies.stopping.syntax import shown, syntax_tree
+from hf_strategies.stopping.syntax import shown, syntax_tree, with_quotes
 
 __all__ = [
     "COMMON_PARAMETERS",
@@ -109,7 +109,9 @@ def parse(text: object) -> Condition:
         raise StrategyError(f"stop_when={text!r} is no criterion: write one such as {_EXAMPLE}")
     tree = syntax_tree(text)
     if tree is None:
-        raise StrategyError(f"stop_when={text!r} cannot be read: write criteria such as {_EXAMPLE}")
+        quoted = with_quotes(text)
+        remedy = f"a length with a unit, or a name with a space, needs quotes: {quoted}" if quoted else None
+        raise StrategyError(f"stop_when={text!r} cannot be read: {remedy or f'write criteria such as {_EXAMPLE}'}")
     return _condition(tree)
 
 
@@ -257,4 +259,4 @@ def _value(tree: ast.expr) -> Any:
     try:
         return ast.literal_eval(tree)
     except (ValueError, TypeError):
-        raise StrategyError(f"stop_when: {shown(tree)!r} is no value: give a number or a text") from None
+        raise StrategyError(f"stop_when: {shown(tree)!r} is no value: give a number, or a text in quotes") from None

@@ -46,6 +46,7 @@ _OPPOSITE: dict[Direction, Direction] = {"min": "max", "max": "min"}
 
 # Names of metrics and of evaluation sets may hold these characters, which is why operators need spaces around them.
 _NAME = re.compile(r"[^\W\d][\w.:@/-]*")
+_NAME_WITH_SPACES = re.compile(r"[^\W\d][\w.:@/-]*( \w[\w.:@/-]*)+")
 _OPERATORS: dict[type[ast.operator], Callable[[float, float], float]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -175,10 +176,10 @@ def log_key(monitor: str) -> str:
 def _parse(text: str) -> ast.expr:
     tree = syntax_tree(text)
     if tree is None:
-        raise StrategyError(
-            f"monitor={text!r} is no expression of metrics: write one such as 'mean(books_loss, web_loss)' or"
-            " 'f1 - 0.1 * loss'"
-        )
+        remedy = "write one such as 'mean(books_loss, web_loss)' or 'f1 - 0.1 * loss', names with spaces in quotes"
+        if _NAME_WITH_SPACES.fullmatch(text):
+            remedy = f"if it is one metric's name, put it in quotes of its own: monitor={repr(text)!r}"
+        raise StrategyError(f"monitor={text!r} is no expression of metrics: {remedy}")
     return tree
 
 

@@ -39,7 +39,7 @@ CONDITIONS = [
     ("patience(3, patience=4)", "patience is given patience twice", "leave one of the two"),
     ("patience(baseline=3, baseline=4)", "patience is given baseline twice"),
     ("patience(**{'patience': 4})", "patience is given **{'patience': 4}", "write name=value"),
-    ("patience(*[4])", "'*[4]' is no value", "give a number or a text"),
+    ("patience(*[4])", "'*[4]' is no value", "give a number, or a text in quotes"),
     ("patience(1 + 2)", "'1 + 2' is no value"),
     ("patience({[]: 1})", "'{[]: 1}' is no value"),
     ("patience([1])", "patience=[1] is no length of training", "'500 steps'"),

@@ -154,8 +154,8 @@ def _refuse_unknown(enum_class: type[SchedulerType], value: object) -> NoReturn:
     """Raise `StrategyError`, a ValueError, for a value that is no name of a schedule."""
     known = [str(member.value) for member in enum_class]
     raise StrategyError(
-        f"lr_scheduler_type={value!r} is no schedule: {did_you_mean(str(value), known)}; `hf-strategies list` prints"
-        " the names of this package"
+        f"lr_scheduler_type={value!r} is no schedule: {did_you_mean(str(value), known)} (`hf-strategies list`"
+        " prints the names of this package)"
     )
 
 
