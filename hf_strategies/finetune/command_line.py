@@ -1,12 +1,16 @@
 """The command line of the recipes: flags or a YAML file of flags in, lines for the user out."""
 
 import dataclasses
+import json
 import logging
 import os
 import re
 import sys
+import time
 from argparse import ArgumentParser
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Any, NoReturn
 
 from transformers import HfArgumentParser
@@ -26,6 +30,9 @@ logger = logging.getLogger(__name__)
 _INVALID_CHOICE = re.compile(r"argument (--\w+)\S*: invalid choice: '?(.*?)'? \(choose from (.*)\)", re.DOTALL)
 _INVALID_VALUE = re.compile(r"argument --(\w+)\S*: invalid (\w+)[^:]* value: '?(.*?)'?", re.DOTALL)
 _REMEDIES = {"int": "a whole number", "float": "a number such as 0.1", "dict": "it in a script of your own"}
+
+
+_HEAD_START = 10.0  # seconds in which the main process may report a mistake that all processes make
 
 
 class _Parser(HfArgumentParser):
@@ -93,7 +100,9 @@ def run_command(main: Callable[[], object]) -> NoReturn:
     except StrategyError as mistake:
         code = _fail(2, f"error: {_one_line(mistake)}")
     except KeyboardInterrupt as interrupt:
-        code = _fail(130, str(interrupt) or "Interrupted: nothing was written yet")
+        code = 130
+        if _is_main_process():
+            print(str(interrupt) or "Interrupted: nothing was written yet", file=sys.stderr)
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else _fail(1, str(end)) if end.code else 0
     except Exception as mistake:
@@ -106,10 +115,23 @@ def run_command(main: Callable[[], object]) -> NoReturn:
 
 
 def _fail(code: int, line: str) -> int:
-    """Print a line to stderr, in the main process, and return the exit code."""
-    if _is_main_process():
-        print(visible(line), file=sys.stderr)
+    """Print a line to stderr, once for all processes, and return the exit code."""
+    if not _is_main_process():
+        # Most mistakes are made on every process. The main process then prints the line and ends, and the launcher
+        # ends this process while it sleeps. A mistake that only this process meets is printed afterwards.
+        time.sleep(_HEAD_START)
+        line = f"{visible(line)} (process {os.environ['RANK']})"
+        _report_to_launcher(line)
+    print(visible(line), file=sys.stderr)
     return code
+
+
+def _report_to_launcher(line: str) -> None:
+    """Let torchrun and accelerate show the line as the cause, also where the output of this process is not shown."""
+    file = os.environ.get("TORCHELASTIC_ERROR_FILE")
+    if file:
+        with suppress(OSError):
+            Path(file).write_text(json.dumps({"message": line, "timestamp": int(time.time())}), encoding="utf-8")
 
 
 def notify(line: str) -> None:

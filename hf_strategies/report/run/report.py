@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from hf_strategies.errors import visible
 from hf_strategies.stopping.history import training_log
@@ -100,7 +100,7 @@ def evaluation_table(report: RunReport) -> Table:
     rows = report.evaluations
     metrics = [key for key in (rows[0] if rows else ()) if key.startswith("eval_")]
     for column in ("step", "epoch", *(key.removeprefix("eval_") for key in metrics)):
-        table.add_column(_shown(column), justify="right")
+        table.add_column(_text(column), justify="right")
     table.add_column("")
     for row in rows:
         labels = {"best_step": report.kept_word, "stop_step": "stop"}
@@ -114,13 +114,13 @@ def evaluation_table(report: RunReport) -> Table:
 
 def comparison_table(title: str, rows: Mapping[str, Mapping[str, float]]) -> Table:
     """Return a table of metrics with a line for each name in ``rows``."""
-    table = Table(title=title)
+    table = Table(title=_text(title))
     metrics = list(dict.fromkeys(key for values in rows.values() for key in values))
     table.add_column("")
     for metric in metrics:
-        table.add_column(_shown(metric), justify="right")
+        table.add_column(_text(metric), justify="right")
     for name, values in rows.items():
-        table.add_row(_shown(name), *(_number(values.get(metric)) for metric in metrics))
+        table.add_row(_text(name), *(_number(values.get(metric)) for metric in metrics))
     return table
 
 
@@ -130,22 +130,19 @@ def print_run(report: RunReport, test: Mapping[str, Mapping[str, float]], consol
     if report.evaluations:
         console.print(evaluation_table(report))
     if report.log_history:
-        console.print(_shown(report.ending), style="bold", highlight=False)
+        console.print(_text(report.ending), style="bold")
     if report.record and report.record["best_step"] is not None:
         best, restored = report.record, report.record["restored_best_weights"]
-        console.print(
-            f"{report.kept_word.capitalize()}: {_shown(best['monitor'])} = {best['best_value']:.4f}"
-            f" at step {best['best_step']} (epoch {best['best_epoch']:.2f}),"
-            f" {'restored' if restored else 'not restored'}.",
-            highlight=False,
-        )
+        line = f"{report.kept_word.capitalize()}: {best['monitor']} = {best['best_value']:.4f}"
+        line += f" at step {best['best_step']} (epoch {best['best_epoch']:.2f}),"
+        console.print(_text(f"{line} {'restored' if restored else 'not restored'}."))
     if test:
         console.print(comparison_table("Test set", test))
 
 
-def _shown(text: object) -> str:
-    """Return a text as the console has to be given it to print it as it is: no markup, no control characters."""
-    return escape(visible(text))
+def _text(line: str) -> Text:
+    """Return a text as it is: in a bare str, rich takes brackets such as ``[b]`` for markup and leaves them out."""
+    return Text(visible(line))
 
 
 def _number(value: Any) -> str:
