@@ -238,11 +238,27 @@ class TestRunCommand:
         assert self.run(self.fail) == 2
         assert capsys.readouterr() == ("", "error: patience=0 is none: give 1\n")
 
-    def test_of_several_processes_one_tells_the_mistake(
+    def test_another_process_prints_a_mistake_only_if_the_main_process_has_not_ended_the_run_by_then(
+        self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        slept: list[float] = []
+        monkeypatch.setattr("time.sleep", slept.append)
+        monkeypatch.setenv("RANK", "1")
+        monkeypatch.setenv("TORCHELASTIC_ERROR_FILE", str(tmp_path / "error.json"))
+        assert self.run(self.fail) == 2
+        line = "error: patience=0 is none: give 1 (process 1)"
+        assert capsys.readouterr() == ("", f"{line}\n")
+        assert slept == [10.0]
+        assert json.loads((tmp_path / "error.json").read_text())["message"] == line
+
+    def test_an_interrupt_of_another_process_is_not_printed(
         self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        def interrupted() -> None:
+            raise KeyboardInterrupt
+
         monkeypatch.setenv("RANK", "1")
-        assert self.run(self.fail) == 2
+        assert self.run(interrupted) == 130
         assert capsys.readouterr() == ("", "")
 
     def test_success_is_exit_code_0(self) -> None:

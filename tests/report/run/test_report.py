@@ -179,3 +179,23 @@ class TestFigure:
 
         draw_run(RunReport.of_state(state(RECORD)), tmp_path / "run.svg")
         assert "<svg" in (tmp_path / "run.svg").read_text(encoding="utf-8")
+
+
+def test_brackets_in_names_are_no_markup_and_no_escape_reaches_the_terminal() -> None:
+    name = "[bold]score[/bold] [/x] :smile:"
+    entry = {"step": 10, "epoch": 1.0, f"eval_{name}": 0.5}
+    reason = f"Stopped early at step 10 (epoch 1.00): eval_{name} has not improved."
+    text = shown(
+        RunReport.of_state(
+            {
+                "log_history": [entry],
+                "stateful_callbacks": {"EarlyStopping(x)": RECORD | {"monitor": f"eval_{name}", "reason": reason}},
+            }
+        ),
+        {"a [red]model[/red]\x1b[2J": {f"{name}_2": 0.5}},
+    )
+    assert reason in text
+    assert f"Best: eval_{name} = 0.7500" in text
+    assert f" {name} " in text
+    assert f" {name}_2 " in text
+    assert "a [red]model[/red]\\x1b[2J" in text

@@ -42,6 +42,8 @@ def check(placement: str, folder: Path) -> None:
         assert found[name]["again"]["restored"] is True
         assert found[name]["again"]["after"] == found[name]["whole"]["at"][BEST]
     assert found["lost"] == {"restored": False, "step": None}
+    # step 2 is the best of those whose weights are finite on both ranks
+    assert (found["not finite"]["step"], found["not finite"]["after"]) == (2, found["not finite"]["at"]["2"])
     assert found["resumed"]["again"]["files"] == files_of(placement)
     final = load_file(folder / "disk" / "final" / "model.safetensors")
     assert digest(final) == found["disk"]["at"][BEST]

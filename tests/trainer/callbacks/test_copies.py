@@ -43,7 +43,8 @@ def tensors_within(value: Any, seen: set[int] | None = None) -> list[torch.Tenso
     seen.add(id(value))
     if isinstance(value, torch.Tensor):
         return [value]
-    inner = list(value.values()) if isinstance(value, dict) else list(value) if isinstance(value, list | tuple) else []
+    items = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
+    inner = list(items)
     inner += list(getattr(value, "__dict__", {}).values())
     return [tensor for each in inner for tensor in tensors_within(each, seen)]
 

@@ -34,7 +34,10 @@ def train(make_trainer: Callable[..., Any], callback: TrainerCallback) -> int:
     [
         (lambda: EarlyStopping("score", "1ep", mode="max"), "patience='1ep'"),
         (lambda: EarlyStopping("score", mode="max", start_from="0.5ep"), "start_from='0.5ep'"),
-        (lambda: EarlyStopping("score", mode="max", stop_when="target(1) and patience('2 epochs')"), "patience='2ep'"),
+        (
+            lambda: EarlyStopping("score", mode="max", stop_when="target(1) and patience('2ep')"),
+            "patience='2ep'",
+        ),
         (lambda: PlateauCooldown("score", "1ep", mode="max"), "patience='1ep'"),
         (lambda: PlateauCooldown("score", 2, "1ep", mode="max"), "cooldown='1ep'"),
         (lambda: GradualUnfreezing("1ep"), "every='1ep'"),

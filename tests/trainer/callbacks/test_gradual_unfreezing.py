@@ -115,6 +115,87 @@ def test_after_a_training_that_was_broken_off_the_next_one_trains_all(tmp_path: 
     assert [watch.moved(step) for step in range(1, 13)] == EVERY_TWO
 
 
+class BreakOffIn(TrainerCallback):
+    """End the training with an error at an event, or in the model's forward or backward pass, of the third step."""
+
+    def __init__(self, place: str) -> None:
+        self.place, self.step = place, -1
+        if place.startswith("on_"):
+            setattr(self, place, self.interrupt)
+
+    def interrupt(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if state.global_step >= 2:
+            raise KeyboardInterrupt
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        def hook(*_: Any) -> None:
+            raise KeyboardInterrupt
+
+        if state.global_step == 2 and self.place == "forward":
+            kwargs["model"].classifier.register_forward_hook(hook)
+        if state.global_step == 2 and self.place == "backward":
+            kwargs["model"].classifier.register_full_backward_hook(hook)
+
+
+@pytest.mark.parametrize("place", ["forward", "backward", "on_step_end", "on_evaluate", "on_pre_optimizer_step"])
+def test_a_training_that_was_interrupted_leaves_nothing_frozen_but_what_you_froze(place: str, tmp_path: Path) -> None:
+    args = arguments(tmp_path, eval_strategy="steps", eval_steps=3)
+    trainer, _ = bert_trainer(args, callbacks=[GradualUnfreezing(2), BreakOffIn(place)])
+    model: Any = trainer.model
+    model.bert.embeddings.word_embeddings.requires_grad_(False)
+    before = requires_grad(model)
+    with pytest.raises(KeyboardInterrupt):
+        trainer.train()
+    assert requires_grad(model) == before
+
+
+def test_a_trainer_whose_training_was_interrupted_trains_all_layers_without_the_callback(tmp_path: Path) -> None:
+    callback, interrupt = GradualUnfreezing(2), BreakOffIn("on_step_end")
+    trainer, watch = bert_trainer(arguments(tmp_path), callbacks=[callback, interrupt])
+    with pytest.raises(KeyboardInterrupt):
+        trainer.train()
+    trainer.remove_callback(callback)
+    trainer.remove_callback(interrupt)
+    trainer.train()
+    assert [watch.moved(step) for step in range(1, 13)] == [[0, 1, 2, 3, 4]] * 12
+
+
+def test_afterwards_the_trainer_has_its_own_training_step(tmp_path: Path) -> None:
+    trainer, _ = bert_trainer(arguments(tmp_path, max_steps=2), callbacks=[GradualUnfreezing(2)])
+    own = trainer.training_step
+    trainer.train()
+    assert "training_step" not in vars(trainer)
+    trainer.training_step = own  # type: ignore[method-assign]
+    trainer.train()
+    assert vars(trainer)["training_step"] is own
+
+
+def test_a_trainer_that_makes_its_steps_in_another_way_is_refused(tmp_path: Path) -> None:
+    trainer, _ = bert_trainer(arguments(tmp_path), callbacks=[GradualUnfreezing(2)])
+    own = trainer.training_step
+
+    class SetLater(TrainerCallback):
+        def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            trainer.training_step = own  # type: ignore[method-assign]
+
+    trainer.add_callback(SetLater())
+    with pytest.raises(StrategyError, match=r"freezes layers in training_step\(\), which this Trainer does not call"):
+        trainer.train()
+
+
+def test_a_loop_without_a_trainer_freezes_between_the_events(tmp_path: Path) -> None:
+    args, state, control, model = arguments(tmp_path), TrainerState(max_steps=9), TrainerControl(), bert()
+    Accelerator(cpu=True)
+    callback = GradualUnfreezing(4)
+    callback.on_train_begin(args, state, control, model=model)
+    callback.on_step_begin(args, state, control, model=model)
+    trained = {name for name, trains in requires_grad(model).items() if trains}
+    assert trained == {name for name, _ in model.named_parameters() if name.startswith(("bert.pooler", "classifier"))}
+    callback.on_step_end(args, state, control, model=model)
+    callback.on_train_end(args, state, control, model=model)
+    assert all(requires_grad(model).values())
+
+
 def test_what_you_froze_yourself_stays_frozen_and_has_no_turn(tmp_path: Path) -> None:
     trainer, watch = bert_trainer(arguments(tmp_path), callbacks=[GradualUnfreezing(2)])
     model: Any = trainer.model
@@ -239,6 +320,21 @@ def test_ddp_that_would_wait_for_frozen_gradients_is_refused(
     with pytest.raises(StrategyError, match=r"would wait for the gradients .*: set ddp_find_unused_parameters=True"):
         begin(args, bert())
     begin(arguments(tmp_path, activation_checkpointing=True, ddp_find_unused_parameters=True), bert())
+
+
+def test_checkpointing_at_the_model_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = bert()
+    model._set_gradient_checkpointing()
+    begin(arguments(tmp_path), model)
+    monkeypatch.setattr(TrainingArguments, "world_size", property(lambda self: 2))
+    with pytest.raises(StrategyError, match="with checkpointing of activations at the model, would wait"):
+        begin(arguments(tmp_path), model)
+    begin(arguments(tmp_path, ddp_find_unused_parameters=True), model)
+
+
+def test_a_model_that_is_no_module_is_refused_in_one_line(tmp_path: Path) -> None:
+    with pytest.raises(StrategyError, match=r"^SimpleNamespace is no torch.nn.Module, so its parameters have no"):
+        begin(arguments(tmp_path), SimpleNamespace(body=bert()))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("kind", [DistributedType.FSDP, DistributedType.DEEPSPEED])

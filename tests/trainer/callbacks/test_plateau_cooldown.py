@@ -48,6 +48,43 @@ def test_a_metric_has_stalled_when_the_loss_has_too_unless_told_otherwise(
     assert stop.step == step
 
 
+@pytest.mark.parametrize(
+    ("name", "kwargs"),
+    [
+        ("cosine_with_min_lr", {"min_lr": 0.1 * PEAK}),
+        ("cosine_with_min_lr", {"min_lr_rate": 0.1}),
+        ("cosine_warmup_with_min_lr", {"min_lr_rate": 0.1}),
+        ("linear_warmup_cosine_decay", {"min_lr_ratio": 0.1}),
+        ("linear_warmup_cosine_decay", {"min_lr": 0.1 * PEAK}),
+    ],
+)
+@pytest.mark.parametrize("settings", [{}, {"min_lr_ratio": 0.0}, {"stages": 1, "factor": 0.001, "patience": 2}])
+def test_the_floor_of_the_schedule_is_the_end_of_the_cooldown(
+    name: str, kwargs: dict[str, Any], settings: dict[str, Any], make_trainer: Callable[..., Any]
+) -> None:
+    options = OPTIONS | {"lr_scheduler_type": name, "lr_scheduler_kwargs": kwargs, "max_steps": 200}
+    trainer = make_trainer(SCORES, callbacks=[cooldown(**settings)], **options)
+    trainer.train()
+    rates = learning_rates(trainer)[2:]
+    assert min(rates) >= 0.1 * PEAK * (1 - 1e-12)
+    ended = record(trainer)
+    steps = ended["cooldown_end"] - ended["cooldown_start"]
+    start = rates[ended["cooldown_start"] - 2]
+    # The last update comes one step before the floor is reached.
+    assert rates[-1] == pytest.approx(start + (0.1 * PEAK - start) * (steps - 1) / steps)
+    assert trainer.state.global_step < 200
+
+
+@pytest.mark.parametrize("name", ["constant_with_warmup", "cosine", "linear_warmup_cosine_decay"])
+@pytest.mark.parametrize("warmup", [12, 30])
+def test_a_warmup_that_leaves_no_step_for_a_cooldown_is_refused(
+    name: str, warmup: int, make_trainer: Callable[..., Any]
+) -> None:
+    options = OPTIONS | {"lr_scheduler_type": name, "max_steps": 12, "warmup_steps": warmup}
+    with pytest.raises(StrategyError, match=rf"warmup_steps={warmup} .* leaves nothing of the 12 training steps"):
+        make_trainer(SCORES, callbacks=[cooldown(cooldown=None)], **options).train()
+
+
 def test_without_a_plateau_it_lands_at_the_end_of_the_budget(make_trainer: Callable[..., Any]) -> None:
     """As the schedule does by its name alone, to the bit."""
     options = OPTIONS | {"max_steps": 12}

@@ -194,6 +194,25 @@ def test_the_schedule_s_own_floor_holds(make_trainer: Callable[..., Any]) -> Non
     assert learning_rates(trainer)[5:] == pytest.approx([0.4 * PEAK] * 5)
 
 
+STOCK_FLOORS: list[tuple[str, dict[str, Any]]] = [
+    ("cosine_with_min_lr", {"min_lr": 0.4 * PEAK}),
+    ("cosine_with_min_lr", {"min_lr_rate": 0.4}),
+    ("cosine_warmup_with_min_lr", {"min_lr_rate": 0.4}),
+    ("warmup_stable_decay", {"num_decay_steps": 4, "min_lr_ratio": 0.4}),
+    ("polynomial", {"lr_end": 0.4 * PEAK}),
+]
+
+
+@pytest.mark.parametrize(("name", "kwargs"), STOCK_FLOORS)
+def test_the_floor_of_a_schedule_of_transformers_holds(
+    name: str, kwargs: dict[str, Any], make_trainer: Callable[..., Any]
+) -> None:
+    options = OPTIONS | {"lr_scheduler_type": name, "lr_scheduler_kwargs": kwargs}
+    trainer = make_trainer(SCORES, callbacks=[reduce(factor=0.01)], **options)
+    trainer.train()
+    assert learning_rates(trainer)[5:] == pytest.approx([0.4 * PEAK] * 5)
+
+
 def test_an_evaluation_of_a_trainer_that_does_not_train_is_let_be(make_trainer: Callable[..., Any]) -> None:
     callback = reduce()
     make_trainer(SCORES, callbacks=[callback], **OPTIONS).train()

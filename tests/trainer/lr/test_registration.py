@@ -181,9 +181,71 @@ def test_importing_what_works_with_the_trainer_registers_the_names(
     assert done.returncode == 0, done.stderr
 
 
-def test_an_unknown_name_is_still_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="not a valid SchedulerType"):
-        TrainingArguments(str(tmp_path), lr_scheduler_type="cosine_decy", use_cpu=True)
+def made_by_arguments(name: Any) -> None:
+    TrainingArguments("x", lr_scheduler_type=name, use_cpu=True)
+
+
+def set_in_arguments(name: Any) -> None:
+    TrainingArguments("x", use_cpu=True).set_lr_scheduler(name=name)
+
+
+def made_by_get_scheduler(name: Any) -> None:
+    get_scheduler(name, optimizer(), 2, 10)
+
+
+def read_from_a_dict(name: Any) -> None:
+    HfArgumentParser(TrainingArguments).parse_dict({"output_dir": "x", "use_cpu": True, "lr_scheduler_type": name})
+
+
+@pytest.mark.parametrize("door", [made_by_arguments, set_in_arguments, made_by_get_scheduler, read_from_a_dict])
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("cosine_decy", "did you mean 'cosine_decay'"),
+        ("cosin", "did you mean 'cosine'"),
+        ("linear_warmup_cosin_decay", "did you mean 'linear_warmup_cosine_decay'"),
+        ("zzz", "known: 'constant', "),
+    ],
+)
+def test_an_unknown_name_is_a_short_error_with_near_matches(door: Any, name: str, words: str) -> None:
+    with pytest.raises(ValueError, match=f"lr_scheduler_type='{name}' is no schedule: {words}") as refused:
+        door(name)
+    assert len(str(refused.value)) < 500
+
+
+@pytest.mark.parametrize("kind", [TrainingArguments, Seq2SeqTrainingArguments])
+@pytest.mark.parametrize("flag", ["--lr_scheduler_type", "--lr-scheduler-type"])
+def test_an_unknown_name_in_a_flag_is_one_line_with_near_matches(
+    kind: Any, flag: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        HfArgumentParser(kind, prog="train.py").parse_args_into_dataclasses(["--output_dir", "x", flag, "cosin"])
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == "train.py: error: --lr_scheduler_type cosin: did you mean 'cosine'?\n"
+
+
+def test_another_mistake_in_a_flag_is_reported_as_by_argparse(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        HfArgumentParser(TrainingArguments).parse_args_into_dataclasses(
+            ["--output_dir", "x", "--save_strategy", "no1"]
+        )
+    assert "invalid choice: 'no1' (choose from" in capsys.readouterr().err
+
+
+def test_a_schedule_of_one_s_own_has_to_be_registered_before_its_pickle_is_loaded(
+    tmp_path: Path, fresh: FreshProcesses
+) -> None:
+    register = (
+        "from hf_strategies import register_decay; register_decay('own', lambda step, steps: 1 - step / steps);"
+    )
+    save = "import torch; from transformers import TrainingArguments as T;"
+    save += "torch.save(T('x', lr_scheduler_type='linear_warmup_own_decay', use_cpu=True), 'args.bin')"
+    load = "import torch; print(torch.load('args.bin', weights_only=False).lr_scheduler_type.value)"
+    assert fresh.run(f"import hf_strategies.auto; {register}{save}", tmp_path).returncode == 0
+    assert fresh.run(register + load, tmp_path).stdout == "linear_warmup_own_decay\n"
+    refused = fresh.run(load, tmp_path).stderr.splitlines()[-1]
+    assert "the schedule 'linear_warmup_own_decay' is not registered in this process: register it first" in refused
+    assert len(refused) < 300
 
 
 def test_registering_again_changes_nothing() -> None:

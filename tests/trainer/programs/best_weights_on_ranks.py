@@ -64,6 +64,23 @@ def lost(folder: Path, **options: Any) -> dict[str, Any]:
     return {"restored": keep.restored, "step": keep.keeper.step}
 
 
+class NotFiniteOnOne(KeepBest):
+    """Finds at the best evaluation that the weights of the last rank, and of no other, are not finite."""
+
+    def on_evaluate(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        is_bad = state.global_step == 3 and PartialState().is_last_process
+        self.keeper._weights.is_finite = lambda: not is_bad  # type: ignore[method-assign]
+        super().on_evaluate(args, state, control, **kwargs)
+
+
+def not_finite(folder: Path, **options: Any) -> dict[str, Any]:
+    """Train past a best evaluation whose weights are not finite on one rank."""
+    keep, record = NotFiniteOnOne(), Record()
+    trainer = trainer_of(folder, [keep, record], **options)
+    trainer.train()
+    return {"at": record.at, "after": digest(whole_weights(trainer.model)), "step": keep.keeper.step}
+
+
 def scenarios(folder: Path, options: dict[str, Any]) -> dict[str, Any]:
     """All of one placement, each in a folder of its own."""
     theirs = {"load_best_model_at_end": True, "metric_for_best_model": "score", "greater_is_better": False}
@@ -77,6 +94,7 @@ def scenarios(folder: Path, options: dict[str, Any]) -> dict[str, Any]:
         "resumed": lambda: resumed(folder / "resumed", "memory", **options),
         "resumed from disk": lambda: resumed(folder / "resumed_disk", "disk", **options),
         "lost": lambda: lost(folder / "resumed", **options),
+        "not finite": lambda: not_finite(folder / "not_finite", **options),
     }
     if "deepspeed" in options:
         half = options | {"deepspeed": options["deepspeed"] | {"bf16": {"enabled": True}}, "bf16": True}
