@@ -58,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> Trainer:
     check_schedule(flags.run, encoded)
     model = load_model(AutoModelForMaskedLM, flags.model, config, tokenizer, fixed=not flags.run.do_train)
     seed = flags.run.seed if flags.run.data_seed is None else flags.run.data_seed
-    collator = MaskingCollator(masker, tokenizer, seed, padding_multiple(flags))
+    collator = MaskingCollator(masker, tokenizer, seed, padding_multiple(flags, length))
     trainer = make_trainer(
         flags,
         model,

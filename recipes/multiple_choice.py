@@ -78,7 +78,7 @@ def main(argv: Sequence[str] | None = None) -> Trainer:
         model,
         tokenizer,
         encoded,
-        collator=ChoiceCollator(tokenizer, pad_to_multiple_of=padding_multiple(flags)),
+        collator=ChoiceCollator(tokenizer, pad_to_multiple_of=padding_multiple(flags, length)),
         metrics=compute_metrics(CHOICE_METRICS, decode_choices),
         loss=choice_loss(flags.run.label_smoothing_factor),
         trainer_class=ChoiceTrainer,

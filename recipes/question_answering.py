@@ -81,7 +81,7 @@ def main(argv: Sequence[str] | None = None) -> Trainer:
         model,
         tokenizer,
         encoded,
-        collator=DataCollatorWithPadding(tokenizer, pad_to_multiple_of=padding_multiple(flags)),
+        collator=DataCollatorWithPadding(tokenizer, pad_to_multiple_of=padding_multiple(flags, length)),
         metrics=compute_metrics(QUESTION_METRICS, finder.decode),
         keep_columns=SEARCH_COLUMNS,
         trainer_class=QuestionTrainer,

@@ -89,7 +89,7 @@ def main(argv: Sequence[str] | None = None) -> Trainer:
         model,
         tokenizer,
         encoded,
-        collator=DataCollatorWithPadding(tokenizer, pad_to_multiple_of=padding_multiple(flags)),
+        collator=DataCollatorWithPadding(tokenizer, pad_to_multiple_of=padding_multiple(flags, length)),
         metrics=kind.compute_metrics(model),
         reduce=only_logits,
         loss=balanced_loss(flags.data, flags.run, encoded["train"]["labels"], len(labels)) if trains else None,

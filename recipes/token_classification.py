@@ -87,7 +87,7 @@ def main(argv: Sequence[str] | None = None) -> Trainer:
         model,
         tokenizer,
         encoded,
-        collator=DataCollatorForTokenClassification(tokenizer, pad_to_multiple_of=padding_multiple(flags)),
+        collator=DataCollatorForTokenClassification(tokenizer, pad_to_multiple_of=padding_multiple(flags, length)),
         reduce=likeliest,
         # The mean over the words of a step; the model's own loss is the mean of the means of its batches.
         loss=weighted_loss(weights, flags.run.label_smoothing_factor),

@@ -28,7 +28,7 @@ def match_labels(trained: Sequence[str], labels: Sequence[str], *, fixed: bool =
     >>> match_labels(["NO", "YES"], ["no", "yes", "maybe"]) is None
     True
     """
-    if set(labels) <= set(trained):
+    if set(labels) <= set(trained) and (fixed or len(set(trained)) == len(trained)):
         return tuple(trained)
     spelling = {_key(label): label for label in labels}
     outputs = [_key(label) for label in trained]

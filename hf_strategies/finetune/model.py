@@ -4,6 +4,7 @@ import copy
 from collections.abc import Sequence
 from typing import Any, cast
 
+import torch
 from transformers import AutoConfig, BertConfig, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from hf_strategies.errors import StrategyError
@@ -83,6 +84,9 @@ def load_model(
     elif options.get("id2label", config.id2label) != config.id2label:
         notify(f"The outputs of {name} are kept, and named as in the data: {few(options['label2id'])}.")
     _add_rows(model, tokenizer, name, fixed=fixed)
+    if model.dtype == torch.float16 and not fixed:
+        model.float()  # updates would be lost in this precision, and gradients overflow
+        notify(f"The weights of {name} are float16: they are trained as float32.")
     cast(Any, model).new_weights = new
     return model
 
@@ -116,7 +120,7 @@ def _other_head(model: PreTrainedModel, config: PreTrainedConfig, options: dict[
     trained = trained_labels(config)
     if not labels or names_outputs(trained, labels):
         return ""
-    return f"; it was trained for {few(trained)}, not for {few(labels)}"
+    return f"; it was trained for {few(trained) or 'no labels'}, not for {few(labels)}"
 
 
 def _report_new(model: PreTrainedModel, new: set[str], name: str, reason: str, *, fixed: bool) -> None:
@@ -140,6 +144,8 @@ def _add_rows(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: 
             " first, without --do_train false"
         )
     model.resize_token_embeddings(max(tokenizer.get_vocab().values()) + 1, mean_resizing=False)
+    if tokenizer.pad_token in without:
+        model.config.pad_token_id = tokenizer.pad_token_id
     notify(f"New in the model, with random weights: the embeddings of {few(without)}, which its tokenizer has.")
 
 

@@ -1,6 +1,7 @@
 """The tokenizer of a model, made to fit the model: its padding, token types and vocabulary, and the longest input."""
 
 import copy
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -57,9 +58,14 @@ def longest_input(args: ModelArguments, config: PreTrainedConfig | None, tokeniz
     model_limit = SMALL_BERT["max_position_embeddings"] if config is None else _positions(args, config)
     tokenizer_limit = tokenizer.model_max_length if 0 < tokenizer.model_max_length < _NO_LIMIT else None
     most = min((int(limit) for limit in (model_limit, tokenizer_limit) if limit is not None), default=None)
+    least = max(3, tokenizer.num_special_tokens_to_add(pair=True))
+    if most is not None and most <= least:
+        raise StrategyError(
+            f"model_name_or_path={args.model_name_or_path!r} takes {most} tokens, which leaves no room for text:"
+            " correct model_max_length in its tokenizer_config.json, or max_position_embeddings in its config.json"
+        )
     if args.max_length is None:
         return most or _DEFAULT_LENGTH
-    least = max(3, tokenizer.num_special_tokens_to_add(pair=True))
     if args.max_length < least or (most is not None and args.max_length > most):
         takes = f"at least {least}" if most is None else f"{least} to {most}"
         raise StrategyError(f"max_length={args.max_length} is out of range: this model takes {takes} tokens")
@@ -74,6 +80,7 @@ def tokens_without_row(tokenizer: PreTrainedTokenizerBase, rows: int) -> set[str
 def _load(flag: str, name: str, **options: Any) -> PreTrainedTokenizerBase:
     try:
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(name, **options)
+        tokenizer("a", "b", verbose=False)  # some wrong settings show only here
     except Exception as mistake:  # a damaged file raises anything, even a bare Exception
         raise cannot_load(flag, name, mistake, "tokenizer files") from mistake
     # From a folder without tokenizer files transformers makes a tokenizer that has special tokens only.
@@ -81,6 +88,8 @@ def _load(flag: str, name: str, **options: Any) -> PreTrainedTokenizerBase:
         raise StrategyError(
             f"{flag}={name!r} has no tokenizer files, or empty ones: save the model's tokenizer to that folder too"
         )
+    if not tokenizer.model_input_names:
+        raise StrategyError(f"{flag}={name!r} has a tokenizer without model_input_names: give such as ['input_ids']")
     return tokenizer
 
 
@@ -102,7 +111,10 @@ def _fit_padding(tokenizer: PreTrainedTokenizerBase, config: PreTrainedConfig, a
             f" config.json, and its tokenizer pads with {tokenizer.pad_token_id}: give both the one that was used in"
             " pretraining"
         )
-    config.pad_token_id = tokenizer.pad_token_id
+    if tokenizer.pad_token_id < (
+        getattr(config, "vocab_size", None) or math.inf
+    ):  # otherwise its embedding comes later
+        config.pad_token_id = tokenizer.pad_token_id
 
 
 def _spare_token(tokenizer: PreTrainedTokenizerBase, place: int | None) -> str | None:
@@ -117,7 +129,7 @@ def _fit_token_types(tokenizer: PreTrainedTokenizerBase, config: PreTrainedConfi
     kinds = getattr(config, "type_vocab_size", None)
     if not kinds or "token_type_ids" not in tokenizer.model_input_names:
         return
-    highest = max(tokenizer("a", "b")["token_type_ids"])
+    highest = max(tokenizer("a", "b", verbose=False)["token_type_ids"])
     if highest >= kinds:
         names = [name for name in tokenizer.model_input_names if name != "token_type_ids"]
         tokenizer.model_input_names = tokenizer.init_kwargs["model_input_names"] = names  # the second is saved

@@ -289,6 +289,10 @@ def only_logits(outputs: Any, _labels: torch.Tensor) -> torch.Tensor:
     return logits
 
 
-def padding_multiple(flags: Flags) -> int | None:
-    """Return the multiple of tokens to pad to: 8 for the matrix units of a GPU, else None."""
-    return 8 if flags.run.device.type == "cuda" else None
+def padding_multiple(flags: Flags, length: int) -> int | None:
+    """Return the multiple of tokens to pad to: 8 for the matrix units of a GPU, else None.
+
+    It is None too where rows of ``length`` tokens, the longest, would be padded: the model may not have as many
+    positions.
+    """
+    return 8 if flags.run.device.type == "cuda" and length % 8 == 0 else None

@@ -164,6 +164,14 @@ class TestChooseLabels:
         assert choose_labels(data_with(["a", "b"]), ("LABEL_0", "LABEL_1")) == ("a", "b")
         assert choose_labels(data_with(["a", "b"]), ()) == ("a", "b")
 
+    def test_case_does_not_matter_and_the_data_are_spelt_as_they_are(self) -> None:
+        assert choose_labels(data_with(["no", "Yes"]), ("YES", "MAYBE", "NO")) == ("Yes", "MAYBE", "no")
+        assert choose_labels(data_with(["no"], train=False), ("YES", "NO"), fixed=True) == ("YES", "no")
+        assert choose_labels(data_with(["1"], train=False), ("LABEL_0", "LABEL_1"), fixed=True) == ("LABEL_0", "1")
+
+    def test_labels_of_which_the_model_knows_some_are_new(self) -> None:
+        assert choose_labels(data_with(["a", "b", "c"]), ("b", "a")) == ("a", "b", "c")
+
     def test_without_a_training_set_the_models_labels_count(self) -> None:
         assert choose_labels(data_with(["a"], train=False), ("b", "a")) == ("b", "a")
 

@@ -124,6 +124,26 @@ class TestLongestInput:
         assert longest_input(ModelArguments(), XLNET, tokenizer) == 30
 
 
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"model_max_length": "short"}, "cannot be loaded: .*tokenizer files$"),
+        ({"model_input_names": []}, r"has a tokenizer without model_input_names: give such as \['input_ids'\]"),
+        ({"truncation_side": "up"}, "cannot be loaded: Truncation side .*tokenizer files$"),
+        ({"model_max_length": 3}, "takes 3 tokens, which leaves no room for text: correct model_max_length in"),
+    ],
+)
+def test_a_tokenizer_with_impossible_settings_is_one_line(
+    settings: dict[str, Any], words: str, tmp_path: Path
+) -> None:
+    args = saved(tmp_path, BertConfig(vocab_size=300, **SIZES), wordpiece())
+    file = tmp_path / "tokenizer_config.json"
+    file.write_text(json.dumps(json.loads(file.read_text(encoding="utf-8")) | settings), encoding="utf-8")
+    with pytest.raises(StrategyError, match=f"^model_name_or_path='{tmp_path}' {words}") as raised:
+        longest_input(args, *loaded(args))
+    assert "\n" not in str(raised.value)
+
+
 class TestPadding:
     """A token to pad with, in the tokenizer and in the model."""
 
@@ -193,6 +213,15 @@ class TestVocabulary:
         weight: Any = model.get_input_embeddings().weight
         assert torch.equal(weight[:rows], before)
         assert model(**again("a thaw", return_tensors="pt")).logits.shape[-1] == rows + 2 == model.config.vocab_size
+
+    def test_a_new_pad_token_gets_one_and_becomes_that_of_the_model(self, tmp_path: Path) -> None:
+        tokenizer = wordpiece(pad_token="[NEW]")
+        rows = tokenizer.pad_token_id
+        args = self.bert(tmp_path, tokenizer, rows)
+        config, again = loaded(args)
+        model = load_model(AutoModelForMaskedLM, args, config, again)
+        assert model.config.pad_token_id == again.pad_token_id == rows
+        assert model.config.vocab_size == rows + 1
 
     def test_a_model_that_is_not_trained_cannot_get_any(self, tmp_path: Path) -> None:
         tokenizer = wordpiece()

@@ -128,6 +128,18 @@ def test_a_config_with_an_impossible_entry_is_one_line(entry: dict[str, Any], tm
     assert "\n" not in str(raised.value)
 
 
+@pytest.mark.parametrize("fixed", [False, True])
+def test_half_precision_weights_are_trained_in_single_precision(
+    fixed: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    args = bert(tmp_path, dtype="float16")
+    change(args, lambda weights: {name: weight.half() for name, weight in weights.items()})
+    model = load(args, AutoModelForMaskedLM, fixed=fixed)
+    assert model.dtype == (torch.float16 if fixed else torch.float32)
+    line = f"The weights of {tmp_path} are float16: they are trained as float32."
+    assert caplog.messages == ([] if fixed else [line])
+
+
 class TestNewWeights:
     """What may be new, and how it is reported."""
 

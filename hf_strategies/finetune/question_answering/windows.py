@@ -54,6 +54,7 @@ def encode_questions(
     """
     longest_question = _longest_question(tokenizer, max_length, args.doc_stride)
     tokenizer.padding_side = "right"  # padding on the left would move the answer
+    tokenizer.truncation_side = "right"  # windows from the end of a context would come in another order
 
     def encode_batch(batch: Batch) -> Batch:
         questions = _truncated(tokenizer, batch["question"], longest_question)

@@ -13,7 +13,7 @@ from datasets import Dataset
 from scipy.special import softmax
 from transformers import EvalPrediction, PreTrainedConfig, PreTrainedModel, Trainer
 
-from hf_strategies.errors import StrategyError
+from hf_strategies.errors import StrategyError, did_you_mean
 from hf_strategies.finetune.metrics import Decoded, Metric, compute_metrics
 from hf_strategies.finetune.text_classification.baselines import (
     Examples,
@@ -119,8 +119,10 @@ def kind_of_model(config: PreTrainedConfig | None) -> LabelKind | None:
     """Return the kind of labels for which a model was trained; None without a model."""
     if config is None:
         return None
-    default = "regression" if config.num_labels == 1 else "single_label_classification"
-    return LABEL_KINDS[config.problem_type or default]
+    name = config.problem_type or ("regression" if config.num_labels == 1 else "single_label_classification")
+    if name not in LABEL_KINDS:
+        raise StrategyError(f"problem_type {name!r} in the model's config.json: {did_you_mean(name, LABEL_KINDS)}")
+    return LABEL_KINDS[name]
 
 
 def check_distinct(names: Names) -> None:

@@ -43,6 +43,7 @@ def encode(
             " model_name_or_path a model with a fast tokenizer (a tokenizer.json)"
         )
     tokenizer.padding_side = "right"  # padding on the left would move the words, by batch
+    tokenizer.truncation_side = "right"  # windows from the end of a sentence would come in another order
     ids = {tag: index for index, tag in enumerate(tags)}
     inner = [IGNORED_LABEL] * len(tags)
     if args.label_all_subwords:

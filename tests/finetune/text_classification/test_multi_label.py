@@ -164,6 +164,7 @@ def test_lists_are_several_labels_and_none_and_become_zeros_and_ones(tmp_path: P
 
 def test_a_model_for_these_labels_keeps_their_order(tmp_path: Path) -> None:
     assert choose_labels(data(tmp_path, [["a"], ["b"]]), ("c", "b", "a")) == ("c", "b", "a")
+    assert choose_labels(data(tmp_path, [["a"], ["b"]]), ("C", "B", "A")) == ("C", "b", "a")
 
 
 @pytest.mark.parametrize(("separator", "flags"), [("|", {}), (";", {"label_separator": ";"})])

@@ -113,6 +113,7 @@ def test_fractions_are_taken_for_regression_and_the_labels_are_numbers(tmp_path:
     assert loaded.kind.name == "regression"
     assert loaded.splits["train"]["label"][:] == [0.5, 2.0, 3.0]
     assert choose_labels(loaded, ("LABEL_0", "LABEL_1")) == ("score",)
+    assert choose_labels(loaded, ("LABEL_0",)) == ("LABEL_0",)  # one output has no other meaning
 
 
 def test_whole_numbers_written_as_fractions_are_too_and_it_is_said(

@@ -130,6 +130,7 @@ class TestTags:
     def test_a_model_that_knows_them_keeps_its_order(self, tmp_path: Path) -> None:
         data = load_tokens(TokenArguments(**flags(tmp_path, train=[GOOD] * 3)))
         assert choose_tags(data, ("O", "B-PER", "B-LOC", "B-ORG")) == ("O", "B-PER", "B-LOC", "B-ORG")
+        assert choose_tags(data, ("o", "b-per", "b-loc")) == ("O", "B-PER", "B-LOC")
         assert choose_tags(data, ("LABEL_0", "LABEL_1")) == data.tags
 
     def test_without_a_training_set_they_are_those_of_the_model(self, tmp_path: Path) -> None:
