@@ -63,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> Trainer:
     flags = read_flags(TokenArguments, argv, __doc__ or "", metric_names(ENTITY_METRICS, TAG_METRICS))
     config = load_config(flags.model)
     with flags.run.main_process_first():
-        data = load_tokens(flags.data)
+        data = load_tokens(flags.data, seed=flags.run.seed)
     fixed = not flags.run.do_train
     tags = choose_tags(data, trained_labels(config), fixed=fixed)
     if flags.run.do_train and (hint := hint_at_scheme(tags)):

@@ -21,7 +21,7 @@ from hf_strategies.finetune.tables.typed import is_saved, load_saved
 __all__ = [
     "Reader",
     "check_columns",
-    "check_unlabelled",
+    "check_test_labels",
     "labelled_rows",
     "limit",
     "load_data",
@@ -166,20 +166,22 @@ def labelled_rows(split: str, column: str, missing: Collection[int], count: int)
     return sorted(set(range(count)).difference(missing))
 
 
-def check_unlabelled(rows: Dataset, split: str, flag: str, column: str, expected: Collection[str]) -> None:
-    """Check a split without the column of its labels: print that it has none, or refuse a misspelt one.
+def check_test_labels(splits: Mapping[str, Dataset], flag: str, column: str) -> None:
+    """Check a test set that lacks the column of labels: print that it has none, or refuse a misspelt one.
 
-    A misspelt one is a column whose name is nearly ``column`` and which is none of the ``expected`` ones, such as
-    those of the training set.
+    A misspelt one is a column whose name is nearly ``column`` and which the training set does not have.
     """
+    if "test" not in splits or column in (rows := splits["test"]).column_names:
+        return
+    expected = splits["train"].column_names if "train" in splits else ()
     others = {name.strip().casefold(): name for name in rows.column_names if name not in expected}
     close = get_close_matches(column.casefold(), others, n=1, cutoff=0.6)
     if close:
         raise StrategyError(
-            f"{flag}={column!r} is no column of the {split} split, which has {others[close[0]]!r}: give both the same"
+            f"{flag}={column!r} is no column of the test split, which has {others[close[0]]!r}: give both the same"
             " name, or leave that column out if the labels are unknown"
         )
-    notify(f"The {split} split has no column {column!r}: it is predicted, and not measured.")
+    notify(f"The test split has no column {column!r}: it is predicted, and not measured.")
 
 
 def _draw(rows: Dataset, most: int | None, seed: int) -> Dataset:

@@ -10,6 +10,7 @@ from datasets import Dataset
 from hf_strategies.errors import StrategyError, did_you_mean
 from hf_strategies.finetune.arguments import DataArguments
 from hf_strategies.finetune.data import check_columns
+from hf_strategies.finetune.tables.lists import parse_list
 
 __all__ = ["Choice", "ChoiceArguments", "label_column", "read_choices"]
 
@@ -232,6 +233,8 @@ def _listed(value: Any) -> tuple[list[Any], list[str]]:
     The forms are a list of texts; a list of mappings, or a mapping of lists, with ``text`` and ``label`` (the files
     and the Hub's form of ARC and CommonsenseQA); and a mapping from names to texts.
     """
+    if isinstance(value, str):
+        return parse_list(value) or [], []  # a table has to write its lists as texts
     if isinstance(value, Mapping) and isinstance(value.get("text"), list):
         return value["text"], [str(name).strip() for name in value.get("label") or ()]
     if isinstance(value, Mapping):

@@ -9,7 +9,7 @@ import torch
 from datasets import Dataset, DatasetDict
 from transformers import DataCollatorForMultipleChoice, PreTrainedTokenizerBase
 
-from hf_strategies.finetune.data import labelled_rows, limit, load_data, with_validation
+from hf_strategies.finetune.data import check_test_labels, labelled_rows, limit, load_data, with_validation
 from hf_strategies.finetune.encoding import encode_splits, list_column, tokenizer_state
 from hf_strategies.finetune.multiple_choice.columns import Choice, ChoiceArguments, label_column, read_choices
 from hf_strategies.finetune.multiple_choice.labels import label_indices
@@ -63,6 +63,8 @@ def load_choices(args: ChoiceArguments, *, seed: int = 0) -> ChoiceData:
     `load_splits`, `read_choices` and `label_indices` do.
     """
     raw, name = load_data(args, OPENINGS)
+    if "test" in raw:
+        check_test_labels(raw, "label_column", label_column(args, raw["test"]))
     # Checked before they are split and cut, so that an error names the row of the file.
     choices = {split: read_choices(args, rows, split) for split, rows in raw.items()}
     with_labels = {split: rows for split, rows in choices.items() if _has_labels(rows, split)}

@@ -9,7 +9,15 @@ from transformers import PreTrainedConfig
 
 from hf_strategies.errors import StrategyError, did_you_mean
 from hf_strategies.finetune.arguments import DataArguments
-from hf_strategies.finetune.data import check_columns, labelled_rows, limit, load_data, texts_of, with_validation
+from hf_strategies.finetune.data import (
+    check_columns,
+    check_test_labels,
+    labelled_rows,
+    limit,
+    load_data,
+    texts_of,
+    with_validation,
+)
 from hf_strategies.finetune.question_answering.given_answers import GivenAnswers, read_answers
 from hf_strategies.finetune.question_answering.offline import PARAMETER_QUESTIONS
 from hf_strategies.finetune.question_answering.squad import read_questions_file
@@ -84,6 +92,7 @@ def load_questions(args: QuestionArguments, *, seed: int = 0) -> QuestionData:
     ``answer_start``, and as `load_splits` does.
     """
     raw, name = load_data(args, PARAMETER_QUESTIONS, {".json": partial(read_questions_file, encoding=args.encoding)})
+    check_test_labels(raw, "answers_column", args.answers_column)
     # Checked before they are split and cut, so that an error names the row of the file.
     checked = DatasetDict({split: _normal_form(rows, split, args) for split, rows in raw.items()})
     splits = limit(with_validation(checked, args, seed=0, together="context"), args, seed)

@@ -14,7 +14,7 @@ from hf_strategies.finetune.class_weights import ClassWeightArguments
 from hf_strategies.finetune.command_line import notify
 from hf_strategies.finetune.data import (
     check_columns,
-    check_unlabelled,
+    check_test_labels,
     labelled_rows,
     limit,
     load_data,
@@ -273,7 +273,7 @@ def _check_label_columns(raw: DatasetDict, split: str, names: Sequence[str]) -> 
     rows = raw[split]
     if split == "test" and not set(names) & set(rows.column_names):
         for name in names:
-            check_unlabelled(rows, split, "label_column", name, raw["train"].column_names if "train" in raw else ())
+            check_test_labels(raw, "label_column", name)
         return
     for name in names:
         check_columns(rows, split, {"label_column": name}, gaps=["label_column"])

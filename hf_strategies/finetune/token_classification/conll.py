@@ -1,5 +1,6 @@
 """CoNLL files: one word per line with its tag in another column, a blank line between sentences; CoNLL-U as well."""
 
+import io
 from collections.abc import Sequence
 from functools import partial
 from itertools import chain, groupby
@@ -11,6 +12,7 @@ from datasets import Dataset
 from hf_strategies.errors import StrategyError
 from hf_strategies.finetune.command_line import notify
 from hf_strategies.finetune.data import Reader
+from hf_strategies.finetune.tables.file import read_text
 from hf_strategies.finetune.token_classification.conll_columns import (
     ConllColumns,
     choose_columns,
@@ -38,12 +40,22 @@ class _Line(NamedTuple):
         return self.text.startswith("#")
 
 
-def conll_readers(tokens_column: str | None = None, tags_column: str | None = None) -> dict[str, Reader]:
+def conll_readers(
+    tokens_column: str | None = None, tags_column: str | None = None, encoding: str | None = None
+) -> dict[str, Reader]:
     """Return the reader for each ending of a CoNLL file, for `load_data`; the arguments are those of `read_conll`."""
-    return dict.fromkeys(CONLL_ENDINGS, partial(read_conll, tokens_column=tokens_column, tags_column=tags_column))
+    read = partial(read_conll, tokens_column=tokens_column, tags_column=tags_column, encoding=encoding)
+    return dict.fromkeys(CONLL_ENDINGS, read)
 
 
-def read_conll(flag: str, path: Path, *, tokens_column: str | None = None, tags_column: str | None = None) -> Dataset:
+def read_conll(
+    flag: str,
+    path: Path,
+    *,
+    tokens_column: str | None = None,
+    tags_column: str | None = None,
+    encoding: str | None = None,
+) -> Dataset:
     """Read the words and the tags of a file, a row for each sentence.
 
     ``tokens_column`` and ``tags_column`` are the numbers of columns in the file, from 1, or their names in CoNLL-U
@@ -58,10 +70,10 @@ def read_conll(flag: str, path: Path, *, tokens_column: str | None = None, tags_
 
     Raises `StrategyError`, with the number of the line, for another number of columns and for a missing word; for a
     column that does not exist; for a first column that holds no words, unless ``tokens_column`` is given; and for a
-    file that is not UTF-8.
+    file that is not in the ``encoding`` (unset: UTF-8).
     """
     file, may_hide_tags = f"{flag}={str(path)!r}", flag == "test_file"
-    lines = _lines(path, file)
+    lines = _lines(read_text(flag, path, encoding))
     words = [line for line in lines if line.columns and not line.has_hash and line.columns[0] != _DOCUMENT]
     width = len(words[0].columns) if words else 2
     names = names_of_columns(path, [line.text for line in lines if line.has_hash])
@@ -79,12 +91,9 @@ def read_conll(flag: str, path: Path, *, tokens_column: str | None = None, tags_
     return _without_hidden(rows, tags_column or "tags") if may_hide_tags and names else rows
 
 
-def _lines(path: Path, file: str) -> list[_Line]:
-    try:
-        with path.open(encoding="utf-8-sig") as opened:
-            return [_Line(number, _split_line(line), line) for number, line in enumerate(opened, start=1)]
-    except UnicodeDecodeError as mistake:
-        raise StrategyError(f"{file} is not readable as UTF-8 ({mistake}): convert it") from mistake
+def _lines(text: str) -> list[_Line]:
+    lines = io.StringIO(text, newline=None)
+    return [_Line(number, _split_line(line), line) for number, line in enumerate(lines, start=1)]
 
 
 def _split_line(line: str) -> list[str]:

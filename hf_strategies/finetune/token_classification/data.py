@@ -1,6 +1,6 @@
 """Token-classification data: sentences as lists of words, with one tag for each word."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
@@ -10,8 +10,9 @@ from datasets import ClassLabel, Dataset, DatasetDict
 from hf_strategies.errors import StrategyError, did_you_mean
 from hf_strategies.finetune.arguments import DataArguments
 from hf_strategies.finetune.class_weights import ClassWeightArguments
-from hf_strategies.finetune.data import labelled_rows, limit, load_data, with_validation
+from hf_strategies.finetune.data import check_test_labels, labelled_rows, limit, load_data, with_validation
 from hf_strategies.finetune.head import match_labels
+from hf_strategies.finetune.tables.lists import parse_list
 from hf_strategies.finetune.token_classification.conll import CONLL_ENDINGS, conll_readers
 from hf_strategies.finetune.token_classification.offline import CODE_WORDS
 from hf_strategies.finetune.token_classification.schemes import inside_mark, split_tag
@@ -21,6 +22,7 @@ __all__ = ["TokenArguments", "TokenData", "choose_tags", "load_tokens"]
 # Names of the columns in public data sets. The first one that a data set has is used.
 _TOKENS = ("tokens", "words")
 _TAGS = ("ner_tags", "pos_tags", "tags", "labels")
+_ROW = "row"  # the column of the number of the row in its file, until the splits are made
 _HIDDEN_TAGS = {None, -1}  # data sets of the Hub mark tags that are not known with -1
 
 
@@ -56,12 +58,14 @@ class TokenArguments(ClassWeightArguments, DataArguments):
 class TokenData:
     """Splits with the columns ``tokens`` and ``tags`` (names; absent where unknown), lists of the same length.
 
-    ``tags`` are the names in the order of their ids, from the training set; empty if there is none.
+    ``tags`` are the names in the order of their ids, from the training set; empty if there is none. ``rows`` has, for
+    each split, the number in the file of each of its rows.
     """
 
     splits: DatasetDict
     tags: tuple[str, ...]
     name: str
+    rows: Mapping[str, Sequence[int]] = field(default_factory=dict)
 
     @property
     def texts(self) -> list[str]:
@@ -69,22 +73,25 @@ class TokenData:
         return [" ".join(tokens) for tokens in self.splits["train"]["tokens"]] if "train" in self.splits else []
 
 
-def load_tokens(args: TokenArguments) -> TokenData:
+def load_tokens(args: TokenArguments, *, seed: int = 0) -> TokenData:
     """Load and check the sentences that the arguments name, or the offline ones if they name none.
 
-    The split does not depend on the run's seed, so that runs with different seeds can be compared. Raises
-    `StrategyError` for a missing column, word or tag, for a row without words or with more or fewer tags than words,
-    and as `load_splits` does.
+    Which sentences are taken for validation does not depend on ``seed``, that of the run, so that runs with different
+    seeds can be compared; which ones ``max_train_samples`` leaves does. Raises `StrategyError` for a missing column,
+    word or tag, for a row without words or with more or fewer tags than words, and as `load_splits` does.
     """
-    raw, name = load_data(args, CODE_WORDS, conll_readers(args.tokens_column, args.tags_column))
+    raw, name = load_data(args, CODE_WORDS, conll_readers(args.tokens_column, args.tags_column, args.encoding))
     columns = _columns(args, raw)
+    if "test" in raw:
+        check_test_labels(raw, "tags_column", columns["test"][1])
     # Checked before they are split and cut, so that an error names the row of the file.
     checked = DatasetDict({split: _normal_form(rows, split, *columns[split]) for split, rows in raw.items()})
-    splits = limit(with_validation(checked, args, seed=0), args)
+    splits = limit(with_validation(checked, args, seed=0), args, seed)
     known: tuple[str, ...] = ()
     if "train" in raw:
         known = _training_tags(raw["train"].features[columns["train"][1]], checked, args.label_all_subwords)
-    return TokenData(splits, known, name)
+    rows = {split: rows[_ROW][:] for split, rows in splits.items()}
+    return TokenData(splits.remove_columns(_ROW), known, name, rows)
 
 
 def choose_tags(data: TokenData, trained: Sequence[str], *, fixed: bool = False) -> tuple[str, ...]:
@@ -103,8 +110,9 @@ def choose_tags(data: TokenData, trained: Sequence[str], *, fixed: bool = False)
     for split, rows in data.splits.items():
         for row, sentence in enumerate(rows["tags"] if "tags" in rows.column_names else ()):
             for tag in sorted(set(sentence).difference(tags)):
+                number = data.rows[split][row] if split in data.rows else row
                 raise StrategyError(
-                    f"tag {tag!r} (row {row} of the {split} split) is not {whose}: {did_you_mean(tag, tags)}"
+                    f"tag {tag!r} (row {number} of the {split} split) is not {whose}: {did_you_mean(tag, tags)}"
                 )
     return tags
 
@@ -138,7 +146,9 @@ def _normal_form(rows: Dataset, split: str, tokens: str, tags: str) -> Dataset:
     """
     words = _lists(rows, split, "tokens_column", tokens)
     if split == "test" and not _has_tags(rows, tags):
-        return Dataset.from_dict({"tokens": [list(map(str, sentence)) for sentence in words]})
+        return Dataset.from_dict(
+            {"tokens": [list(map(str, sentence)) for sentence in words], _ROW: range(len(words))}
+        )
     given = _lists(rows, split, "tags_column", tags, hidden=True)
     missing = [index for index, sentence in enumerate(given) if not sentence]
     kept = labelled_rows(split, tags, missing, len(given))
@@ -154,6 +164,7 @@ def _normal_form(rows: Dataset, split: str, tokens: str, tags: str) -> Dataset:
         {
             "tokens": [list(map(str, words[index])) for index in kept],
             "tags": [[name(tag) for tag in given[index]] for index in kept],
+            _ROW: kept,
         }
     )
 
@@ -167,7 +178,8 @@ def _lists(rows: Dataset, split: str, flag: str, column: str, *, hidden: bool = 
         raise StrategyError(
             f"{flag}={column!r} is no column of the {split} split: {did_you_mean(column, rows.column_names)}"
         )
-    values = list(rows[column])
+    # A table has to write its lists as texts.
+    values: list[Any] = [(parse_list(value) or value) if isinstance(value, str) else value for value in rows[column]]
     for index, value in enumerate(values):
         if hidden and _is_hidden(value):
             values[index] = []
@@ -207,4 +219,6 @@ def _distinct(rows: Dataset) -> set[str]:
 
 
 def _by_number(tag: str) -> tuple[bool, int, str]:
-    return (not tag.isdigit(), int(tag) if tag.isdigit() else 0, tag)
+    # Not str.isdigit(), which is true of signs such as ① that int() does not take; nor does it take 5,000 digits.
+    is_number = tag.isdecimal() and len(tag) < 1000
+    return (not is_number, int(tag) if is_number else 0, tag)

@@ -213,7 +213,7 @@ def test_rows_whose_answers_are_not_known_are_left_out_and_counted(
     (tmp_path / "rows.jsonl").write_text(json_lines(rows), encoding="utf-8")
     data = load(tmp_path / "rows.jsonl")
     assert data.splits["train"]["id"] == ["q1", "q3"]
-    assert "1 of the 3 rows of the train split have no label in 'answers' and are left out: row 1." in caplog.text
+    assert "1 of the 3 rows of the train split has no label in 'answers' and is left out: row 1." in caplog.text
 
 
 class TestSquadFiles:
