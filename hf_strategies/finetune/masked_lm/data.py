@@ -56,9 +56,10 @@ class LineData:
 def load_lines(args: MaskedLMArguments, *, seed: int = 0) -> LineData:
     """Load the texts that the arguments name, or the sentences of documentation if they name none.
 
-    A ``.txt`` file has a text on each line; texts of only white space are left out. The split does not depend on the
-    run's seed, so that runs with different seeds can be compared. Raises `StrategyError` for a missing column or
-    text, and as `load_splits` does.
+    A ``.txt`` file has a text on each line; texts of only white space are left out. Which texts are taken for
+    validation does not depend on ``seed``, that of the run, so that runs with different seeds can be compared; which
+    ones ``max_train_samples`` leaves does. Raises `StrategyError` for a missing column or text, and as `load_splits`
+    does.
     """
     raw, name = load_data(args, DOCUMENTATION_LINES, {".txt": partial(read_lines, encoding=args.encoding)})
     checked = DatasetDict({split: _normal_form(args, rows, split) for split, rows in raw.items()})

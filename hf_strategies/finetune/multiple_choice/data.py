@@ -58,9 +58,10 @@ class ChoiceCollator(DataCollatorForMultipleChoice):
 def load_choices(args: ChoiceArguments, *, seed: int = 0) -> ChoiceData:
     """Load and check the examples that the arguments name, or the offline ones if they name none.
 
-    Rows without a label are left out, unless they are those of a test set whose labels are unknown. The split does
-    not depend on the run's seed, so that runs with different seeds can be compared. Raises `StrategyError` as
-    `load_splits`, `read_choices` and `label_indices` do.
+    Rows without a label are left out, unless they are those of a test set whose labels are unknown. Which
+    examples are taken for validation does not depend on ``seed``, that of the run, so that runs with different seeds
+    can be compared; which ones ``max_train_samples`` leaves does. Raises `StrategyError` as `load_splits`,
+    `read_choices` and `label_indices` do.
     """
     raw, name = load_data(args, OPENINGS)
     if "test" in raw:

@@ -85,8 +85,9 @@ class QuestionData:
 def load_questions(args: QuestionArguments, *, seed: int = 0) -> QuestionData:
     """Load and check the questions that the arguments name, or the offline ones if they name none.
 
-    The split does not depend on the run's seed, so that runs with different seeds can be compared; all questions
-    about a context stay on one side.
+    Which questions are taken for validation does not depend on ``seed``, that of the run, so that runs with different
+    seeds can be compared; all questions about a context stay on one side. Which ones ``max_train_samples`` leaves
+    depends on it.
 
     Raises `StrategyError` for a missing column or text, for a first answer of the training set that is not at its
     ``answer_start``, and as `load_splits` does.

@@ -122,8 +122,8 @@ def minus_one_is_none(columns: Mapping[str, LabelColumn], *, named_kind: bool) -
 def missing_rows(column: LabelColumn, *, none: bool, is_number: bool, may_be_empty: bool) -> set[int]:
     """Return the numbers of the rows without a label.
 
-    No label is None, an empty text unless ``may_be_empty``, NaN unless ``is_number``, and a list of only such. -1 is
-    none as well with ``none``, and always where the data set names its classes.
+    These are None, an empty text unless ``may_be_empty``, and NaN unless ``is_number``. With ``none``, and where the
+    data set names its classes, -1 and a list of nothing else are no label either.
     """
     hidden: set[Any] = {-1, "-1", "-1.0"} if none or isinstance(column.entry, ClassLabel) else set()
 
@@ -239,7 +239,7 @@ def _parsed(column: LabelColumn) -> LabelColumn:
 
 def _one_hot_width(column: LabelColumn) -> int:
     """Return the length of the lists of a column of zeros and ones, at least 2; 0 for any other column."""
-    lists = [value for value in column.values if value is not None]
+    lists = [value for value in column.values if not _is_hidden_list(value)]
     if not column.holds_lists or not isinstance(column.entry, Value) or not lists:
         return 0
     width = len(lists[0])
@@ -250,11 +250,20 @@ def _is_hot(entries: list[Any], width: int) -> bool:
     return len(entries) == width and all(not isinstance(entry, str) and entry in (0, 1) for entry in entries)
 
 
+def _is_hidden_list(entries: list[Any] | None) -> bool:
+    """Return whether a list is missing, or has only -1, by which data sets mark hidden labels."""
+    return entries is None or (bool(entries) and all(entry == -1 for entry in entries))
+
+
 def _places_of_ones(column: LabelColumn, width: int) -> LabelColumn:
+    values: list[list[int] | None] = []
     for place, entries in enumerate(column.values):
-        if entries is not None and not _is_hot(entries, width):
+        if _is_hidden_list(entries):
+            values.append(None)
+        elif _is_hot(entries, width):
+            values.append([index for index, entry in enumerate(entries) if entry])
+        else:
             raise column.refuse(place, f"the other labels are lists of {width} zeros and ones: give as many")
-    values = [entries and [place for place, entry in enumerate(entries) if entry] for entries in column.values]
     return column._replace(values=values, feature=List(ClassLabel(num_classes=width)))
 
 

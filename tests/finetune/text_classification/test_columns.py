@@ -116,8 +116,9 @@ class TestRowsWithoutALabel:
             (lambda: parquet(Value("float64"), 1.0, None, 2.0), [1.0, 2.0]),
             (lambda: jsonl(["a"], None, []), [["a"], []]),
             (lambda: parquet(List(ClassLabel(names=["x", "y"])), [0], [-1, -1], []), [["x"], []]),
+            (lambda: jsonl([1, 0], [-1, -1], [0, 1]), [["0"], ["1"]]),
         ],
-        ids=["empty", "minus-one", "text", "words", "classes", "numbers", "lists", "hidden-lists"],
+        ids=["empty", "minus-one", "text", "words", "classes", "numbers", "lists", "hidden-lists", "hidden-hot"],
     )
     def test_are_left_out(self, file: Any, kept: list[Any], caplog: pytest.LogCaptureFixture) -> None:
         assert labels_of(file()) == kept
