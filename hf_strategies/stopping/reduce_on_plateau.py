@@ -71,6 +71,8 @@ class Stalls:
     the one of the call before, with further entries, is read from the beginning.
     """
 
+    _read: int  # the number of evaluations that were read
+
     def __init__(self, metric: Metric, *, patience: int, min_delta: float, mode: Direction, cooldown: int) -> None:
         self._metric, self._mode = metric, mode
         self._settings = {"patience": patience, "min_delta": min_delta, "mode": mode, "cooldown": cooldown}
@@ -99,7 +101,7 @@ class Stalls:
         self._after_step = after_step
         self._log = EvaluationLog(self._metric.names)
         self._series = self._log.series(self._metric, self._mode)
-        self._read: int = 0
+        self._read = 0
         self._values: list[float] = []
         self._steps: list[int] = []
         self._stalls: Iterator[bool] = stalls(self._values, **self._settings)  # type: ignore[arg-type]
