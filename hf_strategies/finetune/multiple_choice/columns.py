@@ -9,7 +9,7 @@ from datasets import Dataset
 
 from hf_strategies.errors import StrategyError, did_you_mean
 from hf_strategies.finetune.arguments import DataArguments
-from hf_strategies.finetune.data import check_columns
+from hf_strategies.finetune.data import check_columns, texts_of
 from hf_strategies.finetune.tables.lists import parse_list
 
 __all__ = ["Choice", "ChoiceArguments", "label_column", "read_choices"]
@@ -95,19 +95,10 @@ def read_choices(args: ChoiceArguments, rows: Dataset, split: str) -> list[Choic
     context, question = _context_columns(args, rows, split)
     endings = list(_endings(args, rows, split))
     check_columns(rows, split, {"context_column": context})
-    questions = rows[question] if question else [None] * len(rows)
-    return [
-        Choice(
-            _text(text, context, split, row),
-            "" if asked is None else _text(asked, str(question), split, row),
-            *choices,
-            label,
-            row,
-        )
-        for row, (text, asked, choices, label) in enumerate(
-            zip(rows[context], questions, endings, _labels(args, rows, split), strict=True)
-        )
-    ]
+    contexts, labels = texts_of(rows, split, context), _labels(args, rows, split)
+    questions = _questions(rows, split, question) if question else [""] * len(rows)
+    columns = zip(contexts, questions, endings, labels, strict=True)
+    return [Choice(text, asked, *choices, label, row) for row, (text, asked, choices, label) in enumerate(columns)]
 
 
 def label_column(args: ChoiceArguments, rows: Dataset) -> str:
@@ -129,12 +120,9 @@ def _flat(rows: Dataset) -> Dataset:
     return rows.add_column("choices", [value["choices"] for value in questions])
 
 
-def _text(value: Any, column: str, split: str, row: int) -> str:
-    if isinstance(value, (list, Mapping)):
-        raise StrategyError(
-            f"row {row} of the {split} split has {value!r:.60} in {column!r}: give a text, or name another column"
-        )
-    return str(value)
+def _questions(rows: Dataset, split: str, column: str) -> list[str]:
+    texts = texts_of(rows, split, column)
+    return ["" if value is None else text for value, text in zip(rows[column], texts, strict=True)]
 
 
 def _labels(args: ChoiceArguments, rows: Dataset, split: str) -> list[Any]:
@@ -230,11 +218,11 @@ def _ending_columns(args: ChoiceArguments, rows: Dataset, split: str) -> list[st
 def _listed(value: Any) -> tuple[list[Any], list[str]]:
     """Return the endings in an entry of the column of choices, and their names if it has them; else empty lists.
 
-    The forms are a list of texts; a list of mappings, or a mapping of lists, with ``text`` and ``label`` (the files
-    and the Hub's form of ARC and CommonsenseQA); and a mapping from names to texts.
+    The forms are a list of texts, which a table writes as text; a list of mappings, or a mapping of lists, with
+    ``text`` and ``label`` (the files and the Hub's form of ARC and CommonsenseQA); and a mapping from names to texts.
     """
     if isinstance(value, str):
-        return parse_list(value) or [], []  # a table has to write its lists as texts
+        return parse_list(value) or [], []
     if isinstance(value, Mapping) and isinstance(value.get("text"), list):
         return value["text"], [str(name).strip() for name in value.get("label") or ()]
     if isinstance(value, Mapping):

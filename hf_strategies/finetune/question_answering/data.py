@@ -1,5 +1,6 @@
 """Question-answering data: questions about contexts, with the spans of the contexts that answer them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, cast
@@ -95,9 +96,11 @@ def load_questions(args: QuestionArguments, *, seed: int = 0) -> QuestionData:
     raw, name = load_data(args, PARAMETER_QUESTIONS, {".json": partial(read_questions_file, encoding=args.encoding)})
     check_test_labels(raw, "answers_column", args.answers_column)
     # Checked before they are split and cut, so that an error names the row of the file.
-    checked = DatasetDict({split: _normal_form(rows, split, args) for split, rows in raw.items()})
+    forms = {split: _normal_form(rows, split, args) for split, rows in raw.items()}
+    checked = DatasetDict({split: rows for split, (rows, _) in forms.items()})
     splits = limit(with_validation(checked, args, seed=0, together="context"), args, seed)
-    return QuestionData(splits, _unanswered(checked), name)
+    unanswered = {split: _first_unanswered(*form) for split, form in forms.items()}
+    return QuestionData(splits, {split: row for split, row in unanswered.items() if row is not None}, name)
 
 
 def has_unanswerable(args: QuestionArguments, data: QuestionData, config: PreTrainedConfig | None) -> bool:
@@ -125,20 +128,17 @@ def has_unanswerable(args: QuestionArguments, data: QuestionData, config: PreTra
     return wanted
 
 
-def _unanswered(splits: DatasetDict) -> dict[str, int]:
-    first_rows = {}
-    for split, rows in splits.items():
-        for row, texts in enumerate(rows["answer_texts"] if "answer_texts" in rows.column_names else ()):
-            if not texts:
-                first_rows[split] = row
-                break
-    return first_rows
+def _first_unanswered(rows: Dataset, numbers: Sequence[int]) -> int | None:
+    """Return the number in the file of the first question without an answer."""
+    answers = rows["answer_texts"] if "answer_texts" in rows.column_names else ()
+    return next((row for row, texts in zip(numbers, answers, strict=False) if not texts), None)
 
 
-def _normal_form(rows: Dataset, split: str, args: QuestionArguments) -> Dataset:
-    """Return the rows with the columns of `QuestionData`; those whose answers are not known are left out.
+def _normal_form(rows: Dataset, split: str, args: QuestionArguments) -> tuple[Dataset, list[int]]:
+    """Return the rows with the columns of `QuestionData`, and the number of each in the file.
 
-    A test set in which no answers are known keeps all its rows, and has no columns of answers.
+    Rows whose answers are not known are left out. A test set in which no answers are known keeps all its rows, and
+    has no columns of answers.
     """
     check_columns(
         rows, split, {f"{role}_column": getattr(args, f"{role}_column") for role in ("question", "context")}
@@ -148,7 +148,7 @@ def _normal_form(rows: Dataset, split: str, args: QuestionArguments) -> Dataset:
     answers = _all_answers(rows, split, args.answers_column)
     # Test sets with hidden answers have no such column, or an empty one.
     if split == "test" and not any(each and each.texts for each in answers):
-        return Dataset.from_dict(columns)
+        return Dataset.from_dict(columns), list(range(len(rows)))
     missing = [row for row, each in enumerate(answers) if each is None]
     kept = labelled_rows(split, args.answers_column, missing, len(answers))
     columns = {name: [values[row] for row in kept] for name, values in columns.items()}
@@ -162,7 +162,7 @@ def _normal_form(rows: Dataset, split: str, args: QuestionArguments) -> Dataset:
         more = f"; {len(mistakes) - 1} more rows have such a mistake" if len(mistakes) > 1 else ""
         raise StrategyError(f"row {row} of the {split} split: {mistake}{more}")
     columns |= {"answer_texts": [each.texts for each in known], "answer_starts": [each.places for each in known]}
-    return Dataset.from_dict(columns)
+    return Dataset.from_dict(columns), kept
 
 
 def _texts(rows: Dataset, column: str, split: str) -> list[str]:
@@ -183,8 +183,10 @@ def _ids(rows: Dataset, split: str, args: QuestionArguments) -> list[str]:
 
 def _all_answers(rows: Dataset, split: str, column: str) -> list[GivenAnswers | None]:
     if column in rows.column_names:
+        # A single text, as a table has it, is enough to be compared with what is predicted.
         return [
-            read_answers(value, f"row {row} of the {split} split", column) for row, value in enumerate(rows[column])
+            read_answers(value, f"row {row} of the {split} split", column, may_be_text=split != "train")
+            for row, value in enumerate(rows[column])
         ]
     if split == "test":
         return []

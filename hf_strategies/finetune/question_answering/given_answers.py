@@ -31,15 +31,17 @@ class GivenAnswers(NamedTuple):
         return _mistaken_place(self.texts[0], self.starts[0], context) if has_place and self.texts else None
 
 
-def read_answers(value: Any, where: str, column: str) -> GivenAnswers | None:
+def read_answers(value: Any, where: str, column: str, *, may_be_text: bool = False) -> GivenAnswers | None:
     """Return the answers of a row, None if they are not known; errors name the row by ``where``.
 
     The forms are ``{text: [...], answer_start: [...]}``, a list of objects ``{text: ..., answer_start: ...}`` and, as
-    ``answer_start`` may be missing, ``{text: [...]}`` and a list of texts.
+    ``answer_start`` may be missing, ``{text: [...]}``, a list of texts and, with ``may_be_text``, a single text.
 
     >>> read_answers([{"text": "York", "answer_start": 3}, {"text": "in York"}], "row 0", "answers")
     GivenAnswers(texts=['York', 'in York'], starts=[3, None])
     """
+    if may_be_text and isinstance(value, str) and not value.lstrip().startswith(("{", "[")):
+        value = [value]
     if isinstance(value, list):
         answers = [answer if isinstance(answer, dict) else {"text": answer} for answer in value]
         return GivenAnswers(*([answer.get(name) for answer in answers] for name in ("text", "answer_start")))

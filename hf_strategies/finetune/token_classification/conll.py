@@ -11,8 +11,8 @@ from datasets import Dataset
 
 from hf_strategies.errors import StrategyError
 from hf_strategies.finetune.command_line import notify
-from hf_strategies.finetune.data import Reader
-from hf_strategies.finetune.tables.file import read_text
+from hf_strategies.finetune.tables.file import TableFile, read_text
+from hf_strategies.finetune.tables.read import Reader
 from hf_strategies.finetune.token_classification.conll_columns import (
     ConllColumns,
     choose_columns,
@@ -76,7 +76,8 @@ def read_conll(
     lines = _lines(read_text(flag, path, encoding))
     words = [line for line in lines if line.columns and not line.has_hash and line.columns[0] != _DOCUMENT]
     width = len(words[0].columns) if words else 2
-    names = names_of_columns(path, [line.text for line in lines if line.has_hash])
+    is_conllu = TableFile(flag, path).ending == ".conllu"
+    names = names_of_columns(is_conllu, [line.text for line in lines if line.has_hash])
     sentences = _sentences(lines, width, file)
     first_column = [[line.columns[0] for line in sentence if not line.has_hash] for sentence in sentences]
     first_column = [sentence for sentence in first_column if sentence]

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 from hf_strategies.errors import StrategyError, did_you_mean
@@ -22,18 +21,18 @@ class ConllColumns(NamedTuple):
     tags: int | None
 
 
-def names_of_columns(path: Path, comments: Sequence[str]) -> tuple[str, ...]:
+def names_of_columns(is_conllu: bool, comments: Sequence[str]) -> tuple[str, ...]:
     """Return the names of the columns of a file, from its header or, in a ``.conllu`` file, by CoNLL-U; else none.
 
     ``comments`` are the lines of the file that begin with ``#``.
 
-    >>> names_of_columns(Path("x.conll"), ["# text = Go!", "# global.columns = ID FORM NER"])
+    >>> names_of_columns(False, ["# text = Go!", "# global.columns = ID FORM NER"])
     ('ID', 'FORM', 'NER')
     """
     header = next((match for match in map(_HEADER.match, comments) if match), None)
     if header:
         return tuple(header[1].split())
-    return _CONLLU if ".conllu" in path.suffixes else ()
+    return _CONLLU if is_conllu else ()
 
 
 def is_number_of_a_word(value: str) -> bool:

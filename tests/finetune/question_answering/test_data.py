@@ -206,6 +206,14 @@ def test_answers_to_compare_with_need_no_starts(given: Any, tmp_path: Path) -> N
         load(tmp_path / "dev.jsonl")
 
 
+def test_a_table_may_have_the_text_of_an_answer_to_compare_with(tmp_path: Path) -> None:
+    (tmp_path / "train.json").write_text(json_lines(ASKED), encoding="utf-8")
+    (tmp_path / "test.csv").write_text("question,context,answers\nWhere?,In York.,York\nWho?,I.,\n", encoding="utf-8")
+    data = load(tmp_path / "train.json", test_file=str(tmp_path / "test.csv"))
+    # The answer to the second question is not known.
+    assert contents(data.splits["test"]) == [("0", "Where?", "In York.", ["York"], [-1])]
+
+
 def test_rows_whose_answers_are_not_known_are_left_out_and_counted(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -213,6 +221,7 @@ def test_rows_whose_answers_are_not_known_are_left_out_and_counted(
     (tmp_path / "rows.jsonl").write_text(json_lines(rows), encoding="utf-8")
     data = load(tmp_path / "rows.jsonl")
     assert data.splits["train"]["id"] == ["q1", "q3"]
+    assert data.unanswered["train"] == 2  # the row in the file
     assert "1 of the 3 rows of the train split has no label in 'answers' and is left out: row 1." in caplog.text
 
 

@@ -1,5 +1,6 @@
 """CoNLL files: what is a token, a sentence, a comment; and mistakes told with the number of their line."""
 
+import gzip
 import re
 from pathlib import Path
 
@@ -189,6 +190,17 @@ def test_bytes_that_are_no_utf8_are_told(tmp_path: Path) -> None:
     (tmp_path / "latin.txt").write_bytes("caf\xe9 O\n".encode("latin-1"))
     with pytest.raises(StrategyError, match=r"dev_file='.*latin.txt' is not readable as UTF-8 \(.*\): convert it"):
         read_conll("dev_file", tmp_path / "latin.txt")
+
+
+def test_compressed_files_and_other_encodings_are_read(tmp_path: Path) -> None:
+    file = tmp_path / "train.CONLLU.gz"
+    file.write_bytes(gzip.compress(TREE.replace("home", "caf\xe9").encode("latin-1")))
+    args = TokenArguments(train_file=str(file), encoding="latin-1")
+    splits = load_splits(args, conll_readers(encoding=args.encoding))
+    assert splits is not None
+    assert splits["train"]["tags"] == UPOS
+    with pytest.raises(StrategyError, match=r"is not readable as UTF-8 .*: convert it, or give --encoding latin-1"):
+        load_splits(TokenArguments(train_file=str(file)), conll_readers())
 
 
 @pytest.mark.parametrize("ending", [".conll", ".txt", ".bio", ".iob2"])
