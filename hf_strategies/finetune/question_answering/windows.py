@@ -73,7 +73,7 @@ def encode_questions(
     key = ("question answering", tokenizer_state(tokenizer), max_length, args.doc_stride, longest_question)
     encoded = encode_splits(data.splits, encode_batch, key=key, workers=args.preprocessing_num_workers)
     _warn_of_cuts(encoded, longest_question, args.max_answer_length)
-    _warn_of_answers(encoded, data, tokenizer)
+    _warn_of_answers(encoded, data)
     return _with_window_numbers(DatasetDict({split: rows.remove_columns("cut") for split, rows in encoded.items()}))
 
 
@@ -200,14 +200,13 @@ def _answer_tokens(
 
 def _warn_of_cuts(encoded: DatasetDict, longest_question: int, longest_answer: int) -> None:
     for split, rows in encoded.items():
-        table = rows.with_format("numpy")
-        if cut := int(np.sum(table["cut"])):
+        if cut := int(np.sum(_numbers(rows, "cut"))):
             notify(
                 f"{cut} questions of the {split} split have more than {longest_question} tokens and are cut to that:"
                 " raise max_length or lower doc_stride to keep more of them."
             )
         if split == "train":
-            long = np.asarray(table["end_positions"]) - np.asarray(table["start_positions"]) >= longest_answer
+            long = _numbers(rows, "end_positions") - _numbers(rows, "start_positions") >= longest_answer
             if long.any():
                 notify(
                     f"{long.mean():.1%} of the training windows have an answer of more than"
@@ -215,29 +214,34 @@ def _warn_of_cuts(encoded: DatasetDict, longest_question: int, longest_answer: i
                 )
 
 
-def _warn_of_answers(encoded: DatasetDict, data: QuestionData, tokenizer: PreTrainedTokenizerBase) -> None:
+def _numbers(rows: Dataset, column: str) -> np.ndarray:
+    """Return a column of numbers. In the format of NumPy itself each row would be converted by itself, slowly."""
+    return np.asarray(rows.with_format("arrow")[column])
+
+
+def _warn_of_answers(encoded: DatasetDict, data: QuestionData) -> None:
     for split, windows in encoded.items():
         if "start_positions" not in windows.column_names:
             continue
-        start, opens = (np.asarray(windows.with_format("numpy")[name]) for name in ("start_positions", "opens"))
+        start, opens = (_numbers(windows, name) for name in ("start_positions", "opens"))
         if nowhere := int(np.sum(opens & (start == IGNORED_LABEL))):
             notify(
                 f"{nowhere} questions of the {split} split have no answer that stands in their context: they count in"
                 " exact_match and f1, and not in the loss."
             )
         if split == "train" or "train" not in encoded:
-            _warn_of_lost_letters(windows, data.splits[split], split, tokenizer)
+            _warn_of_lost_letters(windows, data.splits[split], split)
 
 
-def _warn_of_lost_letters(windows: Dataset, rows: Dataset, split: str, tokenizer: PreTrainedTokenizerBase) -> None:
+def _warn_of_lost_letters(windows: Dataset, rows: Dataset, split: str) -> None:
     """Print a line if the tokens of many answers, turned back into text, are not these answers."""
-    tokens = windows.with_format("numpy")
-    question = np.cumsum(tokens["opens"]) - 1
+    question = np.cumsum(_numbers(windows, "opens")) - 1
+    start, end = (_numbers(windows, name) for name in ("start_positions", "end_positions"))
     places, lengths = flatten_lists(windows, "token_starts")
     first = np.cumsum(lengths) - lengths
-    labelled = np.flatnonzero(np.asarray(tokens["start_positions"]) > 0)
-    begins = places[(first + tokens["start_positions"])[labelled]]
-    stops = flatten_lists(windows, "token_ends")[0][(first + tokens["end_positions"])[labelled]]
+    labelled = np.flatnonzero(start > 0)
+    begins = places[(first + start)[labelled]]
+    stops = flatten_lists(windows, "token_ends")[0][(first + end)[labelled]]
     contexts, answers = rows["context"][:], rows["answer_texts"][:]
     texts = zip(question[labelled].tolist(), begins.tolist(), stops.tolist(), strict=True)
     pairs = [(contexts[asked][begin:stop].strip(), answers[asked]) for asked, begin, stop in texts]
@@ -248,9 +252,8 @@ def _warn_of_lost_letters(windows: Dataset, rows: Dataset, split: str, tokenizer
         text, wanted = wrong[0]
         notify(
             f"{len(wrong) / len(pairs):.1%} of the answers of the {split} split are other text when their tokens are"
-            f" turned back into text, such as {text!r:.40} for {wanted!r:.40}: the tokenizer of"
-            f" {tokenizer.name_or_path!r} does not say rightly where tokens stand, and no such answer can be"
-            " predicted right. Take a model with another tokenizer."
+            f" turned back into text, such as {text!r:.40} for {wanted!r:.40}: this tokenizer does not say rightly"
+            " where tokens stand, and no such answer can be predicted right. Take a model with another tokenizer."
         )
 
 
