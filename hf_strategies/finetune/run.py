@@ -11,6 +11,7 @@ from datasets import Dataset, DatasetDict
 from transformers import PreTrainedModel, Trainer
 from transformers.trainer_utils import SchedulerType
 
+from hf_strategies.errors import visible
 from hf_strategies.files import json_line, replacing
 from hf_strategies.finetune.arguments import RecipeArguments
 from hf_strategies.finetune.checkpoints import numbered_checkpoints, run_of
@@ -198,7 +199,7 @@ def _report(trainer: Trainer, test: Results, data: str, task: str) -> None:
         print_run(report, test)
         if args.figure and report.trained:
             draw_run(report, Path(args.output_dir or ".") / "training.png", title=_schedule(args))
-    _publish(trainer, report, test, {"dataset": data, "tasks": task, "tags": ["hf-strategies"]})
+    _publish(trainer, report, test, {"dataset": visible(data), "tasks": task, "tags": ["hf-strategies"]})
 
 
 def _schedule(args: RecipeArguments) -> str:
