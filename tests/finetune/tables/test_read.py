@@ -72,7 +72,7 @@ class TestSeveralFiles:
         assert train(["part-2.csv", "first.jsonl"])["text"][:] == ["c", "a"]
 
     def test_the_data_set_is_named_after_the_first(self) -> None:
-        write("a.csv.gz", gzip.compress(TABLE.encode()))
+        write("a.csv.gz", gzip.compress(TABLE.encode(), mtime=0))
         write("b.csv")
         assert load_data(DataArguments(train_file=["a.csv.gz"]))[1] == "a"
         assert load_data(DataArguments(train_file=["a.csv.gz", "b.csv"]))[1] == "a and 1 more"
@@ -110,10 +110,10 @@ class TestSeveralFiles:
     ("name", "content"),
     [
         ("a.CSV", TABLE.encode()),
-        ("a.csv.gz", gzip.compress(TABLE.encode())),
+        ("a.csv.gz", gzip.compress(TABLE.encode(), mtime=0)),
         ("a.csv.BZ2", bz2.compress(TABLE.encode())),
         ("a.tsv.xz", lzma.compress(TABLE.replace(",", "\t").encode())),
-        ("a.Jsonl.gz", gzip.compress(b'{"text": "a", "label": "x"}\n{"text": "b", "label": "y"}\n')),
+        ("a.Jsonl.gz", gzip.compress(b'{"text": "a", "label": "x"}\n{"text": "b", "label": "y"}\n', mtime=0)),
         ("bom.csv", TABLE.encode("utf-8-sig")),
         ("unicode.csv", TABLE.encode("utf-16")),
     ],
@@ -126,7 +126,7 @@ def test_endings_in_capitals_compression_and_byte_order_marks_are_read(name: str
     ("name", "content", "words"),
     [
         ("a.csv.gz", TABLE.encode(), "cannot be read (Not a gzipped file"),
-        ("a.csv.gz", gzip.compress(TABLE.encode() * 9)[:-9], "cannot be read (Compressed file ended before"),
+        ("a.csv.gz", gzip.compress(TABLE.encode() * 9, mtime=0)[:-9], "cannot be read (Compressed file ended before"),
         (
             "a.csv",
             TABLE.encode("utf-16-le"),
