@@ -13,7 +13,7 @@ from transformers.integrations import integration_utils
 from hf_strategies.errors import visible
 from hf_strategies.files import write_text
 
-__all__ = ["TrainerContext", "find_trainer", "put_on_card", "records"]
+__all__ = ["TrainerContext", "find_trainer", "put_on_card", "records", "take_records"]
 
 
 _TRACKERS_WITH_TEXT = {"tensorboard", "wandb"}
@@ -22,6 +22,29 @@ _TRACKERS_WITH_TEXT = {"tensorboard", "wandb"}
 def records(state: TrainerState) -> dict[str, Any]:
     """Return the dict of the callbacks' records in the Trainer's state, which `trainer_state.json` includes."""
     return cast("dict[str, Any]", state.stateful_callbacks)
+
+
+def take_records(
+    state: TrainerState, key: str, callback: TrainerCallback, trainer: Trainer | None
+) -> dict[str, Any] | None:
+    """Remove the record of a callback from the state and return it; None if there is none.
+
+    ``key`` is the record's key, which begins with the name of the callback's class and contains its settings. If the
+    state has no record under it, the result is the record of other settings, which no other callback of ``trainer``
+    has. The callback then writes a new record.
+    """
+    kind = type(callback)
+    others = trainer.callback_handler.callbacks if trainer else ()
+    in_use = {getattr(each, "record_key", "") for each in others if isinstance(each, kind) and each is not callback}
+    begins = key.partition("(")[0] + "("
+    found = {name: records(state)[name] for name in list(records(state)) if name.startswith(begins)}
+    old = [name for name in found if name not in in_use]
+    for name in old:
+        del records(state)[name]
+    if state.global_step == 0:  # a record of an earlier training
+        return None
+    own = found.get(key)
+    return own if own is not None else found[old[-1]] if old else None
 
 
 def find_trainer(callback: TrainerCallback) -> Trainer | None:

@@ -8,8 +8,7 @@ from hf_strategies.stopping import Judgement, StoppingRule, reason, record
 from hf_strategies.trainer.best_weights.keeper import BestKeeper, read_where
 from hf_strategies.trainer.callbacks.base import MetricCallback, MetricRun, best_weights_name, save_state
 from hf_strategies.trainer.callbacks.checks import check_needs, refuse_other_restorer
-from hf_strategies.trainer.callbacks.context import TrainerContext, records
-from hf_strategies.trainer.callbacks.records import take_records
+from hf_strategies.trainer.callbacks.context import TrainerContext, records, take_records
 from hf_strategies.trainer.callbacks.shared_judge import SharedJudge
 from hf_strategies.trainer.callbacks.usage import UsageLog
 from hf_strategies.trainer.distributed import from_rank_zero, say

@@ -13,8 +13,7 @@ from hf_strategies.pytorch.lambda_lr import lambda_lr, own_floors, set_rates
 from hf_strategies.stopping import Metric
 from hf_strategies.stopping.reduce_on_plateau import MIN_DELTA, PATIENCE, Stalls
 from hf_strategies.trainer.callbacks.base import MetricCallback, MetricRun
-from hf_strategies.trainer.callbacks.context import TrainerContext, records
-from hf_strategies.trainer.callbacks.records import take_records
+from hf_strategies.trainer.callbacks.context import TrainerContext, records, take_records
 from hf_strategies.trainer.distributed import from_rank_zero, say
 from hf_strategies.values import number
 
