@@ -149,15 +149,15 @@ def _train(
     args = cast(RecipeArguments, trainer.args)
     if not args.do_train or (folder.has_trained(args) and load_trained(trainer)):
         return
-    is_main = trainer.is_world_process_zero()
-    if is_main:
-        folder.note(trained=None, finished=None)
     with trainer.preemption.listening(trainer.accelerator):
         metrics = trainer.train(resume_from_checkpoint=args.resume_from_checkpoint).metrics
     if trainer.preemption.has_stopped:
         notify(f"Preempted by SIGTERM at step {trainer.state.global_step}: {_how_to_go_on(folder)}")
         raise SystemExit(EXIT_CODE)
     metrics |= after_training(trainer)
+    is_main = trainer.is_world_process_zero()
+    if is_main:
+        folder.forget_end()  # a run that has ended may have got another command, and no further step
     save_merged(trainer)
     trainer.save_metrics("train", metrics | {"train_samples": len(cast(Dataset, trainer.train_dataset))})
     trainer.save_state()

@@ -145,6 +145,11 @@ class RunFolder:
         record = {**self._record, **entries}
         self._write({key: value for key, value in record.items() if value is not None})
 
+    def forget_end(self) -> None:
+        """Note that the run goes on, so that what it had reached at an earlier end holds no more."""
+        if self._record.keys() & {"trained", "finished"}:
+            self.note(trained=None, finished=None)
+
     def end(self) -> None:
         """Release the folder for other processes; a full disk does not keep a run from ending."""
         with suppress(OSError):

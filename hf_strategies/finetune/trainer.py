@@ -93,6 +93,8 @@ class RecipeTrainer(Trainer):
         if self.state.global_step >= self.state.max_steps or self.control.should_training_stop:
             self.control.should_training_stop = True
         else:
+            if self.run_folder is not None and self.is_world_process_zero():
+                self.run_folder.forget_end()
             super()._run_epoch(*args, **kwargs)  # type: ignore[no-untyped-call]
 
     def _finalize_training(self, *args: Any, **kwargs: Any) -> TrainOutput:

@@ -6,6 +6,8 @@ import os
 import re
 import shutil
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -198,3 +200,16 @@ def test_a_second_run_in_the_folder_is_refused(files: list[str], tmp_path: Path)
         with pytest.raises(StrategyError, match=f"in use by process {os.getppid()}"):
             run(tmp_path, files, *flags)
     assert list(content(tmp_path)) == [RUN_RECORD]
+
+
+@pytest.mark.slow
+def test_a_real_limit_of_what_can_be_written_is_one_line(files: list[str], checkout: Path, tmp_path: Path) -> None:
+    """The weights are the first file above the limit, and Rust writes them."""
+    command = [sys.executable, "recipes/text_classification.py", *QUIET, *SETTINGS, *files, "--output_dir"]
+    limit = ["bash", "-c", 'ulimit -f 200 && exec "$@"', "limited", *command, str(tmp_path / "out")]
+    ended = subprocess.run(limit, cwd=checkout, capture_output=True, text=True, timeout=300)
+    assert ended.returncode == 1
+    assert "Traceback" not in ended.stderr
+    line = ended.stderr.splitlines()[-1]
+    assert line.startswith(f"error: '{tmp_path / 'out'}' cannot be written: File too large: free some space there")
+    assert list((tmp_path / "out").glob("checkpoint-*")) == []
