@@ -93,7 +93,7 @@ class LRFinder(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Run the test, and set the suggested rate if ``apply`` is set."""
-        if state is not self.trainer.state:
+        if "trainer" not in vars(self) or state is not self.trainer.state:
             raise StrategyError("LRFinder(trainer) is a callback of another Trainer: make one for each")
         if state.global_step > 0:
             return
@@ -117,6 +117,10 @@ class LRFinder(TrainerCallback):
             losses.append(_accumulate(self.trainer, *next(updates)))
             _step(self.trainer, [rates[-1] * ratio for ratio in ratios])
         return read_range_test(rates, losses, beta=self.beta, stopped_because=stop_reason(losses, self.beta))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the settings and the result: the Trainer and its model are no part of a copy or a pickle."""
+        return {name: value for name, value in vars(self).items() if name != "trainer"}
 
 
 class _FinishedError(Exception):

@@ -10,7 +10,7 @@ import pytest
 import torch
 from transformers import TrainerCallback
 
-from hf_strategies import EarlyStopping, GradualUnfreezing, PlateauCooldown, ReduceOnPlateau
+from hf_strategies import EarlyStopping, GradualUnfreezing, LRFinder, PlateauCooldown, ReduceOnPlateau, StrategyError
 from tests.trainer.bert_runs import arguments, bert_trainer
 
 EACH_STEP = {"eval_strategy": "steps", "eval_steps": 1, "max_steps": 4}
@@ -73,3 +73,16 @@ def test_a_copy_trains_as_the_callback_does(tmp_path: Path) -> None:
         trainer, _ = bert_trainer(arguments(tmp_path, **EACH_STEP), callbacks=[callback], scores=scores)
         trainer.train()
         assert trainer.state.global_step == 3
+
+
+def test_a_copy_of_a_range_test_has_the_result_and_belongs_to_no_trainer(tmp_path: Path) -> None:
+    trainer, _ = bert_trainer(arguments(tmp_path, max_steps=2))
+    finder = LRFinder(trainer, steps=4)
+    trainer.add_callback(finder)
+    trainer.train()
+    again = pickle.loads(pickle.dumps(copy.deepcopy(finder)))
+    assert again.result == finder.result
+    assert tensors_within(again) == []
+    other, _ = bert_trainer(arguments(tmp_path, max_steps=2), callbacks=[again])
+    with pytest.raises(StrategyError, match="a callback of another Trainer"):
+        other.train()
