@@ -49,7 +49,11 @@ def encode_splits(
     same key again. A damaged copy is made anew; if it cannot be written, the result is kept in memory; either is
     reported in one line. ``workers`` processes share the work; a fast tokenizer uses all cores without them.
     """
-    return DatasetDict({split: _encode(rows, encode, key, workers, split) for split, rows in splits.items()})
+    faults: dict[str, None] = {}
+    encoded = {split: _encode(rows, encode, key, workers, split, faults) for split, rows in splits.items()}
+    for fault in faults:
+        notify(fault)
+    return DatasetDict(encoded)
 
 
 def tokenizer_state(tokenizer: PreTrainedTokenizerBase) -> str:
@@ -90,7 +94,15 @@ def _vocabulary_and_rules(tokenizer: PreTrainedTokenizerBase) -> str:
     return str(backend.to_str())
 
 
-def _encode(rows: Dataset, encode: Callable[[Batch], Batch], key: object, workers: int | None, split: str) -> Dataset:
+def _encode(
+    rows: Dataset,
+    encode: Callable[[Batch], Batch],
+    key: object,
+    workers: int | None,
+    split: str,
+    faults: dict[str, None],
+) -> Dataset:
+    """Return the encoded rows; if they cannot be kept, add a line to ``faults``, the same one for all splits."""
     fingerprint = Hasher.hash((rows._fingerprint, key, _RELEASES))
     folder = Path(datasets.config.HF_DATASETS_CACHE, "hf_strategies", f"tokens-{fingerprint}")
     options = {
@@ -107,11 +119,11 @@ def _encode(rows: Dataset, encode: Callable[[Batch], Batch], key: object, worker
                 rows.map(encode, cache_file_name=str(temporary / "rows.arrow"), **options)
             cached = _read(folder, fingerprint)
         except OSError as mistake:
-            notify(
-                f"The tokens of the {split} split stay in memory and are made anew in each run, because they cannot"
-                f" be kept in {folder.parent} ({mistake.strerror or mistake}): set HF_DATASETS_CACHE to a folder that"
-                " can be written and has room."
-            )
+            faults[
+                f"The tokens stay in memory and are made anew in each run, because they cannot be kept in"
+                f" {folder.parent} ({mistake.strerror or mistake}): set HF_DATASETS_CACHE to a folder that can be"
+                " written and has room."
+            ] = None
     return rows.map(encode, keep_in_memory=True, **options) if cached is None else cached
 
 

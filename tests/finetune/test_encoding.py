@@ -220,9 +220,8 @@ def test_where_rows_cannot_be_written_they_stay_in_memory_with_one_line(
         monkeypatch.setattr("datasets.arrow_dataset.ArrowWriter", FullDisk)
     assert encoded(Counting()).to_dict() == wanted
     assert caplog.messages == [
-        "The tokens of the train split stay in memory and are made anew in each run, because they cannot be kept in"
-        f" {tmp_path}/cache/hf_strategies ({reason}): set HF_DATASETS_CACHE to a folder that can be written and has"
-        " room."
+        f"The tokens stay in memory and are made anew in each run, because they cannot be kept in {tmp_path}/cache/"
+        f"hf_strategies ({reason}): set HF_DATASETS_CACHE to a folder that can be written and has room."
     ]
     assert not [file for file in tmp_path.rglob("*") if file.is_file() and file.name != "cache"]
 

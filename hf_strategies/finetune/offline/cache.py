@@ -2,7 +2,6 @@
 
 import json
 import os
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -68,7 +67,7 @@ def write_rows(folder: Path, rows: Rows) -> None:
 def cached_rows(folder: Path, build: Callable[[], Rows]) -> Rows:
     """Return the rows in ``folder``; if it has none, or damaged ones, ``build`` them and write them there.
 
-    If they cannot be written, a warning says so and the rows are returned all the same.
+    If they cannot be written, this is reported in one line, and the rows are returned all the same.
     """
     rows = read_rows(folder)
     if not rows:
@@ -76,9 +75,12 @@ def cached_rows(folder: Path, build: Callable[[], Rows]) -> Rows:
         try:
             write_rows(folder, rows)
         except OSError as error:
-            warnings.warn(
-                f"the offline data set is built anew each time, for it cannot be kept in {folder} ({error}); "
-                f"set HF_STRATEGIES_CACHE to a folder that can be written",
-                stacklevel=3,
+            # Imported here, because it loads transformers, which the offline data sets do without.
+            from hf_strategies.finetune.command_line import notify
+
+            notify(
+                "The offline data set is built anew in each run, because it cannot be kept in"
+                f" {folder.parent} ({error.strerror or error}): set HF_STRATEGIES_CACHE to a folder that can be"
+                " written and has room."
             )
     return rows

@@ -74,7 +74,7 @@ def load_offline(task: OfflineTask, *, seed: int = 0, cache_dir: Path | None = N
 
     The cache is a folder of JSON lines below `cache_root` of ``cache_dir``. Its name changes with the seed, with the
     version of the task, and with the versions of Python and of the libraries. A damaged copy is built anew; if it
-    cannot be written, the rows are built each time, with a warning.
+    cannot be written, the rows are built in each run. Either is reported in one line.
 
     Raises `StrategyError` for a library that is not installed, or that has too few rows for the task.
     """

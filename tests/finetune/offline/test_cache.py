@@ -114,12 +114,15 @@ def test_a_damaged_cache_is_built_anew_and_mended(
     assert load_offline(library_sentences(fakes), cache_dir=tmp_path / "cache") == first
 
 
-def test_where_nothing_can_be_written_the_rows_come_with_a_warning(fakes: list[str], tmp_path: Path) -> None:
+def test_where_nothing_can_be_written_the_rows_come_with_one_line(
+    fakes: list[str], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     (tmp_path / "file").write_text("not a folder")
-    message = r"cannot be kept in .*file.*set HF_STRATEGIES_CACHE to a folder"
-    with pytest.warns(UserWarning, match=message) as caught:
-        rows = load_offline(library_sentences(fakes), cache_dir=tmp_path / "file")
-    assert len(caught) == 1
+    rows = load_offline(library_sentences(fakes), cache_dir=tmp_path / "file")
+    assert caplog.messages == [
+        f"The offline data set is built anew in each run, because it cannot be kept in {tmp_path}/file (Not a"
+        " directory): set HF_STRATEGIES_CACHE to a folder that can be written and has room."
+    ]
     assert rows == load_offline(library_sentences(fakes), cache_dir=tmp_path / "cache")
 
 
