@@ -111,12 +111,13 @@ def _missing(model: PreTrainedModel, loading: dict[str, Any]) -> str:
 
 
 def _too_many_layers(model: PreTrainedModel, loading: dict[str, Any]) -> str:
-    """Name the layers of the files whose number is too high; other weights that are not used are no layers."""
+    """Name the layers of the files that the model does not have; other weights that are not used are no layers."""
     prefix = f"{model.base_model_prefix}."
+    modules = {name.removeprefix(prefix) for name, _ in model.named_modules()}
     forms = {_NUMBER.sub("*", name.removeprefix(prefix)) for name in model.state_dict() if _is_body(model, name)}
     extra = [
         name
-        for name in loading["unexpected_keys"]
-        if _NUMBER.search(name) and _NUMBER.sub("*", name.removeprefix(prefix)) in forms
+        for name, bare in ((name, name.removeprefix(prefix)) for name in loading["unexpected_keys"])
+        if _NUMBER.sub("*", bare) in forms and bare.rpartition(".")[0] not in modules
     ]
     return f"it has no {few(modules_of(extra, model.base_model_prefix))}" if extra else ""

@@ -191,10 +191,13 @@ class TestNewWeights:
             assert model.new_weights
             assert not {name for name in model.new_weights if name.startswith(f"{model.base_model_prefix}.encoder")}
 
-    def test_buffers_that_old_files_have_are_no_fault(self, tmp_path: Path) -> None:
+    def test_what_old_files_have_beside_the_weights_is_no_fault(self, tmp_path: Path) -> None:
         args = bert(tmp_path)
-        positions = {"bert.embeddings.position_ids": torch.arange(42)[None]}
-        change(args, lambda weights: weights | positions)
+        more = {
+            "bert.embeddings.position_ids": torch.arange(42)[None],
+            "bert.encoder.layer.0.attention.self.rel_bias": torch.zeros(8),
+        }
+        change(args, lambda weights: weights | more)
         assert load(args, AutoModelForMaskedLM).new_weights == set()
 
     def test_a_model_that_is_not_trained_needs_its_head(self, tmp_path: Path) -> None:
