@@ -239,8 +239,10 @@ def _parsed(column: LabelColumn) -> LabelColumn:
 
 def _one_hot_width(column: LabelColumn) -> int:
     """Return the length of the lists of a column of zeros and ones, at least 2; 0 for any other column."""
+    if not column.holds_lists or not isinstance(column.entry, Value):
+        return 0
     lists = [value for value in column.values if not _is_hidden_list(value)]
-    if not column.holds_lists or not isinstance(column.entry, Value) or not lists:
+    if not lists:
         return 0
     width = len(lists[0])
     return width if width > 1 and all(_is_hot(entries, width) for entries in lists) else 0
