@@ -1,6 +1,7 @@
 """What a command asks for, as fingerprints: of the training, and of all that a run does."""
 
 import dataclasses
+import glob
 import hashlib
 import json
 from collections.abc import Iterable
@@ -43,9 +44,13 @@ def _values(flags: Any) -> dict[str, Any]:
 
 
 def _stamps(names: Any) -> list[list[int]]:
-    """Return the size and the time of the last change of each file among ``names``, which are one name or several."""
-    files = [Path(str(name)) for name in (names if isinstance(names, list) else [names])]
-    status = [file.stat() for file in files if file.is_file()]
+    """Return the size and the time of the last change of each file that ``names``, one or several, name.
+
+    A name may be a pattern of files.
+    """
+    texts = [str(name) for name in (names if isinstance(names, list) else [names])]
+    files = [Path(file) for text in texts for file in [text, *sorted(glob.glob(text, recursive=True))]]
+    status = [file.stat() for file in dict.fromkeys(files) if file.is_file()]
     return [[each.st_size, each.st_mtime_ns] for each in status]
 
 

@@ -15,6 +15,7 @@ from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 
 from hf_strategies import StrategyError
 from hf_strategies.finetune.arguments import DataArguments
+from hf_strategies.finetune.command import command_of
 from hf_strategies.finetune.command_line import parse
 from hf_strategies.finetune.data import load_data, load_splits
 from hf_strategies.finetune.tables import excel
@@ -104,6 +105,15 @@ class TestSeveralFiles:
         assert "'label' has named classes in one file and not the same in another" in refusal(
             ["a.parquet", "b.parquet"]
         )
+
+
+def test_another_run_is_one_whose_pattern_has_other_files() -> None:
+    args = DataArguments(train_file="part-*.csv")  # type: ignore[arg-type]
+    write("part-1.csv")
+    first = command_of([args])
+    assert command_of([args]) == first
+    write("part-2.csv")
+    assert command_of([args]) != first
 
 
 @pytest.mark.parametrize(
