@@ -21,8 +21,8 @@ def label_indices(splits: Mapping[str, Sequence[Choice]]) -> dict[str, list[int]
     """Return the index of the right ending of each row, all of which have a label, by split.
 
     A label is the entry of ``choices.label``, if there are such entries; else a letter, an index or the text of an
-    ending. It is the same for all rows: the one that fits all of them. Labels that may be indices from 0 or from 1
-    are taken from 0.
+    ending. It is the same for all rows: the one that fits all of them. A few labels that may be indices from 0 or
+    from 1 are taken from 0.
 
     Raises `StrategyError` where none fits all rows, and where several fit that make other endings right.
     """
@@ -46,6 +46,7 @@ def _chosen(fitting: dict[str, list[int]], rows: Sequence[_Row]) -> list[int]:
                 f"the labels may be indices from 0 or from 1, for of {len(rows)} labels none is 0 and none is the"
                 " number of the endings: write letters from A instead"
             )
+        notify("The labels are taken for indices from 0, though none is 0: write letters from A if they are from 1.")
         del fitting["index from 1"]
     (first, indices), *others = fitting.items()
     for name, other in others:

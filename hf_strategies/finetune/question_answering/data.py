@@ -19,13 +19,14 @@ from hf_strategies.finetune.data import (
     texts_of,
     with_validation,
 )
-from hf_strategies.finetune.question_answering.given_answers import GivenAnswers, read_answers
+from hf_strategies.finetune.question_answering.given_answers import GivenAnswers, is_impossible, read_answers
 from hf_strategies.finetune.question_answering.offline import PARAMETER_QUESTIONS
 from hf_strategies.finetune.question_answering.squad import read_questions_file
 
 __all__ = ["QuestionArguments", "QuestionData", "has_unanswerable", "load_questions"]
 
 _ID = "id"
+_IMPOSSIBLE = "is_impossible"  # SQuAD's mark of questions without an answer
 
 
 @dataclass
@@ -183,12 +184,20 @@ def _ids(rows: Dataset, split: str, args: QuestionArguments) -> list[str]:
 
 def _all_answers(rows: Dataset, split: str, column: str) -> list[GivenAnswers | None]:
     if column in rows.column_names:
-        # A single text, as a table has it, is enough to be compared with what is predicted.
+        marks = rows[_IMPOSSIBLE] if _IMPOSSIBLE in rows.column_names else [None] * len(rows)
         return [
-            read_answers(value, f"row {row} of the {split} split", column, may_be_text=split != "train")
-            for row, value in enumerate(rows[column])
+            _answers(value, mark, split, row, column)
+            for row, (value, mark) in enumerate(zip(rows[column], marks, strict=True))
         ]
     if split == "test":
         return []
     known = did_you_mean(column, rows.column_names)
     raise StrategyError(f"answers_column={column!r} is no column of the {split} split: {known}")
+
+
+def _answers(value: Any, mark: Any, split: str, row: int, column: str) -> GivenAnswers | None:
+    where = f"row {row} of the {split} split"
+    if is_impossible(mark, where):
+        return GivenAnswers([], [])
+    # A single text, as a table has it, is enough to be compared with what is predicted.
+    return read_answers(value, where, column, may_be_text=split != "train")

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 from hf_strategies.errors import StrategyError
 
-__all__ = ["GivenAnswers", "read_answers"]
+__all__ = ["GivenAnswers", "is_impossible", "read_answers"]
 
 _UNKNOWN = -1
 
@@ -58,6 +58,18 @@ def read_answers(value: Any, where: str, column: str, *, may_be_text: bool = Fal
             " length, in a json lines or parquet file"
         )
     return GivenAnswers(texts, starts)
+
+
+def is_impossible(value: Any, where: str) -> bool:
+    """Return whether a question is marked as one without an answer; some files have the mark as text.
+
+    >>> is_impossible("false", "row 0"), is_impossible(True, "row 0"), is_impossible(None, "row 0")
+    (False, True, False)
+    """
+    known = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False, "none": False, "": False}
+    if (text := str(value).strip().lower()) not in known:
+        raise StrategyError(f"{where} has is_impossible={value!r}: give true or false")
+    return known[text]
 
 
 def _mistaken_place(text: str, start: Any, context: str) -> str | None:

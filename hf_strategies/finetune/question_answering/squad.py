@@ -8,6 +8,7 @@ from typing import Any
 from datasets import Dataset
 
 from hf_strategies.errors import StrategyError
+from hf_strategies.finetune.question_answering.given_answers import is_impossible
 from hf_strategies.finetune.tables.file import ReadingRules, TableFile
 from hf_strategies.finetune.tables.read import ENDINGS
 
@@ -71,7 +72,7 @@ def _squad_data(text: str) -> list[Any] | None:
 def _question(question: Any, place: str, has_places: bool, may_hide_answers: bool) -> dict[str, Any]:
     text = _part(question, "question", str, place)
     row = {"id": None if question.get("id") is None else str(question["id"]), "question": text}
-    if _is_impossible(question.get("is_impossible"), place):
+    if is_impossible(question.get("is_impossible"), place):
         return row | {"answers": {"text": [], "answer_start": []}}
     if may_hide_answers and question.get("answers") is None:
         return row | {"answers": None}
@@ -85,14 +86,6 @@ def _question(question: Any, place: str, has_places: bool, may_hide_answers: boo
             "answer_start": [start if isinstance(start, int) else None for start in starts],
         }
     }
-
-
-def _is_impossible(value: Any, place: str) -> bool:
-    """Return the value of ``is_impossible``, which some files give as text."""
-    known = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False, "none": False, "": False}
-    if (text := str(value).strip().lower()) not in known:
-        raise StrategyError(f"{place} has is_impossible={value!r}: give true or false")
-    return known[text]
 
 
 def _part(record: Any, name: str, kind: type, where: str) -> Any:

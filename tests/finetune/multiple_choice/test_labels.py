@@ -41,6 +41,11 @@ def test_a_label_is_read_as_all_labels_can_be(labels: list[Any], names: str, ind
     assert label_indices({"train": rows(labels, names=names)}) == {"train": indices}
 
 
+def test_a_few_labels_that_may_count_from_either_are_said_to_count_from_0(caplog: pytest.LogCaptureFixture) -> None:
+    label_indices({"train": rows([1, 2])})
+    assert "The labels are taken for indices from 0, though none is 0" in caplog.text
+
+
 def test_names_may_differ_from_row_to_row() -> None:
     mixed = [*rows(["B"], names="ABCD"), *rows(["2"], ["x", "y", "z"], names="123")]
     assert label_indices({"train": mixed}) == {"train": [1, 1]}

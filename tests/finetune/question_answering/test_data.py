@@ -258,6 +258,12 @@ class TestSquadFiles:
         data = load(self.squad(tmp_path, given))
         assert len(data.splits["train"][0]["answer_texts"]) == count
 
+    @pytest.mark.parametrize(("value", "count"), [("true", 0), ("false", 1), (None, 1)])
+    def test_a_row_may_have_that_mark_as_well(self, value: Any, count: int, tmp_path: Path) -> None:
+        (tmp_path / "rows.jsonl").write_text(json_lines([ASKED[1] | {"is_impossible": value}]), encoding="utf-8")
+        data = load(tmp_path / "rows.jsonl")
+        assert len(data.splits["train"][0]["answer_texts"]) == count
+
     def test_any_other_text_is_refused(self, tmp_path: Path) -> None:
         given = {"question": "Where?", "answers": [], "is_impossible": "perhaps"}
         with pytest.raises(StrategyError, match=r"qas\[0\] has is_impossible='perhaps': give true or false"):
