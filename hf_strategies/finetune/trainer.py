@@ -13,6 +13,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, Trai
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, EvalLoopOutput, TrainOutput
 
+from hf_strategies.errors import StrategyError
 from hf_strategies.files import replacing, write_json
 from hf_strategies.finetune.checkpoints import (
     Losses,
@@ -167,6 +168,17 @@ class RecipeTrainer(Trainer):
     def _record(self, checkpoint: Path, losses: Losses, *, is_written: bool) -> None:
         if self.run_folder is not None and self.run_folder.run is not None:
             record_checkpoint(checkpoint, self.run_folder.run, losses, is_written=is_written)
+
+    def init_hf_repo(self, token: str | None = None, private: bool | None = None) -> None:
+        """Make the repository on the Hub, before training; raises `StrategyError` where that cannot be done."""
+        try:
+            super().init_hf_repo(token, private)
+        except (OSError, ValueError) as mistake:  # no network, no login, no right, no such name
+            reason = (str(mistake).strip() or type(mistake).__name__).splitlines()[0].rstrip(".")
+            raise StrategyError(
+                f"push_to_hub=True, and the Hub refuses a repository for it: {reason}: log in with `hf auth login`,"
+                " give another --hub_model_id, or leave --push_to_hub out"
+            ) from mistake
 
     def push_to_hub(self, *args: Any, **kwargs: Any) -> Any:
         """Upload the output folder, without the arguments of the training and, unless asked for, the predictions."""

@@ -84,7 +84,7 @@ def told(argv: list[str]) -> str:
 
 def test_flags_fill_the_dataclasses_with_the_values_they_say() -> None:
     data, model, strategy, args = parse(KINDS, as_flags(list(FLAGS)))
-    assert (data.train_file, data.max_train_samples, model.model_name_or_path) == ("data/train set.csv", 500, None)
+    assert (data.train_file, data.max_train_samples, model.model_name_or_path) == (["data/train set.csv"], 500, None)
     assert (strategy.early_stopping_min_delta, strategy.restore_best_weights) == (0.001, False)
     assert (args.learning_rate, args.warmup_steps, args.eval_strategy) == (0.00001, 0.1, "no")
     assert args.lr_scheduler_kwargs == {"min_lr_ratio": 0.00001, "gamma": 0.5, "step_size": 7}

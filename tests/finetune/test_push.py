@@ -10,6 +10,7 @@ from huggingface_hub.utils import filter_repo_objects
 from safetensors.torch import load_file
 from transformers import Trainer, trainer
 
+from hf_strategies import StrategyError
 from hf_strategies.recipes import text_classification
 from tests.finetune.runs import QUIET, read, reviews, write_csv_splits
 
@@ -77,6 +78,14 @@ def test_predictions_are_uploaded_where_asked_for(hub: Hub, tmp_path: Path) -> N
     flags = [*write_csv_splits(tmp_path, reviews), "--push_to_hub", "--push_predictions"]
     text_classification.main([*FLAGS, *flags, "--output_dir", str(tmp_path / "out")])
     assert "predictions.jsonl" in hub.files[-1]
+
+
+def test_a_repository_that_cannot_be_made_is_reported_before_training(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    flags = [*write_csv_splits(tmp_path, reviews), "--push_to_hub", "--output_dir", str(out)]
+    with pytest.raises(StrategyError, match=r"push_to_hub=True, and the Hub refuses a repository for it: .*offline"):
+        text_classification.main([*FLAGS, *flags])
+    assert not list(out.glob("*.json"))
 
 
 def test_nothing_is_uploaded_without_the_flag(hub: Hub, tmp_path: Path) -> None:
