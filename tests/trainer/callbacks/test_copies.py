@@ -77,7 +77,7 @@ def test_a_copy_trains_as_the_callback_does(tmp_path: Path) -> None:
 
 def test_a_copy_of_a_range_test_has_the_result_and_belongs_to_no_trainer(tmp_path: Path) -> None:
     trainer, _ = bert_trainer(arguments(tmp_path, max_steps=2))
-    finder = LRFinder(trainer, steps=4)
+    finder = LRFinder(trainer, steps=10)
     trainer.add_callback(finder)
     trainer.train()
     again = pickle.loads(pickle.dumps(copy.deepcopy(finder)))
