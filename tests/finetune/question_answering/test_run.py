@@ -290,7 +290,10 @@ class _LoadedError(Exception):
         ),
         (["--early_stopping_patience", "2", "--early_stopping_monitor", "accuracy"], r"'accuracy' is no metric here"),
         (["--max_length", "1000"], r"max_length=1000 is out of range: this model takes 3 to 512 tokens"),
-        (["--max_steps", "-1", "--num_train_epochs", "0"], r"num_train_epochs=0.0 gives no step"),
+        (
+            ["--max_steps", "-1", "--num_train_epochs", "0"],
+            r"num_train_epochs=0.0 is out of range: give a number above 0",
+        ),
     ],
 )
 def test_mistakes_are_told_before_a_model_is_loaded(
