@@ -14,6 +14,7 @@ KINDS: Mapping[str, Sequence[str]] = {
     "count or zero": (*_WHOLE, "-1", "-2"),
     "steps or -1": (*_WHOLE, "0", "-2", "-100"),
     "seed": (*_WHOLE, "-1", "4294967296"),
+    "rank": (*_WHOLE, "-2"),
     "rate": (*_REAL, "0", "-1", "-1e-5"),
     "share": (*_REAL, "0", "1", "-0.1", "5"),
     "share or zero": (*_REAL, "1", "-0.1", "5"),
@@ -21,6 +22,7 @@ KINDS: Mapping[str, Sequence[str]] = {
     "zero or above": (*_REAL, "-1", "-1e-9"),
     "interval": (*_REAL, "0", "-1", "1.5", "2.25"),
     "warmup": (*_REAL, "-1", "1.5"),
+    "finite": _REAL,
 }
 """Values that a flag of each kind refuses."""
 
@@ -62,6 +64,7 @@ NUMBERS: Mapping[str, str] = {
     "dataloader_prefetch_factor": "count",
     "ddp_bucket_cap_mb": "count",
     "ddp_timeout": "count",
+    "local_rank": "rank",
 }
 """The kind of each flag that takes a number, in every recipe."""
 
@@ -70,6 +73,7 @@ NUMBERS_OF: Mapping[str, Mapping[str, str]] = {
         "doc_stride": "count or zero",
         "max_answer_length": "count",
         "n_best": "count",
+        "null_threshold": "finite",
     },
     "masked_lm": {"mlm_probability": "share", "block_size": "count"},
 }
@@ -90,6 +94,10 @@ CALLBACKS: Mapping[str, tuple[Sequence[str], Sequence[str]]] = {
     "early_stopping_smoothing": (_STOP, ("ema", "ema(0)", "ema(2)", "median(0)", "mode(3)", "ema(nan)")),
     "early_stopping_start_from": (_STOP, ("-1", "1.5", "soon", "nan")),
     "plateau_cooldown_patience": ((), ("0", "-1", "nan", "two")),
+    "plateau_cooldown_min_delta": (_COOL, ("nan", "inf", "-0.1")),
+    "plateau_cooldown_relative_delta": (_COOL, ("nan", "-1")),
+    "plateau_cooldown_z": (_COOL, ("nan", "-1")),
+    "plateau_cooldown_samples": (_COOL, ("0", "1.5")),
     "plateau_cooldown_length": (_COOL, ("0", "-1", "nan", "1.5", "long")),
     "plateau_cooldown_shape": (_COOL, ("squrt", "", "5")),
     "plateau_cooldown_min_lr_ratio": (_COOL, ("nan", "-1", "2")),
