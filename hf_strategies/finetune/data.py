@@ -129,7 +129,7 @@ def check_columns(rows: Dataset, split: str, columns: dict[str, str], *, gaps: C
             raise StrategyError(
                 f"{flag}={column!r} is no column of the {split} split: {did_you_mean(column, rows.column_names)}"
             )
-        for index, value in enumerate(() if flag in gaps else rows[column]):
+        for index, value in enumerate(() if flag in gaps else rows[column][:]):
             if value is None or value != value:  # NaN alone differs from itself
                 raise StrategyError(f"row {index} of the {split} split has no {column!r}: fill it or drop the row")
 
@@ -137,7 +137,7 @@ def check_columns(rows: Dataset, split: str, columns: dict[str, str], *, gaps: C
 def texts_of(rows: Dataset, split: str, column: str) -> list[str]:
     """Return a column of texts; numbers and the like become text. `StrategyError` for a list, an object or bytes."""
     texts = []
-    for row, value in enumerate(rows[column]):
+    for row, value in enumerate(rows[column][:]):
         if isinstance(value, list | dict | bytes):
             kind = {list: "a list", dict: "an object"}.get(type(value), "bytes")
             raise StrategyError(
