@@ -17,9 +17,9 @@ def replacing(file: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a path in the folder of ``file`` to write to; what lies there at the end takes the place of ``file``.
 
     The new content is on the disk before it takes that place, so that neither a killed process nor a power failure
-    leaves half a file. If the block raises an error, or writes nothing, ``file`` stays as it is. The temporary file has the ending of
-    ``file``. Its name begins with an underscore, because the Trainer does not upload such files to the Hub. The name
-    is always the same, so that the next writing replaces what a killed process left.
+    leaves half a file. If the block raises an error, or writes nothing, ``file`` stays as it is. The temporary file
+    has the ending of ``file``. Its name begins with an underscore, because the Trainer does not upload such files to
+    the Hub. The name is always the same, so that the next writing replaces what a killed process left.
     """
     target = Path(os.path.realpath(file))
     temporary = target.with_name(f"_{target.stem}.tmp{target.suffix}")
