@@ -175,10 +175,11 @@ class InMemory:
         folders = [self._checkpoint(state), self._pending(state)]
         if given := resumed_folder(self._args):
             folders = [given, self._pending(state, given.parent), *folders]
-        return any(
-            read_files(self._weights, folder, self._name, state.log_history, self._damaged)
-            for folder in dict.fromkeys(folders)
-        )
+        for folder in dict.fromkeys(folders):
+            if read_files(self._weights, folder, self._name, state.log_history, self._damaged):
+                self._end_interrupted_save(state, folder)
+                return True
+        return False
 
     def describe_missing(self, state: TrainerState, step: int) -> str:
         """Return the part of the message that names the missing or damaged files."""
@@ -216,6 +217,16 @@ class InMemory:
         """Copy the weights back into the model; return True."""
         self._weights.restore()
         return True
+
+    def _end_interrupted_save(self, state: TrainerState, folder: Path) -> None:
+        """Move files that still wait for the checkpoint from which training resumes into that checkpoint.
+
+        Otherwise the files for the next checkpoint would replace them. A process that is killed while it writes
+        that one resumes from this one again, and needs them.
+        """
+        target = self._checkpoint(state)
+        if folder == self._pending(state) and from_rank_zero(target.is_dir()):
+            move_files(self._weights, folder, target, self._name, self._args.should_save)
 
     def _pending(self, state: TrainerState, output: Path | None = None) -> Path:
         """Return the folder of the files until their checkpoint is written.

@@ -56,6 +56,13 @@ class States(TrainerCallback):
         self.at[state.global_step] = state_of(kwargs["model"])
 
 
+class Interrupt(TrainerCallback):
+    """Ctrl-C at the first step."""
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        raise KeyboardInterrupt
+
+
 def tied() -> BertForMaskedLM:
     torch.manual_seed(0)
     return BertForMaskedLM(BertConfig(**SIZES))
@@ -166,6 +173,22 @@ def test_a_resumed_run_has_the_best_weights_again(tmp_path: Path, where: str, cr
     trainer.train(resume_from_checkpoint=str(tmp_path / f"checkpoint-{crash_at}"))
     assert keep.restored is True
     assert digest(whole_weights(trainer.model)) == (before | record.at)[3]
+
+
+def test_files_that_waited_for_a_checkpoint_are_in_it_once_it_is_resumed_from(tmp_path: Path) -> None:
+    """So that a process killed while it writes the next checkpoint can resume from this one again."""
+    options = EACH | {"max_steps": 4}
+    train(tmp_path, "memory", **options)
+    # What a kill between the checkpoint and the move of the file leaves.
+    waiting = tmp_path / "_best" / "waiting-4"
+    waiting.mkdir(parents=True)
+    (tmp_path / "checkpoint-4" / "best.safetensors").rename(waiting / "best.safetensors")
+    trainer = trainer_of(tmp_path, [KeepBest(), Interrupt()], SCORES[4:], **(options | {"max_steps": 5}))
+    with pytest.raises(KeyboardInterrupt):
+        trainer.train(resume_from_checkpoint=str(tmp_path / "checkpoint-4"))
+    assert [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("best.safetensors")] == [
+        "checkpoint-4/best.safetensors"
+    ]
 
 
 def test_transformers_does_not_restore_a_best_step_that_was_not_saved_and_ours_does(tmp_path: Path) -> None:
