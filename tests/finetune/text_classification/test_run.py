@@ -92,7 +92,8 @@ class TestResults:
         assert model.config.id2label == {0: "bad", 1: "good"}
 
     def test_without_patience_nothing_is_watched(self, plain: Path) -> None:
-        assert list(read(plain / "trainer_state.json")["stateful_callbacks"]) == ["TrainerControl"]
+        records = read(plain / "trainer_state.json")["stateful_callbacks"]
+        assert set(records) == {"TrainerControl", "hf_strategies_schedule"}
 
     def test_the_card_tells_schedule_end_and_test_metrics(self, full: Path) -> None:
         section = (full / "README.md").read_text(encoding="utf-8").partition("## Training strategy\n")[2]
@@ -132,8 +133,8 @@ def test_finding_a_learning_rate_changes_nothing_in_the_folder_of_a_run(
 def test_a_baseline_that_cannot_be_fitted_costs_neither_report_nor_card(
     files: list[str], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    rows = sorted(reviews(30, 7), key=lambda row: row["label"])
-    train = write_csv(tmp_path / "sorted.csv", rows)
+    bad, good = ([row for row in reviews(60, 7) if row["label"] == label] for label in ("bad", "good"))
+    train = write_csv(tmp_path / "one_good.csv", [*bad, good[0]])  # which is none of the eight that are drawn
     run(tmp_path / "out", *files[2:], *STEPS, "--baselines", "--train_file", train, "--max_train_samples", "8")
     assert "no baseline 'TF-IDF + logistic regression': " in caplog.text
     card = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
