@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-__all__ = ["HIDDEN", "StrategyError", "did_you_mean", "short", "visible"]
+__all__ = ["HIDDEN", "StrategyError", "did_you_mean", "first_line", "short", "visible"]
 
 # Control characters, among them the escape character of terminals; those that turn the direction of text around; line
 # and paragraph separators; the byte order mark; halves of a surrogate pair, which no output can encode.
@@ -51,13 +51,23 @@ def short(text: str, most: int = _LONGEST_VALUE) -> str:
     return text if len(text) <= most + 3 else f"{text[:half]}...{text[-half:]}"
 
 
+def first_line(mistake: BaseException) -> str:
+    """Return the first line of an error's message without its final full stop; the error's type if it has no message.
+
+    >>> first_line(ValueError("no such file.\\nCheck the name.")), first_line(KeyError())
+    ('no such file', 'KeyError')
+    """
+    lines = str(mistake).strip().splitlines()
+    return lines[0].rstrip(".") if lines else type(mistake).__name__
+
+
 def _escaped(character: str) -> str:
     code = ord(character)
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return the remedy for an unknown name: the known names most like it or, without any, the first twelve of all.
+    """Return the remedy for an unknown name: the most similar known names, or the first twelve if none is similar.
 
     >>> did_you_mean("cosin", ["cosine", "linear"])
     "did you mean 'cosine'?"

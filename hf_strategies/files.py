@@ -1,4 +1,4 @@
-"""Files that are written as a whole: whoever reads them sees the old content or the new one, never a part."""
+"""Files that are written as a whole, so that a reader gets the old content or the new content and never a part."""
 
 import json
 import os
@@ -9,7 +9,7 @@ from typing import Any
 
 from hf_strategies.errors import HIDDEN
 
-__all__ = ["json_line", "replacing", "write_json", "write_text"]
+__all__ = ["json_line", "read_json", "replacing", "write_json", "write_text"]
 
 
 @contextmanager
@@ -43,6 +43,14 @@ def write_text(file: str | os.PathLike[str], text: str) -> None:
 def write_json(file: str | os.PathLike[str], content: Any) -> None:
     """Write JSON as the whole content of a file, indented and with sorted keys, as transformers does."""
     write_text(file, json.dumps(content, indent=4, sort_keys=True))
+
+
+def read_json(file: Path) -> Any:
+    """Return the content of a JSON file; None if there is no such file, or if it cannot be read as JSON."""
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
 
 
 def _flush(file: Path) -> None:

@@ -5,7 +5,6 @@ leaves a checkpoint with some of them, and with one that is cut off. A recipe ad
 the files once all processes have written theirs.
 """
 
-import json
 import re
 import zipfile
 import zlib
@@ -18,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
-from hf_strategies.files import write_json
+from hf_strategies.files import read_json, write_json
 
 __all__ = [
     "CHECKPOINT_RECORD",
@@ -148,7 +147,7 @@ def record_checkpoint(checkpoint: Path, run: str, losses: Losses, *, is_written:
 
 def run_of(checkpoint: Path) -> str | None:
     """Return the identity of the run that wrote a checkpoint; None if the checkpoint does not name it."""
-    record = _read(checkpoint / CHECKPOINT_RECORD)
+    record = read_json(checkpoint / CHECKPOINT_RECORD)
     run = record.get("run") if isinstance(record, dict) else None
     return run if isinstance(run, str) else None
 
@@ -160,7 +159,7 @@ def _is_of_another(checkpoint: Path, run: str | None) -> bool:
 
 def _recorded(checkpoint: Path) -> dict[str, list[int | None]]:
     """Return the size and the checksum of each file in the record of a checkpoint; an empty dict if it has none."""
-    record = _read(checkpoint / CHECKPOINT_RECORD)
+    record = read_json(checkpoint / CHECKPOINT_RECORD)
     files = record.get("files") if isinstance(record, dict) else None
     return files if isinstance(files, dict) else {}
 
@@ -172,7 +171,7 @@ def _is_state(name: str) -> bool:
 
 def losses_of(checkpoint: Path) -> Losses | None:
     """Return the losses in the record of a checkpoint; None if there are none."""
-    record = _read(checkpoint / CHECKPOINT_RECORD)
+    record = read_json(checkpoint / CHECKPOINT_RECORD)
     try:
         return Losses(**record["losses"])
     except (TypeError, KeyError):
@@ -202,7 +201,7 @@ def _state_damages(checkpoint: Path) -> Iterator[str]:
     if not (checkpoint / TRAINER_STATE_NAME).is_file():
         yield f"it has no {TRAINER_STATE_NAME}"
         return
-    state = _read(checkpoint / TRAINER_STATE_NAME)
+    state = read_json(checkpoint / TRAINER_STATE_NAME)
     step = state.get("global_step") if isinstance(state, dict) else None
     if not isinstance(state, dict):
         yield f"its {TRAINER_STATE_NAME} is no JSON"
@@ -215,7 +214,7 @@ def _state_damages(checkpoint: Path) -> Iterator[str]:
 def _record_damages(checkpoint: Path) -> Iterator[str]:
     if not (checkpoint / CHECKPOINT_RECORD).is_file():
         return
-    if _read(checkpoint / CHECKPOINT_RECORD) is None:
+    if read_json(checkpoint / CHECKPOINT_RECORD) is None:
         yield f"its {CHECKPOINT_RECORD} is no JSON"
     for name, (size, checksum) in _recorded(checkpoint).items():
         path = checkpoint / name
@@ -230,10 +229,10 @@ def _record_damages(checkpoint: Path) -> Iterator[str]:
 
 def _json_damages(checkpoint: Path) -> Iterator[str]:
     for path in sorted(checkpoint.glob("*.json")):
-        if path.name != CHECKPOINT_RECORD and _read(path) is None:
+        if path.name != CHECKPOINT_RECORD and read_json(path) is None:
             yield f"its {path.name} is no JSON"
         elif _INDEX.fullmatch(path.name):
-            shards = sorted(set(dict(_read(path).get("weight_map", {})).values()))
+            shards = sorted(set(dict(read_json(path).get("weight_map", {})).values()))
             yield from (f"it has no {name}" for name in shards if not (checkpoint / name).is_file())
 
 
@@ -270,14 +269,6 @@ def _torch_damages(checkpoint: Path) -> Iterator[str]:
             broken = path.name
         if broken is not None:
             yield f"its {path.relative_to(checkpoint)} cannot be read"
-
-
-def _read(file: Path) -> Any:
-    """Return the content of a JSON file; None if it has none."""
-    try:
-        return json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return None
 
 
 def _checksum(file: Path) -> int | None:

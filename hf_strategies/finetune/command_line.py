@@ -23,15 +23,13 @@ from hf_strategies.finetune.flag_texts import check_texts, known_texts
 from hf_strategies.finetune.ranges import RANGES, check_ranges
 from hf_strategies.trainer.distributed import exit_process
 
-__all__ = ["notify", "parse", "run_command"]
+__all__ = ["is_main_process", "notify", "parse", "run_command"]
 
 logger = logging.getLogger(__name__)
 
 _INVALID_CHOICE = re.compile(r"argument (--\w+)\S*: invalid choice: '?(.*?)'? \(choose from (.*)\)", re.DOTALL)
 _INVALID_VALUE = re.compile(r"argument --(\w+)\S*: invalid (\w+)[^:]* value: '?(.*?)'?", re.DOTALL)
 _REMEDIES = {"int": "a whole number", "float": "a number such as 0.1", "dict": "it in a script of your own"}
-
-
 _HEAD_START = 10.0  # seconds in which the main process may report a mistake that all processes make
 
 
@@ -79,11 +77,11 @@ def parse(kinds: Sequence[Any], argv: Sequence[str] | None = None, *, descriptio
     except StrategyError:
         raise
     except ImportError as mistake:
-        reason = _one_line(mistake).removeprefix("No package metadata was found for ").rstrip(".")
+        reason = str(mistake).strip().removeprefix("No package metadata was found for ").rstrip(".")
         raise StrategyError(f"{reason}: install it, or leave out the flag that needs it") from mistake
     except (ValueError, OSError, RuntimeError, TypeError, LookupError, AttributeError, ArithmeticError) as mistake:
-        # What `TrainingArguments` refuses, or stumbles over.
-        raise StrategyError(_one_line(mistake)) from mistake
+        # Raised by `TrainingArguments` for values that it refuses or cannot process.
+        raise StrategyError(mistake) from mistake
     _refuse_unknown(unknown, known)
     return tuple(filled)
 
@@ -98,10 +96,10 @@ def run_command(main: Callable[[], object]) -> NoReturn:
     try:
         main()
     except StrategyError as mistake:
-        code = _fail(2, f"error: {_one_line(mistake)}")
+        code = _fail(2, f"error: {mistake}")
     except KeyboardInterrupt as interrupt:
         code = 130
-        if _is_main_process():
+        if is_main_process():
             print(str(interrupt) or "Interrupted: nothing was written yet", file=sys.stderr)
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else _fail(1, str(end)) if end.code else 0
@@ -116,7 +114,7 @@ def run_command(main: Callable[[], object]) -> NoReturn:
 
 def _fail(code: int, line: str) -> int:
     """Print a line to stderr, once for all processes, and return the exit code."""
-    if not _is_main_process():
+    if not is_main_process():
         # Most mistakes are made on every process. The main process then prints the line and ends, and the launcher
         # ends this process while it sleeps. A mistake that only this process meets is printed afterwards.
         time.sleep(_HEAD_START)
@@ -139,11 +137,12 @@ def notify(line: str) -> None:
 
     At warning level, because that is what a script shows which sets up no logging.
     """
-    if _is_main_process():
+    if is_main_process():
         logger.warning(visible(line))
 
 
-def _is_main_process() -> bool:
+def is_main_process() -> bool:
+    """Return whether this is the first of the processes that a launcher has started, or the only process."""
     return os.environ.get("RANK", "0") == "0"
 
 
@@ -172,7 +171,3 @@ def _refuse_unknown(arguments: Sequence[str], known: set[str]) -> None:
         if argument.startswith("--"):
             raise StrategyError(f"unknown flag --{name}: {did_you_mean(name.replace('-', '_'), known)}")
         raise StrategyError(f"{argument!r} belongs to no flag: flags begin with --")
-
-
-def _one_line(mistake: Exception) -> str:
-    return " ".join(str(mistake).split())

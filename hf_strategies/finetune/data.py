@@ -148,7 +148,7 @@ def texts_of(rows: Dataset, split: str, column: str) -> list[str]:
 
 
 def labelled_rows(split: str, column: str, missing: Collection[int], count: int) -> list[int]:
-    """Return the numbers of the rows to keep, out of ``count``: all but the ``missing`` ones, which have no label.
+    """Return the numbers of the rows to keep, out of ``count``: all but the ``missing`` rows, which have no label.
 
     How many are left out is printed. Raises `StrategyError` if none is left.
     """
@@ -167,9 +167,9 @@ def labelled_rows(split: str, column: str, missing: Collection[int], count: int)
 
 
 def check_test_labels(splits: Mapping[str, Dataset], flag: str, column: str) -> None:
-    """Check a test set that lacks the column of labels: print that it has none, or refuse a misspelt one.
+    """Check a test set that lacks the column of labels: print this, or refuse a misspelt name of the column.
 
-    A misspelt one is a column whose name is nearly ``column`` and which the training set does not have.
+    A name counts as misspelt if it is similar to ``column`` and the training set has no column of that name.
     """
     if "test" not in splits or column in (rows := splits["test"]).column_names:
         return
@@ -230,8 +230,7 @@ def _load(args: DataArguments) -> Mapping[str, Dataset]:
         raise
     except (DatasetGenerationError, ValueError, OSError, RuntimeError) as mistake:
         # unreadable; unknown configuration; not found, or no network; made by a script, which is no longer supported
-        cause = " ".join(str(mistake.__cause__ or mistake).split())
-        raise StrategyError(f"dataset_name={name!r} cannot be loaded: {cause}") from mistake
+        raise StrategyError(f"dataset_name={name!r} cannot be loaded: {mistake.__cause__ or mistake}") from mistake
 
 
 def _files_of(builder: DatasetBuilder) -> dict[str, list[str]]:

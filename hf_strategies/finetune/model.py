@@ -7,7 +7,7 @@ from typing import Any, cast
 import torch
 from transformers import AutoConfig, BertConfig, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
-from hf_strategies.errors import StrategyError
+from hf_strategies.errors import StrategyError, first_line
 from hf_strategies.finetune.arguments import ModelArguments
 from hf_strategies.finetune.command_line import notify
 from hf_strategies.finetune.head import has_task, names_outputs, output_weights, renew
@@ -158,9 +158,8 @@ def _small_bert(
     except (ValueError, ImportError) as mistake:
         if args.attn_implementation is None:
             raise
-        reason = str(mistake).splitlines()[0].rstrip(".")
         raise StrategyError(
-            f"attn_implementation={args.attn_implementation!r} cannot be had: {reason}: give sdpa"
+            f"attn_implementation={args.attn_implementation!r} cannot be had: {first_line(mistake)}: give sdpa"
         ) from mistake
 
 

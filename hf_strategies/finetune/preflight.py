@@ -14,7 +14,7 @@ from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import IntervalStrategy
 from transformers.training_args import OptimizerNames
 
-from hf_strategies.errors import StrategyError, short
+from hf_strategies.errors import StrategyError, first_line, short
 from hf_strategies.finetune.arguments import RecipeArguments
 from hf_strategies.finetune.checkpoints import Choice, damage, newest_whole, numbered_checkpoints
 from hf_strategies.finetune.command_line import notify
@@ -64,7 +64,7 @@ def _check_optimizer(args: RecipeArguments) -> None:
         if name.startswith(_OF_MODULES) and not isinstance(mistake, ImportError):
             return  # they look for modules of the real model
         given = "" if args.optim_args is None else f" with optim_args={short(args.optim_args)!r}"
-        reason = str(mistake).strip().splitlines()[0].rstrip(".:") if str(mistake).strip() else type(mistake).__name__
+        reason = first_line(mistake).rstrip(":")
         raise StrategyError(
             f"optim={name!r}{given} cannot be made: {reason}: give another one, such as adamw_torch"
         ) from mistake

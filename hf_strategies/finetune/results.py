@@ -1,6 +1,5 @@
-"""The files in which a run reports: metrics and the model card, written as a whole and read with care."""
+"""The files with a run's metrics, and its model card: how damaged files are read, and how the card is written."""
 
-import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +9,7 @@ from typing import Any
 from huggingface_hub import ModelCard
 from transformers import TrainingArguments
 
-from hf_strategies.files import replacing
+from hf_strategies.files import read_json, replacing
 from hf_strategies.finetune.command_line import notify
 
 __all__ = ["card_folder", "read_results"]
@@ -21,7 +20,7 @@ _CARD = "README.md"
 def read_results(folder: Path) -> dict[str, Any]:
     """Return the metrics of ``all_results.json``; if it cannot be read, those of the files of the splits.
 
-    Another program, or a version that wrote in place, may have left half a file. Without that file there are none.
+    Another program may have left half a file. The result is empty if there is no such file.
     """
     file = folder / "all_results.json"
     if not file.exists():
@@ -59,14 +58,11 @@ def _is_card(file: Path) -> bool:
         return False
     try:
         ModelCard.load(file)
-    except Exception:  # whatever a text that is no card makes its YAML reader, or huggingface_hub, raise
+    except Exception:  # PyYAML and huggingface_hub raise errors of many types for a text that is no card
         return False
     return True
 
 
 def _metrics(file: Path) -> dict[str, Any] | None:
-    try:
-        metrics = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
+    metrics = read_json(file)
     return metrics if isinstance(metrics, dict) else None

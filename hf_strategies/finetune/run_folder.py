@@ -4,7 +4,6 @@ All of it is in one file, `RUN_RECORD`. The main process writes it before anythi
 the folder later has an owner.
 """
 
-import json
 import os
 import re
 import shutil
@@ -20,10 +19,10 @@ from typing import Any, TypeVar
 from filelock import FileLock
 
 from hf_strategies.errors import StrategyError
-from hf_strategies.files import write_json
+from hf_strategies.files import read_json, write_json
 from hf_strategies.finetune.arguments import RecipeArguments
 from hf_strategies.finetune.checkpoints import numbered_checkpoints, step_of
-from hf_strategies.finetune.command_line import notify
+from hf_strategies.finetune.command_line import is_main_process, notify
 from hf_strategies.trainer.distributed import from_rank_zero
 
 __all__ = ["RUN_RECORD", "RunFolder", "on_rank_zero"]
@@ -54,7 +53,7 @@ def on_rank_zero(decide: Callable[[], T]) -> T:
     if one of them reads it while another writes.
     """
     outcome: tuple[T | None, str | None] = (None, None)
-    if os.environ.get("RANK", "0") == "0":
+    if is_main_process():
         try:
             outcome = (decide(), None)
         except StrategyError as mistake:
@@ -132,7 +131,7 @@ class RunFolder:
         with FileLock(self.path / _GUARD):  # so that of two runs that begin together only one takes the folder
             self._record = self._read()
             self.refuse_other_process()
-            self._say_taken_over()
+            self._report_takeover()
             identity = {"run": run or uuid.uuid4().hex} | ({"clearing": True} if clear else {})
             kept = self._record if run is not None and run == self.run else {}
             self._write({**kept, **identity, "process": _Process.this().as_json()})
@@ -155,7 +154,7 @@ class RunFolder:
         with suppress(OSError):
             self.note(process=None)
 
-    def _say_taken_over(self) -> None:
+    def _report_takeover(self) -> None:
         owner = _Process.of(self._record.get("process"))
         if owner is not None and owner != _Process.this():
             notify(f"{str(self.path)!r} is taken over from process {owner.number}, which no longer runs")
@@ -177,10 +176,7 @@ class RunFolder:
                 yield path
 
     def _read(self) -> dict[str, Any]:
-        try:
-            record = json.loads((self.path / RUN_RECORD).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return {}
+        record = read_json(self.path / RUN_RECORD)
         return record if isinstance(record, dict) else {}
 
     def _write(self, record: dict[str, Any]) -> None:

@@ -13,7 +13,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, Trai
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, EvalLoopOutput, TrainOutput
 
-from hf_strategies.errors import StrategyError
+from hf_strategies.errors import StrategyError, first_line
 from hf_strategies.files import replacing, write_json
 from hf_strategies.finetune.checkpoints import (
     Losses,
@@ -41,7 +41,7 @@ class RecipeTrainer(Trainer):
     The stock Trainer, when it groups by length, shuffles what it evaluates too, and counts tokens by reading every
     row, because it has dropped the column with the lengths by then. It also takes the loss of a batch to be divided
     by all examples of an optimizer step already, because the heads of encoders take ``num_items_in_batch`` as an
-    argument; but they ignore it, so that loss and gradient grew with ``gradient_accumulation_steps``.
+    argument; but they ignore it, so that loss and gradient would grow with ``gradient_accumulation_steps``.
 
     It writes results as a whole, so that a killed run leaves no half of one, and it counts only whole checkpoints of
     its own run for ``save_total_limit`` (see `hf_strategies.finetune.checkpoints`).
@@ -174,10 +174,9 @@ class RecipeTrainer(Trainer):
         try:
             super().init_hf_repo(token, private)
         except (OSError, ValueError) as mistake:  # no network, no login, no right, no such name
-            reason = (str(mistake).strip() or type(mistake).__name__).splitlines()[0].rstrip(".")
             raise StrategyError(
-                f"push_to_hub=True, and the Hub refuses a repository for it: {reason}: log in with `hf auth login`,"
-                " give another --hub_model_id, or leave --push_to_hub out"
+                f"push_to_hub=True, and the Hub refuses a repository for it: {first_line(mistake)}: log in with"
+                " `hf auth login`, give another --hub_model_id, or leave --push_to_hub out"
             ) from mistake
 
     def push_to_hub(self, *args: Any, **kwargs: Any) -> Any:

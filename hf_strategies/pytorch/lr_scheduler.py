@@ -131,8 +131,9 @@ class ScheduleLR(LambdaLR):
         self.refit()
         loaded = [float(rate) for rate in self._last_lr]
         if text:
-            self._resume(SavedPlan.of_json(text, min_lr=self._planned.min_lr), self._planned)
-            self._check_callbacks(loaded, text)
+            old = SavedPlan.of_json(text)
+            self._resume(old, self._planned)
+            self._check_callbacks(loaded, old)
         else:
             self._check_foreign(loaded)
         self._write_record()
@@ -169,11 +170,9 @@ class ScheduleLR(LambdaLR):
         """Go on with the checkpoint's plan (``old``), as it is or changed, or with this run's plan (``new``)."""
         has_same_curve = old.has_same_curve(new, self.last_epoch)
         same_length = old.horizon == new.horizon
-        # A run that was changed before, and is resumed with the settings of then, keeps its plan.
+        # A run whose plan was changed on an earlier resume keeps that plan if the settings are the same as then.
         was_asked_for = old.asked == self._settings if old.asked else has_same_curve and same_length
-        # Earlier versions of this package did not save what was asked for.
-        is_older = old.asked is None and old.was_changed and old.name == new.name and same_length
-        if was_asked_for or is_older:
+        if was_asked_for:
             if old.was_changed or old.asked:
                 self._use(old)
         elif self._on_extend == "keep":
@@ -194,14 +193,13 @@ class ScheduleLR(LambdaLR):
         else:
             self._set_rates(after)
 
-    def _check_callbacks(self, loaded: list[float], text: str) -> None:
+    def _check_callbacks(self, loaded: list[float], old: SavedPlan) -> None:
         """Refuse a jump where the run's rate was changed by a callback which this run does not have.
 
-        ``loaded`` are the rates in the checkpoint, and ``text`` is its plan.
+        ``loaded`` are the rates in the checkpoint, and ``old`` is its plan.
         """
         if self.changed_by_callbacks is not False or self._on_extend == "jump":
             return
-        old = SavedPlan.of_json(text, min_lr=self._planned.min_lr if self._planned else None)
         planned = self._current_rates(old.build(self._peaks()))
         if _close(planned, loaded):
             return

@@ -100,12 +100,9 @@ class SavedPlan:
         object.__setattr__(self, "parameters", {key: _plain(key, value) for key, value in self.parameters.items()})
 
     @classmethod
-    def of_json(cls, text: str, *, min_lr: float | None = None) -> "SavedPlan":
-        """Return the plan from the text that `to_json` returned.
-
-        ``min_lr`` is used for a text without one, which an earlier version of this package wrote.
-        """
-        return cls._of_entries({"min_lr": min_lr} | json.loads(text))
+    def of_json(cls, text: str) -> "SavedPlan":
+        """Return the plan from the text that `to_json` returned."""
+        return cls._of_entries(json.loads(text))
 
     @classmethod
     def _of_entries(cls, entries: Mapping[str, Any]) -> "SavedPlan":

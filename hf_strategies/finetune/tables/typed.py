@@ -53,5 +53,4 @@ def load_saved(flag: str, folder: Path) -> Dataset | DatasetDict:
     try:
         return cast(Dataset | DatasetDict, load_from_disk(str(folder)))
     except (pa.ArrowException, ValueError, KeyError, TypeError, OSError) as mistake:
-        cause = " ".join(str(mistake).split())
-        raise StrategyError(f"{flag}={str(folder)!r} is not readable as a saved data set: {cause}") from mistake
+        raise StrategyError(f"{flag}={str(folder)!r} is not readable as a saved data set: {mistake}") from mistake

@@ -1,6 +1,5 @@
 """Reduce on plateau for the Trainer, on top of any schedule and its warmup."""
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -122,12 +121,14 @@ class _ReducingRun(MetricRun):
         )
         # A training that failed may have left its reductions in a scheduler of the user's own.
         self._own = [_without(callback, ratio) for ratio in scheduler.lr_lambdas]
-        self._after, self._past, self._steps = 0, (), ()  # type: int, tuple[_Past, ...], tuple[int, ...]
+        self._after = 0
+        self._past: tuple[_Past, ...] = ()
+        self._steps: tuple[int, ...] = ()
         if state.global_step > 0:
             self._resume(state, before)
         self._steps = self._find_stalls(state)
         scheduler.lr_lambdas = [
-            self._reduced(ratio, floor) for ratio, floor in zip(self._own, self._floors(), strict=True)
+            self._reduced(ratio, floor) for ratio, floor in zip(self._own, own_floors(scheduler), strict=True)
         ]
         set_rates(scheduler)
         self._record(state)
@@ -157,7 +158,7 @@ class _ReducingRun(MetricRun):
         settings would have made the same reductions.
         """
         if before is None:
-            self._after = 0 if self._was_reduced(state) else state.global_step
+            self._after = state.global_step
             return
         self._after, self._past = before["after_step"], tuple(_Past(*row) for row in before["past"])
         old, callback = _Past(before["factor"], len(before["stalls"]), before["min_lr_ratio"]), self._callback
@@ -166,26 +167,9 @@ class _ReducingRun(MetricRun):
             self._past += (old,) if old.stalls else ()
             self._after = state.global_step
 
-    def _was_reduced(self, state: TrainerState) -> bool:
-        """Whether a checkpoint without a record, of an earlier version, has the rates of all stalls in its log."""
-        self._steps = self._find_stalls(state)
-        if not self._steps:
-            return False
-        scheduler, ratio = self._scheduler, self._own[0]
-        own, reduced = (
-            scheduler.base_lrs[0] * each(scheduler.last_epoch)
-            for each in (ratio, self._reduced(ratio, self._floors()[0]))
-        )
-        rate = scheduler.optimizer.param_groups[0]["lr"]
-        return math.isclose(rate, reduced, rel_tol=1e-9) and not math.isclose(own, reduced, rel_tol=1e-9)
-
     def _find_stalls(self, state: TrainerState) -> tuple[int, ...]:
         """Return the steps of the stalls that the present settings have found."""
         return from_rank_zero(self._stalls.after(state.log_history, self._after))
-
-    def _floors(self) -> list[float]:
-        """Return the floor of each group that the schedule itself has."""
-        return own_floors(self._scheduler)
 
     def _reduced(self, own: Callable[[int], float], floor: float) -> Callable[[int], float]:
         """Return the schedule ``own`` with all reductions; ``floor`` is that of the schedule."""

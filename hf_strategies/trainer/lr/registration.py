@@ -111,8 +111,7 @@ def _create_transformers_scheduler(
     try:
         optimization.get_scheduler(kind, optimizer, warmup, total, kwargs)
     except (TypeError, ValueError, ArithmeticError) as mistake:
-        reason = " ".join(str(mistake).split())
-        raise StrategyError(f"lr_scheduler_kwargs={kwargs!r} does not fit {kind.value!r}: {reason}") from mistake
+        raise StrategyError(f"lr_scheduler_kwargs={kwargs!r} does not fit {kind.value!r}: {mistake}") from mistake
 
 
 def _refuse_misplaced(kwargs: dict[str, Any]) -> None:

@@ -1,6 +1,5 @@
 """Reduce on plateau in the stock Trainer."""
 
-import json
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -166,19 +165,6 @@ def test_a_longer_patience_keeps_what_was_waited_where_nothing_was_reduced(make_
     # best at step 3: at step 8 patience 5 is used up, which has begun under patience 9
     rates = resume(make_trainer, [reduce(patience=9)], [reduce(patience=5)])
     assert rates == pytest.approx([PEAK, PEAK / 2, PEAK / 2])
-
-
-def test_a_checkpoint_of_an_earlier_version_keeps_its_reductions(make_trainer: Callable[..., Any]) -> None:
-    options = OPTIONS | {"save_strategy": "steps", "save_steps": 1}
-    whole = make_trainer(SCORES, callbacks=[reduce()], **options)
-    whole.train()
-    file = Path(whole.args.output_dir) / "checkpoint-7" / "trainer_state.json"
-    state = json.loads(file.read_text())
-    del state["stateful_callbacks"][reduce().record_key]
-    file.write_text(json.dumps(state))
-    resumed = make_trainer(SCORES[7:], callbacks=[reduce()], **options)
-    resumed.train(resume_from_checkpoint=str(file.parent))
-    assert learning_rates(resumed) == learning_rates(whole)
 
 
 def test_a_mistyped_metric_is_told(make_trainer: Callable[..., Any]) -> None:

@@ -128,14 +128,6 @@ def test_a_change_that_has_not_begun_yet_is_no_jump() -> None:
     assert rates(scheduler)[:4] == pytest.approx([1.0, 1.0, 1.0, 0.9])
 
 
-def test_a_checkpoint_of_an_earlier_version_goes_on() -> None:
-    state = after_8_steps(min_lr=0.1)
-    plan = json.loads(state["hf_strategies_planned"])
-    older = {key: plan[key] for key in ("name", "total_steps", "warmup_steps", "parameters", "horizon", "stretches")}
-    scheduler = resumed(state | {"hf_strategies_planned": json.dumps(older)}, min_lr=0.1)
-    assert rates(scheduler)[0] == pytest.approx(0.1 + 0.9 * 0.75)
-
-
 def test_a_scheduler_of_another_kind_is_told_by_its_rate() -> None:
     old = optimizer()
     theirs = torch.optim.lr_scheduler.LambdaLR(old, lambda step: 1 - step / 20)
