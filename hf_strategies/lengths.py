@@ -19,7 +19,7 @@ __all__ = ["Span", "Unit", "read_span", "steps_in_epoch", "to_steps"]
 
 Unit = Literal["steps", "epochs", "of training", "evaluations"]
 
-# Each character can be read in one way only, so that a text of any length is answered at once.
+# No character can be matched in two ways, so that matching takes linear time in the length of the text.
 _TEXT = re.compile(r"((?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:e[+-]?[0-9]+)?)\s*(ep|epochs?|steps?|evals?|evaluations?)")
 _UNITS: dict[str, Unit] = {"ep": "epochs", "st": "steps", "ev": "evaluations"}
 _SUFFIXES: dict[Unit, str] = {"evaluations": "", "steps": " steps", "epochs": "ep", "of training": ""}

@@ -93,7 +93,7 @@ def newest_whole(folder: Path, run: str | None, *, processes: int = 1) -> Choice
 
 
 def damage(checkpoint: Path) -> str | None:
-    """Return why training cannot go on from a checkpoint, in a few words; None if all that is there can be read.
+    """Return why training cannot go on from a checkpoint, as a phrase; None if all of its files can be read.
 
     The state of the optimizer, of the schedule and of the random numbers may be absent: see `missing_state`.
     """
@@ -106,8 +106,8 @@ def damage(checkpoint: Path) -> str | None:
 def missing_state(checkpoint: Path, processes: int = 1) -> str | None:
     """Return which state of the training a checkpoint lacks that was to be saved; None if it lacks none.
 
-    With `save_only_model` the Trainer saves the model and its own state alone. Then all other state is absent by
-    intention: nothing but a deletion by hand takes all of it out of a checkpoint that is written to its end.
+    With `save_only_model` the Trainer saves only the model and its own state. So a whole checkpoint that lacks all
+    other state counts as one that was saved in this way.
     """
     if _recorded(checkpoint):
         lost = (name for name in _recorded(checkpoint) if _is_state(name) and not (checkpoint / name).exists())
@@ -165,7 +165,7 @@ def _recorded(checkpoint: Path) -> dict[str, list[int | None]]:
 
 
 def _is_state(name: str) -> bool:
-    """Whether a file of a checkpoint holds state of the training beside the weights and the Trainer's own state."""
+    """Whether a file of a checkpoint holds state other than the weights and the Trainer's own state."""
     return name == "scheduler.pt" or any(kind.fullmatch(name) for kind in (_OPTIMIZER, _RNG))
 
 
@@ -185,7 +185,7 @@ def step_of(checkpoint: Path) -> int:
 
 
 def _damages(checkpoint: Path) -> Iterator[str]:
-    """Yield what is wrong with a checkpoint, what costs little to see first."""
+    """Yield the faults of a checkpoint, those that are cheap to check first."""
     if not any(checkpoint.iterdir()):
         yield "it is empty"
     if (checkpoint / _SENTINEL).exists():

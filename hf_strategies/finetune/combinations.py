@@ -22,13 +22,13 @@ _NEEDS: tuple[tuple[str, str, str], ...] = (
     ("dataloader_multiprocessing_context", "dataloader_num_workers", "give 1 worker or more"),
 )
 
-# Flags that the recipes cannot do, with the reason and the remedy.
+# Flags with a value that the recipes do not support, with the reason and the remedy.
 _IMPOSSIBLE: tuple[tuple[str, bool, str], ...] = (
     ("batch_eval_metrics", True, "the metrics are computed over all examples: leave it out"),
     ("eval_do_concat_batches", False, "the metrics are computed over all examples: leave it out"),
 )
 
-# What transformers reads from ``optim_args``, where it passes over the rest in silence.
+# The keys of ``optim_args`` that transformers reads for an optimizer. It ignores all others without a message.
 _OPTIMIZER_ARGUMENTS: Mapping[str, tuple[str, ...]] = {
     "adamw_torch": (),
     "adamw_torch_fused": (),
@@ -67,8 +67,8 @@ def _of_precision(values: Values) -> Iterator[str]:
 def _of_evaluation(values: Values) -> Iterator[str]:
     if values.get("prediction_loss_only") and values.get("do_predict"):
         yield "prediction_loss_only=True leaves no predictions of the test set: leave it out, or --do_predict false"
-    evaluates, saves = (_word(values.get(name)) for name in ("eval_strategy", "save_strategy"))
-    schedule = _word(values.get("lr_scheduler_type"))
+    evaluates, saves = (_choice_name(values.get(name)) for name in ("eval_strategy", "save_strategy"))
+    schedule = _choice_name(values.get("lr_scheduler_type"))
     if schedule in ("reduce_lr_on_plateau", "greedy") and evaluates == "no":
         yield f"lr_scheduler_type={schedule!r} with eval_strategy='no' has nothing to watch: give epoch or steps"
     if saves == "best" and values.get("metric_for_best_model") is None:
@@ -89,7 +89,7 @@ def _of_evaluation(values: Values) -> Iterator[str]:
 
 
 def _of_optimizer(values: Values) -> Iterator[str]:
-    optimizer, modules = _word(values.get("optim")), values.get("optim_target_modules")
+    optimizer, modules = _choice_name(values.get("optim")), values.get("optim_target_modules")
     for part in (values.get("optim_args") or "").replace(" ", "").split(","):
         key = part.partition("=")[0]
         if key and key not in (known := _OPTIMIZER_ARGUMENTS.get(optimizer, (key,))):
@@ -101,6 +101,6 @@ def _of_optimizer(values: Values) -> Iterator[str]:
         yield f"optim={optimizer!r} needs optim_target_modules: give such as 'attention', or all-linear"
 
 
-def _word(value: object) -> str:
+def _choice_name(value: object) -> str:
     """Return the name of a choice, which may be a member of an enumeration."""
     return str(getattr(value, "value", value))

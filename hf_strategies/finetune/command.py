@@ -1,4 +1,4 @@
-"""What a command asks for, as fingerprints: of the training, and of all that a run does."""
+"""The fingerprints of a command, by which a resumed run recognises what it has done already."""
 
 import dataclasses
 import glob
@@ -10,12 +10,12 @@ from typing import Any
 
 __all__ = ["Command", "command_of"]
 
-# They say where, and how it looks, but not what is done.
+# Flags that decide where a run writes and how it reports, but not what it computes.
 _ELSEWHERE = {
     "output_dir", "resume_from_checkpoint", "overwrite_output_dir", "local_rank", "run_name", "report_to",
     "disable_tqdm", "log_level", "log_level_replica", "trackio_space_id", "enable_jit_checkpoint", "logging_dir",
 }  # fmt: skip
-# They say what is done after training.
+# Flags that decide only what is done after training.
 _LATER = {
     "do_eval", "do_predict", "baselines", "figure", "test_file", "test_split", "max_test_samples", "push_to_hub",
     "push_predictions", "hub_model_id", "hub_strategy", "hub_token", "hub_private_repo", "hub_always_push",
@@ -25,7 +25,10 @@ _LATER = {
 
 @dataclasses.dataclass(frozen=True)
 class Command:
-    """The fingerprints of a command: two commands with the same ones ask for the same."""
+    """The fingerprints of a command: of its training, and of the whole run.
+
+    Two commands with equal fingerprints ask for the same work.
+    """
 
     training: str
     whole: str
@@ -44,9 +47,9 @@ def _values(flags: Any) -> dict[str, Any]:
 
 
 def _stamps(names: Any) -> list[list[int]]:
-    """Return the size and the time of the last change of each file that ``names``, one or several, name.
+    """Return the size and the time of the last change of each file in ``names``.
 
-    A name may be a pattern of files.
+    ``names`` is a name or a list of names, each of which may be a pattern of files.
     """
     texts = [str(name) for name in (names if isinstance(names, list) else [names])]
     files = [Path(file) for text in texts for file in [text, *sorted(glob.glob(text, recursive=True))]]

@@ -27,8 +27,8 @@ IGNORED_LABEL = -100
 
 _MIN_ROWS = 1000  # to use several processes: starting one takes longer than encoding fewer rows
 
-# What a tokenizer's file does not hold and its result depends on, beside what it was made with. The side of padding
-# is left out, because rows are not padded when they are encoded.
+# The settings that change a tokenizer's result, and that are neither in its file nor among the arguments that it was
+# made with. The side of padding is left out, because rows are not padded when they are encoded.
 _SETTINGS = ("model_input_names", "split_special_tokens", "truncation_side", "special_tokens_map")
 
 # The same tokenizer may encode differently in another release.
@@ -46,7 +46,7 @@ def encode_splits(
 
     ``key`` is everything that the result depends on beside the rows, such as `tokenizer_state` and the maximal
     length. The result is kept in ``$HF_DATASETS_CACHE`` and read from there when the same rows are encoded with the
-    same key again. A damaged copy is made anew; if it cannot be written, the result is kept in memory; either is
+    same key again. A damaged copy is made anew. If the copy cannot be written, the result stays in memory. Both are
     reported in one line. ``workers`` processes share the work; a fast tokenizer uses all cores without them.
     """
     faults: dict[str, None] = {}

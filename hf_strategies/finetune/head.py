@@ -1,4 +1,4 @@
-"""The head of a fine-tuned model: which label each of its outputs stands for, and when it has to be a new one."""
+"""The head of a fine-tuned model: the label of each of its outputs, and whether the head has to be new."""
 
 import copy
 import re
@@ -8,7 +8,7 @@ from typing import Any, cast
 import torch
 from transformers import PreTrainedConfig, PreTrainedModel
 
-__all__ = ["has_task", "match_labels", "names_outputs", "output_weights", "renew"]
+__all__ = ["by_number", "has_task", "match_labels", "names_outputs", "output_weights", "renew"]
 
 _PLACEHOLDER = re.compile(r"LABEL_(\d+)")
 _TASKS = ("SequenceClassification", "TokenClassification", "MultipleChoice", "QuestionAnswering")
@@ -49,15 +49,27 @@ def names_outputs(trained: Sequence[str], labels: Sequence[str]) -> bool:
     return [_key(label) for label in trained] == [_key(label) for label in labels]
 
 
+def by_number(label: str) -> tuple[bool, int, str]:
+    """Return the key by which labels are sorted: whole numbers first, by their value, and then the other texts.
+
+    >>> sorted(["10", "9", "b", "-1", "a"], key=by_number)
+    ['-1', '9', '10', 'a', 'b']
+    """
+    digits = label.removeprefix("-")
+    # str.isdigit() is true of signs such as ①, which int() refuses; so does int() a text of 5,000 digits.
+    is_number = digits.isdecimal() and len(digits) < 1000
+    return (not is_number, int(label) if is_number else 0, label)
+
+
 def has_task(model: PreTrainedModel, config: PreTrainedConfig) -> bool:
-    """Return whether the model that ``config`` was saved with had a head for the same task, as far as it says so."""
+    """Return whether the model that ``config`` was saved with had a head for the same task, or names no task."""
     saved = {_task(name) for name in getattr(config, "architectures", None) or ()} - {None}
     own = _task(type(model).__name__)
     return own is None or not saved or own in saved
 
 
 def output_weights(model: PreTrainedModel) -> set[str]:
-    """Return the names of the weights whose size depends on the number of labels; without any, all of the head."""
+    """Return the names of the weights with a size that depends on the number of labels, or of the whole head."""
     config: Any = copy.deepcopy(model.config)
     config.num_labels += 1
     with torch.device("meta"):
@@ -69,7 +81,7 @@ def output_weights(model: PreTrainedModel) -> set[str]:
 
 
 def renew(model: PreTrainedModel, names: Collection[str]) -> None:
-    """Give these weights of a model new random values, in the way of the model's own class."""
+    """Give the weights with these ``names`` new random values, as the model's own class initialises them."""
     weights = dict(model.named_parameters())
     for name in names:
         cast(Any, weights[name])._is_hf_initialized = False  # transformers leaves all others as they are

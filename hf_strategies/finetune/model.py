@@ -11,10 +11,17 @@ from hf_strategies.errors import StrategyError, first_line
 from hf_strategies.finetune.arguments import ModelArguments
 from hf_strategies.finetune.command_line import notify
 from hf_strategies.finetune.head import has_task, names_outputs, output_weights, renew
-from hf_strategies.finetune.pretrained import cannot_load, source
+from hf_strategies.finetune.pretrained import (
+    cannot_load,
+    check_weights,
+    few,
+    modules_of,
+    new_weights,
+    source,
+    without_report,
+)
 from hf_strategies.finetune.small_bert import SMALL_BERT
 from hf_strategies.finetune.tokenizer import tokens_without_row
-from hf_strategies.finetune.weights import check_weights, few, modules_of, new_weights, without_report
 
 __all__ = ["label_names", "load_config", "load_model", "trained_labels"]
 

@@ -10,6 +10,8 @@ from typing import Any
 from accelerate import Accelerator
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from hf_strategies.trainer.callbacks.resumption import at_end_of_epoch
+
 __all__ = ["EXIT_CODE", "Preemption"]
 
 EXIT_CODE = 128 + signal.SIGTERM
@@ -19,9 +21,9 @@ EXIT_CODE = 128 + signal.SIGTERM
 class Preemption(TrainerCallback):
     """Saves a checkpoint and stops after the step in which SIGTERM arrives.
 
-    The recipes use it for `enable_jit_checkpoint` in place of the Trainer's own callback, because that one saves in
-    the middle of a step, when the random numbers of the step are used up, without the event `on_save`, in which the
-    best weights are added, and each process at a step of its own. This one saves as any other step does.
+    The recipes use it for `enable_jit_checkpoint` in place of the Trainer's own callback. That callback saves in the
+    middle of a step, when the random numbers of the step are used up, and each process saves at a step of its own. It
+    calls no `on_save`, in which the best weights are added. This callback saves between two steps.
     """
 
     def __init__(self) -> None:
@@ -47,17 +49,17 @@ class Preemption(TrainerCallback):
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Stop if the signal has come on any process; save now unless the epoch ends here, which saves later."""
+        """Stop if any process has received the signal; save now, or in `on_epoch_end` if this step ends the epoch."""
         if self._is_requested_anywhere(args):
             self.has_stopped = control.should_training_stop = True
-            control.should_save = control.should_save or not _is_end_of_epoch(state)
+            control.should_save = control.should_save or not at_end_of_epoch(state)
 
     def on_epoch_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Save at the real end of an epoch; in the middle of one, cancel what is due only at its end."""
         if self.has_stopped:
-            control.should_save = _is_end_of_epoch(state)
+            control.should_save = at_end_of_epoch(state)
             control.should_evaluate = control.should_evaluate and control.should_save
             control.should_log = control.should_log and control.should_save
 
@@ -70,7 +72,3 @@ class Preemption(TrainerCallback):
         if self._is_requested:
             self._accelerator.set_trigger()
         return bool(self._accelerator.check_trigger())
-
-
-def _is_end_of_epoch(state: TrainerState) -> bool:
-    return state.epoch is not None and abs(state.epoch - round(state.epoch)) < 1e-9

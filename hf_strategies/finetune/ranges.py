@@ -18,7 +18,8 @@ _MOST_PROCESSES = 512
 class Range:
     """The numbers that a flag takes: from ``low`` to ``high``, without the bounds that are ``open``.
 
-    ``whole`` numbers above 1 only, or ``also`` one number outside the range. ``remedy`` says what to give.
+    From ``whole_from`` on only whole numbers are in the range. ``also`` is a number outside of it that is allowed.
+    ``remedy`` is the end of the message for any other number.
     """
 
     low: float
@@ -39,6 +40,7 @@ class Range:
 
 
 def _count(low: int = 1, high: int = _MANY, *, more: str = "") -> Range:
+    """Return the range of a whole number."""
     words = f"of at least {low}" if high >= _MANY else f"from {low} to {high}"
     return Range(low, high, f"a whole number {words}{more}")
 
@@ -49,6 +51,7 @@ def _length(remedy: str, *, zero: bool = False) -> Range:
 
 
 def _share(low: float = 0, *, open_low: bool = False, more: str = "") -> Range:
+    """Return the range of a share of a whole, which is below 1."""
     return Range(low, 1, f"a number in {'(' if open_low else '['}0, 1){more}", open_low=open_low, open_high=True)
 
 

@@ -7,9 +7,12 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
+import torch
 from datasets import Dataset, DatasetDict
-from transformers import PreTrainedModel, Trainer
+from transformers import PreTrainedModel, Trainer, TrainerState
+from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import SchedulerType
+from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME
 
 from hf_strategies.errors import visible
 from hf_strategies.files import json_line, replacing
@@ -22,11 +25,11 @@ from hf_strategies.finetune.preemption import EXIT_CODE
 from hf_strategies.finetune.preflight import refuse_results
 from hf_strategies.finetune.run_folder import RunFolder, on_rank_zero
 from hf_strategies.finetune.sampling import longest_first
-from hf_strategies.finetune.trained_model import load_trained
 from hf_strategies.finetune.trainer import RecipeTrainer
 from hf_strategies.report.run.figure import draw_range_test, draw_run
 from hf_strategies.report.run.report import RunReport, print_run
 from hf_strategies.trainer.callbacks.context import put_on_card
+from hf_strategies.trainer.distributed import from_rank_zero
 from hf_strategies.trainer.lr.finder import find_lr
 
 __all__ = ["Results", "compare_with_baselines", "predict_in_order", "run_trainer", "write_predictions"]
@@ -59,7 +62,7 @@ def run_trainer(
         _suggest_learning_rate(trainer)
         return
     with _output_folder(trainer) as folder:
-        if folder.has_finished(args) and load_trained(trainer):
+        if folder.has_finished(args) and _load_trained(trainer):
             _print_finished(trainer)
             return
         _train(trainer, folder, after_training)
@@ -147,7 +150,7 @@ def _train(
 ) -> None:
     """Train and save, unless the run was killed when it had done that already."""
     args = cast(RecipeArguments, trainer.args)
-    if not args.do_train or (folder.has_trained(args) and load_trained(trainer)):
+    if not args.do_train or (folder.has_trained(args) and _load_trained(trainer)):
         return
     with trainer.preemption.listening(trainer.accelerator):
         metrics = trainer.train(resume_from_checkpoint=args.resume_from_checkpoint).metrics
@@ -163,6 +166,34 @@ def _train(
     trainer.save_state()
     if is_main and args.command:
         folder.note(trained={"command": args.command.training, "step": trainer.state.global_step})
+
+
+def _load_trained(trainer: RecipeTrainer) -> bool:
+    """Load the weights and the state that a run has saved at its end into the Trainer; return whether that worked.
+
+    Under FSDP and DeepSpeed no process holds the whole model, and nothing is loaded. Every process has to call this.
+    """
+    folder = Path(str(trainer.args.output_dir))
+    if trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled or not from_rank_zero(_has_model(folder)):
+        return False
+    model: Any = trainer.model
+    if hasattr(model, "merge_and_unload"):  # the adapters of LoRA were merged before the model was saved
+        model = model.merge_and_unload()
+    saved = type(model).from_pretrained(folder)
+    with torch.no_grad():
+        model.load_state_dict(saved.state_dict())
+    # What was tuned after training, such as a threshold, is in the configuration alone.
+    for name, value in vars(saved.config).items():
+        vars(model.config).setdefault(name, value)
+    trainer.model = model
+    trainer.model_wrapped = trainer.accelerator.prepare_model(model, evaluation_mode=True)  # as it is after training
+    trainer.state = TrainerState.load_from_json(str(folder / TRAINER_STATE_NAME))
+    return True
+
+
+def _has_model(folder: Path) -> bool:
+    weights = (folder / SAFE_WEIGHTS_NAME, folder / SAFE_WEIGHTS_INDEX_NAME)
+    return any(file.is_file() for file in weights) and (folder / TRAINER_STATE_NAME).is_file()
 
 
 def _how_to_go_on(folder: RunFolder) -> str:

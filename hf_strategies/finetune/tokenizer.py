@@ -73,7 +73,7 @@ def longest_input(args: ModelArguments, config: PreTrainedConfig | None, tokeniz
 
 
 def tokens_without_row(tokenizer: PreTrainedTokenizerBase, rows: int) -> set[str]:
-    """Return the tokens for which an embedding of so many rows has no row."""
+    """Return the tokens that have no row in an embedding with this number of ``rows``."""
     return {token for token, place in tokenizer.get_vocab().items() if place >= rows}
 
 
@@ -111,14 +111,13 @@ def _fit_padding(tokenizer: PreTrainedTokenizerBase, config: PreTrainedConfig, a
             f" config.json, and its tokenizer pads with {tokenizer.pad_token_id}: give both the one that was used in"
             " pretraining"
         )
-    if tokenizer.pad_token_id < (
-        getattr(config, "vocab_size", None) or math.inf
-    ):  # otherwise its embedding comes later
+    rows = getattr(config, "vocab_size", None) or math.inf
+    if tokenizer.pad_token_id < rows:  # otherwise `load_model` enters it, once the embedding has a row for it
         config.pad_token_id = tokenizer.pad_token_id
 
 
 def _spare_token(tokenizer: PreTrainedTokenizerBase, place: int | None) -> str | None:
-    """Return the token at the place of the model's pad token, if it is a special one, else the end or unknown one."""
+    """Return the special token with the id ``place`` of the model's pad token, else the end or unknown token."""
     special = dict(zip(tokenizer.all_special_ids, tokenizer.all_special_tokens, strict=True))
     names = (special.get(-1 if place is None else place), tokenizer.eos_token, tokenizer.unk_token)
     return next((str(name) for name in names if name is not None), None)
@@ -165,9 +164,10 @@ def _positions(args: ModelArguments, config: PreTrainedConfig) -> int | None:
 
 
 def _padded_positions(args: ModelArguments, config: PreTrainedConfig) -> list[int]:
-    """Return the positions of tokens in each table of positions that has one for padding.
+    """Return the number of usable positions of each embedding of positions that has a row for padding.
 
-    RoBERTa and its relatives count the positions of tokens from the one after it, and have fewer than rows.
+    RoBERTa and its relatives count positions from the row after the row for padding, so that the earlier rows are no
+    positions.
     """
     try:
         with torch.device("meta"):  # no weights, no memory

@@ -1,4 +1,4 @@
-"""What a run uploads to the Hub: all but what is nobody else's business."""
+"""What a run uploads to the Hub: its output folder without private data."""
 
 import json
 from collections.abc import Iterator
@@ -17,20 +17,21 @@ PRIVATE = ("*training_args.bin",)
 
 @contextmanager
 def uploading_without(patterns: tuple[str, ...]) -> Iterator[None]:
-    """Let the Trainer upload its folder without the files that these ``patterns``, or those in `PRIVATE`, fit.
+    """Leave out files that match ``patterns``, or those in `PRIVATE`, when the Trainer uploads its folder.
 
-    The Trainer passes fixed patterns to the Hub's client and has no argument for others.
+    The Trainer passes fixed patterns to the Hub's client, and has no argument for others. So this replaces the
+    function by which it gets the client.
     """
     module: Any = transformers_trainer
     client = module.hf_api
-    module.hf_api = lambda: _Client(client(), (*PRIVATE, *patterns))
+    module.hf_api = lambda: _UploadClient(client(), (*PRIVATE, *patterns))
     try:
         yield
     finally:
         module.hf_api = client
 
 
-class _Client:
+class _UploadClient:
     """The Hub's client, which leaves out more files when it uploads a folder."""
 
     def __init__(self, client: Any, patterns: tuple[str, ...]) -> None:

@@ -30,7 +30,7 @@ class EvaluationLog:
         self.rows: list[LogRow] = []
         self.usage, self.total_steps = usage, total_steps
         self._reader = LogReader(names)
-        # The series of the evaluations before a start that moves on are of no further use, so that this holds none.
+        # Weak references, because a series is of no further use once the start of the counting has moved beyond it.
         self._series: WeakValueDictionary[tuple[Any, ...], GrowingSeries] = WeakValueDictionary()
 
     def follows(self, log_history: Sequence[Mapping[str, Any]]) -> bool:
@@ -69,7 +69,7 @@ class History:
 
 
 class Results(Generic[T]):
-    """What an iterator over the evaluations of a stream yields, taken when it is asked for, and kept."""
+    """The results of an iterator over evaluations; each is computed when it is first read, and kept."""
 
     def __init__(self, coming: Iterator[T]) -> None:
         self._coming = coming
@@ -81,7 +81,7 @@ class Results(Generic[T]):
         return self._known[count - 1] if count > 0 else None
 
     def each(self) -> Iterator[T]:
-        """Yield all results, each when it is asked for."""
+        """Yield all results; each is computed when it is first read."""
         known = self._known
         for index in itertools.count():
             if index == len(known):
@@ -92,7 +92,7 @@ class Results(Generic[T]):
 
 
 class GrowingSeries(History):
-    """A metric's evaluations from an index on, smoothed; `grow` adds those that the log has had since.
+    """A metric's evaluations from an index on, smoothed; `grow` adds the new evaluations of the log.
 
     ``stream`` has them with what a criterion needs to judge them.
     """
@@ -122,7 +122,7 @@ class GrowingSeries(History):
         self._next = max(self._next, len(self._log.rows))
 
     def best(self, improvement: Improvement) -> Results[int | None]:
-        """Return the index of the best evaluation up to each; all who ask for the same share it."""
+        """Return the index of the best evaluation up to each; the results are shared by all callers."""
         if improvement not in self._best:
             self._best[improvement] = Results(find_best(self.stream, improvement))
         return self._best[improvement]

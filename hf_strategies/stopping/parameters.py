@@ -11,7 +11,7 @@ from hf_strategies.values import number, within
 
 __all__ = ["Amount", "Count", "Duration", "Number", "Parameter"]
 
-# Each character can be read in one way only, so that a text of any length is answered at once.
+# No character can be matched in two ways, so that matching takes linear time in the length of the text.
 _CLOCK_TIME = re.compile(r"((?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:e[+-]?[0-9]+)?)\s*(s|min|h|d)")
 _SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 

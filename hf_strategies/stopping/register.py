@@ -102,7 +102,7 @@ class _CheckedFunction:
     function: Callable[..., Any]
 
     def __call__(self, series: Series, **parameters: Any) -> Reasons:
-        with self._telling_failures(len(series)):
+        with self._naming_criterion(len(series)):
             result = self.function(series, **parameters)
         if not isinstance(result, list) or len(result) != len(series):
             raise self._error(
@@ -113,7 +113,8 @@ class _CheckedFunction:
         return result
 
     @contextmanager
-    def _telling_failures(self, count: int) -> Iterator[None]:
+    def _naming_criterion(self, count: int) -> Iterator[None]:
+        """Turn any error inside into a `StrategyError` with the name of the criterion."""
         try:
             yield
         except (StrategyError, GeneratorExit):
@@ -149,7 +150,7 @@ class _CheckedGenerator(_CheckedFunction):
         stream = Stream(*(getattr(series, each.name) for each in fields(Stream)))  # without the values of a `Series`
         coming = self.function(stream, **parameters)
         for count in itertools.count(1):
-            with self._telling_failures(count):
+            with self._naming_criterion(count):
                 try:
                     entry = next(coming)
                 except StopIteration:

@@ -6,9 +6,15 @@ import warnings
 
 __all__ = ["shown", "syntax_tree", "with_quotes"]
 
-_MAX_TEXT = 2_000  # characters of an expression that are searched for missing quotes
+_MAX_SEARCHED = 2_000  # characters of an expression that are searched for missing quotes
 _MAX_NODES = 500  # far more than anybody writes, and few enough not to exhaust the stack
 _MAX_CHARACTERS = 10_000
+
+# A length with a unit, such as 2ep and 1.5 h, and a value of monitor= with a space in it.
+_UNIT = r"(?:ep(?:ochs?)?|steps?|eval(?:uation)?s?|s|min|h|d)"
+_LENGTH = rf"""(?<![\w.'"]) (?:\d+(?:\.\d*)?|\.\d+) (?:e[+-]?\d+)? \s* {_UNIT} (?![\w.'"(])"""
+_NAME = r"""(?<=monitor=) [^\W\d][^'",()=]*\s[^'",()=]* (?=[,)])"""
+_UNQUOTED = re.compile(f"(?P<length>{_LENGTH}) | (?P<name>{_NAME})", re.VERBOSE)
 
 
 def syntax_tree(text: str) -> ast.expr | None:
@@ -29,13 +35,6 @@ def syntax_tree(text: str) -> ast.expr | None:
     return tree if sum(1 for _ in ast.walk(tree)) <= _MAX_NODES else None
 
 
-# A length with a unit, such as 2ep and 1.5 h, and a value of monitor= with a space in it.
-_UNIT = r"(?:ep(?:ochs?)?|steps?|eval(?:uation)?s?|s|min|h|d)"
-_LENGTH = rf"""(?<![\w.'"]) (?:\d+(?:\.\d*)?|\.\d+) (?:e[+-]?\d+)? \s* {_UNIT} (?![\w.'"(])"""
-_NAME = r"""(?<=monitor=) [^\W\d][^'",()=]*\s[^'",()=]* (?=[,)])"""
-_UNQUOTED = re.compile(f"(?P<length>{_LENGTH}) | (?P<name>{_NAME})", re.VERBOSE)
-
-
 def with_quotes(text: str) -> str | None:
     """Return ``text`` with quotes around the lengths and names that need them, if it is an expression then.
 
@@ -44,7 +43,7 @@ def with_quotes(text: str) -> str | None:
     >>> with_quotes("patience(2ep) or time_budget(90min)")
     "patience('2ep') or time_budget('90min')"
     """
-    quoted = _UNQUOTED.sub(_in_quotes, text[:_MAX_TEXT])
+    quoted = _UNQUOTED.sub(_in_quotes, text[:_MAX_SEARCHED])
     return quoted if syntax_tree(text) is None and syntax_tree(quoted) is not None else None
 
 

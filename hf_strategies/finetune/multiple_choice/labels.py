@@ -13,7 +13,7 @@ __all__ = ["label_indices"]
 _Row = tuple[Choice, str]
 """A row and the name of its split."""
 
-# In so many rows the first or the last ending is right at least once, unless the data are made up.
+# With this many rows, at least one label is the index of the first or of the last ending in any real data set.
 _ENOUGH_ROWS = 8
 
 

@@ -17,8 +17,8 @@ class ChoiceTrainer(ExactLossTrainer):
     """Gives the endings that fill up a row (`IS_ENDING` is false) the logit ``-inf``.
 
     ``endings`` is the largest number of endings in all data: the predictions of each batch have as many columns, so
-    that those of all batches and processes fit together. The loss has to be a ``compute_loss_func``, for the models'
-    own sees the logits before.
+    that those of all batches and processes fit together. The loss has to be a ``compute_loss_func``, because a
+    model computes its own loss before its logits are masked.
     """
 
     def __init__(self, *args: Any, endings: int, **kwargs: Any) -> None:

@@ -1,4 +1,4 @@
-"""The right answers of a question as files give them: what forms there are, and what is wrong with one."""
+"""The right answers of a question: the forms in which files give them, and the mistakes in them."""
 
 from typing import Any, NamedTuple
 

@@ -22,8 +22,8 @@ SEARCH_COLUMNS = ("context_start", "context_end", "window")
 _MIN_QUESTION_TOKENS = 8
 _DEFAULT_LENGTH = 384
 _NOWHERE = (-1, -1)
-# The share of answers which other text than theirs stands for in tokens, above which that is printed. A few answers
-# begin or end within a word that is one token.
+# A line is printed if the tokens of more than this share of the answers stand for another text than the answer. A few
+# answers always do, because they begin or end within a word that is one token.
 _FEW = 0.05
 _FOR_EVALUATION = ("context_start", "context_end", "opens", "token_starts", "token_ends")
 

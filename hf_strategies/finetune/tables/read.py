@@ -42,7 +42,7 @@ _EFFECTS = {
 def read_files(
     flag: str, names: Sequence[str], rules: ReadingRules, readers: Mapping[str, Reader], *, split: str
 ) -> Dataset:
-    """Return the rows of all files that ``names`` are the names or patterns of, one file after the other.
+    """Return the rows of all files in ``names``, which are names or patterns, one file after the other.
 
     A folder of ``save_to_disk`` counts as a file; of several splits in it, ``split`` is read. Raises `StrategyError`
     for a missing file, for files with different columns, and as the reader of each file does.
@@ -79,7 +79,7 @@ def check_rules(rules: ReadingRules, files: Mapping[str, Sequence[str]], readers
 
 
 def _matching(flag: str, name: str) -> list[Path]:
-    """Return the file or folder with this very name; else the files that the name is a pattern of, sorted."""
+    """Return the file or folder with exactly this name; without it, the files that match the name as a pattern."""
     if name and (path := Path(name)).exists():
         return [path]
     if not glob.has_magic(name):
@@ -121,7 +121,7 @@ def _joined(flag: str, paths: Sequence[Path], parts: Sequence[Dataset]) -> Datas
 
 
 def _with_common_types(parts: Sequence[Dataset]) -> pa.Table:
-    """Join tables of which one has, say, whole numbers where another has fractions, or nothing where one has text."""
+    """Join tables whose columns have compatible types, such as whole numbers in one file and fractions in another."""
     for part in parts:
         for name, feature in part.features.items():
             if isinstance(feature, ClassLabel) and any(other.features[name] != feature for other in parts):

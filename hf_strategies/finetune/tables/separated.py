@@ -98,7 +98,7 @@ def _reader(text: str, separator: str, *, quoted: bool, strict: bool = True) -> 
 
 
 def _sniff(text: str, names: Sequence[str] | None) -> str:
-    """Return the separator that the first line has; of several, the one of which all first rows have equally many."""
+    """Return the separator in the first line; of several, one that gives the first rows equal numbers of cells."""
     ranked = []
     for separator in _SEPARATORS:
         cells = [len(row) for row in islice(_reader(text, separator, quoted=True, strict=False), _SAMPLED) if row]
@@ -118,7 +118,7 @@ def _without_empty_lines(records: Iterable[Record]) -> list[Record]:
 
 
 def _warn_of_quoted_cells(file: TableFile, records: Sequence[Record]) -> None:
-    """Print a line for cells that look as if a program had put them in quotes because they hold a quote."""
+    """Print a line if a program seems to have put cells in quotes because they hold a quote."""
     doubled = re.compile(r'"(?:[^"]|"")*""(?:[^"]|"")*"')
     count = sum(1 for _, cells in records for cell in cells if doubled.fullmatch(cell))
     if count:

@@ -214,7 +214,7 @@ def _switch(column: LabelColumn, place: int) -> int | None:
 
 
 def _holds_written_lists(column: LabelColumn) -> bool:
-    """Return whether texts write lists: all of them, or one of names, beside which nothing else makes sense."""
+    """Return whether the texts are written lists: all of them, or at least one list of names."""
     if not isinstance(column.feature, Value) or column.feature.dtype not in ("string", "large_string"):
         return False
     lists = [parse_list(value) for value in column.values if not _is_blank(value)]

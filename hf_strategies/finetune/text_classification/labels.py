@@ -14,6 +14,7 @@ from scipy.special import softmax
 from transformers import EvalPrediction, PreTrainedConfig, PreTrainedModel, Trainer
 
 from hf_strategies.errors import StrategyError, did_you_mean
+from hf_strategies.finetune.head import by_number
 from hf_strategies.finetune.metrics import Decoded, Metric, compute_metrics
 from hf_strategies.finetune.text_classification.baselines import (
     Examples,
@@ -141,14 +142,7 @@ def check_distinct(names: Names) -> None:
 
 def _sorted_names(column: LabelColumn, labels: list[Any]) -> Names:
     used = {name for label in labels for name in ([label] if isinstance(label, str) else label)}
-    return tuple(class_names(column) or sorted(used, key=_by_number))
-
-
-def _by_number(label: str) -> tuple[bool, int, str]:
-    digits = label.removeprefix("-")
-    # Not str.isdigit(), which is true of signs such as ① that int() does not take; nor does it take 5,000 digits.
-    is_number = digits.isdecimal() and len(digits) < 1000
-    return (not is_number, int(label) if is_number else 0, label)
+    return tuple(class_names(column) or sorted(used, key=by_number))
 
 
 def _ids(labels: list[str], names: Names) -> list[int]:

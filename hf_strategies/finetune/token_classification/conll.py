@@ -139,8 +139,8 @@ def _numbered_words(sentences: list[list[_Line]], file: str) -> list[list[_Line]
 def _without_comments(sentences: list[list[_Line]], chosen: ConllColumns, file: str) -> list[list[_Line]]:
     """Leave out the comments that have as many columns as a word, such as ``# 7`` in a file of words and tags.
 
-    A line that begins with ``#`` is one of them if its tag is that of no other line and either ``#`` stands alone at
-    the beginning of a sentence, or the tag has a digit. So hashtags and the word ``#`` stay.
+    A line that begins with ``#`` is such a comment if no other line has its tag, and if either ``#`` stands alone at
+    the beginning of a sentence or the tag has a digit. So hashtags and the word ``#`` stay.
     """
     if chosen.tags is None:
         return sentences

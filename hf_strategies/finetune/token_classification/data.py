@@ -11,7 +11,7 @@ from hf_strategies.errors import StrategyError, did_you_mean
 from hf_strategies.finetune.arguments import DataArguments
 from hf_strategies.finetune.class_weights import ClassWeightArguments
 from hf_strategies.finetune.data import check_test_labels, labelled_rows, limit, load_data, with_validation
-from hf_strategies.finetune.head import match_labels
+from hf_strategies.finetune.head import by_number, match_labels
 from hf_strategies.finetune.tables.lists import parse_list
 from hf_strategies.finetune.token_classification.conll import CONLL_ENDINGS, conll_readers
 from hf_strategies.finetune.token_classification.offline import CODE_WORDS
@@ -206,7 +206,7 @@ def _training_tags(feature: Any, splits: DatasetDict, all_subwords: bool) -> tup
     (in BMES its M- tag).
     """
     seen = {split: _distinct(rows) for split, rows in splits.items()}
-    names = getattr(getattr(feature, "feature", None), "names", None) or sorted(seen["train"], key=_by_number)
+    names = getattr(getattr(feature, "feature", None), "names", None) or sorted(seen["train"], key=by_number)
     types = {kind for mark, kind in map(split_tag, names) if mark and kind}
     needed = {tag for tag in set().union(*seen.values()) if split_tag(tag)[0] and split_tag(tag)[1] in types}
     if all_subwords:
@@ -216,9 +216,3 @@ def _training_tags(feature: Any, splits: DatasetDict, all_subwords: bool) -> tup
 
 def _distinct(rows: Dataset) -> set[str]:
     return set(chain.from_iterable(rows["tags"])) if "tags" in rows.column_names else set()
-
-
-def _by_number(tag: str) -> tuple[bool, int, str]:
-    # Not str.isdigit(), which is true of signs such as ① that int() does not take; nor does it take 5,000 digits.
-    is_number = tag.isdecimal() and len(tag) < 1000
-    return (not is_number, int(tag) if is_number else 0, tag)

@@ -52,8 +52,8 @@ def waits(
 def _waits_since(
     since: float, positions: Iterator[float], series: Stream, improvement: Improvement, baseline: float | None
 ) -> Iterator[tuple[bool, float]]:
-    best_ones = best_indices(series, improvement)
-    for index, (evaluation, now, best) in enumerate(zip(series, positions, best_ones, strict=False)):
+    indices = best_indices(series, improvement)
+    for index, (evaluation, now, best) in enumerate(zip(series, positions, indices, strict=False)):
         improved = best == index
         if improved and (baseline is None or _beats(series, evaluation.value, baseline, improvement.min_delta)):
             since = now

@@ -1,4 +1,4 @@
-"""The check of a `trainer_state.json` before it is replayed: a damaged or foreign file is answered in one line."""
+"""The check of a `trainer_state.json` before it is replayed, with an error of one line for a damaged file."""
 
 import math
 from collections.abc import Mapping

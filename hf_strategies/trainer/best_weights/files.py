@@ -26,7 +26,7 @@ from hf_strategies.trainer.distributed import from_rank_zero
 
 __all__ = [
     "CheckpointWeights",
-    "Damaged",
+    "DamagedFolders",
     "everywhere",
     "file_names",
     "fingerprint",
@@ -46,8 +46,8 @@ def everywhere(here: bool) -> bool:
     return all(gather_object([here]))
 
 
-class Damaged:
-    """The folders of best weights whose files cannot be read, because they are damaged."""
+class DamagedFolders:
+    """The folders with damaged files of best weights, gathered for the message that reports them."""
 
     def __init__(self) -> None:
         self.folders: list[Path] = []
@@ -107,7 +107,7 @@ def move_files(weights: BestWeights, source: Path, target: Path, name: str, is_m
 
 
 def read_files(
-    weights: BestWeights, folder: Path, name: str, log_history: list[dict[str, Any]], damaged: Damaged
+    weights: BestWeights, folder: Path, name: str, log_history: list[dict[str, Any]], damaged: DamagedFolders
 ) -> bool:
     """Read the files that `write_files` wrote into ``weights``; return whether they were read.
 

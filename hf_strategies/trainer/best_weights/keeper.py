@@ -13,7 +13,7 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 from hf_strategies.errors import StrategyError, did_you_mean
 from hf_strategies.pytorch.best_weights import BestWeights
 from hf_strategies.trainer.best_weights.files import (
-    Damaged,
+    DamagedFolders,
     everywhere,
     file_names,
     move_files,
@@ -157,7 +157,7 @@ class InMemory:
         self._weights, self._args, self._name = weights, args, name
         self._written: int | None = None  # the step for whose checkpoint the files were written
         self._saved: int | None = None  # the step whose checkpoint has the files
-        self._damaged = Damaged()
+        self._damaged = DamagedFolders()
 
     def keep(self, state: TrainerState, control: TrainerControl) -> None:
         """Copy the weights."""

@@ -16,7 +16,7 @@ from hf_strategies.errors import StrategyError
 from hf_strategies.pytorch.best_weights import BestWeights
 from hf_strategies.trainer.best_weights.files import (
     CheckpointWeights,
-    Damaged,
+    DamagedFolders,
     everywhere,
     fingerprint,
     read_files,
@@ -61,7 +61,7 @@ class OnDisk:
         if args.eval_on_start:
             raise StrategyError("best weights on disk with eval_on_start=True cannot be saved: keep them in memory")
         self._weights, self._model, self._args, self._name = weights, model, args, name
-        self._damaged = Damaged()
+        self._damaged = DamagedFolders()
         self._folder: Path | None = None  # the checkpoint with the best weights, once it is written
         self._state: TrainerState | None = None  # the state of the training, once it has best weights
 

@@ -66,7 +66,7 @@ class MetricCallback(TrainerCallback, ABC):
     """The watched metrics, by their names in the log."""
 
     optional_names: Sequence[str] = ()
-    """Those of ``names`` that the evaluations of a training may lack from the first one on."""
+    """The names in ``names`` that are dropped if the first evaluation of a training lacks them."""
 
     asks_for_evaluations = False
     """Whether the callback makes the Trainer evaluate at other steps than those of its schedule."""

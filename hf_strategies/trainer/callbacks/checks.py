@@ -1,5 +1,6 @@
 """Checks when training begins: does it have what the stopping rule needs, and do the callbacks fit together."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,7 +13,7 @@ from hf_strategies.lengths import Span
 from hf_strategies.stopping import StoppingRule
 from hf_strategies.stopping.condition import calls
 
-__all__ = ["check_needs", "refuse_epochs", "refuse_other_restorer"]
+__all__ = ["check_needs", "refuse_epochs", "refuse_other_restorer", "steps_per_epoch"]
 
 
 def check_needs(
@@ -62,6 +63,11 @@ def _check_operations(name: str, model: nn.Module, trainer: Trainer | None) -> N
         )
     if trainer is None:
         raise StrategyError(f"{name}: only a Trainer counts operations, and none was found: take time_budget")
+
+
+def steps_per_epoch(args: TrainingArguments, loader: Any) -> int | None:
+    """Return the optimizer steps of an epoch, counted as the Trainer counts them; None for data without a length."""
+    return max(1, math.ceil(len(loader) / args.gradient_accumulation_steps)) if has_length(loader) else None
 
 
 def refuse_epochs(name: str, span: Span, loader: object) -> None:

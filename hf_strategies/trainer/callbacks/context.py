@@ -37,14 +37,17 @@ def take_records(
     others = trainer.callback_handler.callbacks if trainer else ()
     in_use = {getattr(each, "record_key", "") for each in others if isinstance(each, kind) and each is not callback}
     begins = key.partition("(")[0] + "("
-    found = {name: records(state)[name] for name in list(records(state)) if name.startswith(begins)}
+    found: dict[str, dict[str, Any]] = {
+        name: records(state)[name] for name in list(records(state)) if name.startswith(begins)
+    }
     old = [name for name in found if name not in in_use]
     for name in old:
         del records(state)[name]
     if state.global_step == 0:  # a record of an earlier training
         return None
-    own = found.get(key)
-    return own if own is not None else found[old[-1]] if old else None
+    if key in found:
+        return found[key]
+    return found[old[-1]] if old else None
 
 
 def find_trainer(callback: TrainerCallback) -> Trainer | None:

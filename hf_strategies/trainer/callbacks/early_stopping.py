@@ -1,15 +1,18 @@
 """Early stopping for the Trainer: a `StoppingRule` decides from the Trainer's own log."""
 
+from dataclasses import replace
 from typing import Any
 
 from transformers import TrainerControl, TrainerState, TrainingArguments
 
 from hf_strategies.stopping import Judgement, StoppingRule, reason, record
+from hf_strategies.stopping.evaluation_log import History, Prefix
+from hf_strategies.stopping.history import Usage
+from hf_strategies.stopping.log_judge import LogJudge
 from hf_strategies.trainer.best_weights.keeper import BestKeeper, read_where
 from hf_strategies.trainer.callbacks.base import MetricCallback, MetricRun, best_weights_name, save_state
 from hf_strategies.trainer.callbacks.checks import check_needs, refuse_other_restorer
 from hf_strategies.trainer.callbacks.context import TrainerContext, records, take_records
-from hf_strategies.trainer.callbacks.shared_judge import SharedJudge
 from hf_strategies.trainer.callbacks.usage import UsageLog
 from hf_strategies.trainer.distributed import from_rank_zero, say
 from hf_strategies.values import switch
@@ -139,7 +142,7 @@ class _StoppingRun(MetricRun):
         self._rule, self._context, self._args, self._keeper = callback.rule, context, args, keeper
         self._usage = UsageLog(state, callback.rule.budgets, context.trainer)
         self._key = callback.record_key
-        self._judgements = SharedJudge(callback.rule)
+        self._judgements = _SharedJudge(callback.rule)
         self._tracked = False
         resumed = state.global_step > 0
         # A stop up to this step is ignored.
@@ -236,3 +239,27 @@ class _StoppingRun(MetricRun):
         self._context.track(
             {f"early_stopping_{name}": result[name] for name in numbers}, {"early_stopping_reason": result["reason"]}
         )
+
+
+class _SharedJudge:
+    """Judges the log of one training by a rule, in the same way on every process, and reads each entry of it once.
+
+    Rank 0 sends what it has decided and the evaluations that are new, because some metrics are in its log only.
+    """
+
+    def __init__(self, rule: StoppingRule) -> None:
+        self._judge, self._history = LogJudge(rule), History()
+        self._sent: History | None = None  # the history that was sent last, on rank 0
+
+    def judge(self, state: TrainerState, usage: Usage, after_step: int) -> Judgement:
+        """Return the judgement of rank 0; every process has to call this."""
+        own = self._judge.judge(state.log_history, usage=usage, total_steps=state.max_steps, after_step=after_step)
+        history = own.history.growing if isinstance(own.history, Prefix) else None
+        known = len(self._history.evaluations) if history is self._sent else 0
+        self._sent = history
+        known, new, decision = from_rank_zero((known, own.history[known:], replace(own, history=())))
+        if not known:
+            self._history = History()
+        for evaluation in new:
+            self._history.add(evaluation)
+        return replace(decision, history=Prefix(self._history, len(self._history.evaluations)))

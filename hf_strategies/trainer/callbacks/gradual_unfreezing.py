@@ -1,6 +1,5 @@
 """Gradual unfreezing for the Trainer: the set of layers that train is a function of the step."""
 
-import math
 from collections.abc import Callable
 from typing import Any
 from weakref import ref
@@ -15,11 +14,10 @@ from transformers import (
     TrainerState,
     TrainingArguments,
 )
-from transformers.trainer_utils import has_length
 
 from hf_strategies.errors import StrategyError
 from hf_strategies.lengths import read_span, to_steps
-from hf_strategies.trainer.callbacks.checks import refuse_epochs
+from hf_strategies.trainer.callbacks.checks import refuse_epochs, steps_per_epoch
 from hf_strategies.trainer.callbacks.context import find_trainer
 from hf_strategies.trainer.distributed import SHARDED, say
 from hf_strategies.trainer.lr.layer_depth import parameter_depths
@@ -78,7 +76,7 @@ class GradualUnfreezing(TrainerCallback):
         _check_settings(args, kwargs["model"])
         loader = kwargs.get("train_dataloader")
         refuse_epochs("every", read_span("every", self.every), loader)
-        interval = _interval_steps(self.every, state.max_steps, _steps_per_epoch(args, loader))
+        interval = _interval_steps(self.every, state.max_steps, steps_per_epoch(args, loader))
         groups = _groups_by_depth(kwargs["model"])
         self._layers = _FrozenLayers(groups, interval)
         trainer = find_trainer(self)
@@ -195,10 +193,6 @@ def _interval_steps(every: object, total_steps: int, steps_per_epoch: float | No
     return steps
 
 
-def _steps_per_epoch(args: TrainingArguments, loader: Any) -> int | None:
-    return max(1, math.ceil(len(loader) / args.gradient_accumulation_steps)) if has_length(loader) else None
-
-
 def _groups_by_depth(model: nn.Module) -> list[list[nn.Parameter]]:
     """Return the trainable parameters of each depth, from the head to the embeddings."""
     depths = parameter_depths(model).by_name
@@ -234,10 +228,11 @@ def _check_ddp(args: TrainingArguments, model: nn.Module) -> None:
 
 
 def _is_checkpointing(model: nn.Module) -> bool:
-    """Whether the model checkpoints activations, as the Trainer looks it up."""
+    """Whether the model checkpoints activations, by the same test as the Trainer's."""
     is_own = isinstance(model, PreTrainedModel)
     return is_own and any(getattr(module, "gradient_checkpointing", False) for module in model.modules())
 
 
 def _because(model: nn.Module) -> str:
+    """Return the part of a message that names checkpointing of activations as the cause; "" if the model has none."""
     return ", with checkpointing of activations at the model," if _is_checkpointing(model) else ""

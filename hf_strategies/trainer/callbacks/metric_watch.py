@@ -5,10 +5,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from transformers import Trainer, TrainerState, TrainingArguments
-from transformers.trainer_utils import IntervalStrategy, has_length
+from transformers.trainer_utils import IntervalStrategy
 
 from hf_strategies.errors import StrategyError, did_you_mean
+from hf_strategies.trainer.callbacks.checks import steps_per_epoch
 from hf_strategies.trainer.distributed import from_rank_zero, say
+from hf_strategies.values import is_number
 
 __all__ = ["MetricWatch"]
 
@@ -16,7 +18,7 @@ __all__ = ["MetricWatch"]
 class MetricWatch:
     """The metrics that the evaluations of one training have reported, compared with the watched ``names``.
 
-    Of these, the ``optional`` names are left out if the first evaluation that has all other names lacks them.
+    The ``optional`` names among them are dropped if the first evaluation that has all other names lacks them.
     ``owner`` is the callback's name in messages. Raises `StrategyError` if the training makes no evaluations.
     """
 
@@ -169,15 +171,10 @@ def _end_of_training(args: TrainingArguments, state: TrainerState, loader: Any) 
     """Return the step at which training ends, or its epoch with evaluations by epochs; None if that is not known."""
     if args.eval_strategy == IntervalStrategy.STEPS:
         return float(state.max_steps) or None
-    if not has_length(loader):
-        return None
-    return state.max_steps / max(1, math.ceil(len(loader) / args.gradient_accumulation_steps)) or None
+    steps = steps_per_epoch(args, loader)
+    return (state.max_steps / steps or None) if steps else None
 
 
 def _numbers(entries: Iterable[Mapping[str, Any]]) -> set[str]:
     """Return the keys whose value is a number."""
-    return {key for entry in entries for key, value in entry.items() if _is_number(value)}
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return {key for entry in entries for key, value in entry.items() if is_number(value)}

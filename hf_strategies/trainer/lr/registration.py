@@ -28,6 +28,8 @@ from hf_strategies.trainer.lr.position import place_in_training
 
 __all__ = ["check_scheduler_arguments", "register_schedules", "registered_names", "scheduler_type"]
 
+_UNKNOWN_FLAG = re.compile(r"argument --lr_scheduler_type\S*: invalid choice: '?(.*?)'? \(choose from .*", re.DOTALL)
+
 logger = logging.get_logger(__name__)
 
 _REGISTERED: set[str] = set()
@@ -156,9 +158,6 @@ def _refuse_unknown(enum_class: type[SchedulerType], value: object) -> NoReturn:
         f"lr_scheduler_type={value!r} is no schedule: {did_you_mean(str(value), known)} (`hf-strategies list`"
         " prints the names of this package)"
     )
-
-
-_UNKNOWN_FLAG = re.compile(r"argument --lr_scheduler_type\S*: invalid choice: '?(.*?)'? \(choose from .*", re.DOTALL)
 
 
 def _exit_with_error(parser: HfArgumentParser, message: str) -> NoReturn:

@@ -3,14 +3,12 @@
 When a run is resumed, also from which step its log counts, and whether the learning rate would jump.
 """
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from torch.optim.lr_scheduler import LambdaLR
 from transformers import TrainerState, TrainingArguments
-from transformers.trainer_utils import has_length
 
 from hf_strategies.errors import StrategyError
 from hf_strategies.lengths import read_span
@@ -18,7 +16,7 @@ from hf_strategies.pytorch.lambda_lr import own_floors
 from hf_strategies.pytorch.lr_scheduler import ScheduleLR
 from hf_strategies.schedules.plateau_cooldown import DEFAULT_LENGTH, Cooldown
 from hf_strategies.stopping.plateau_cooldown import Phases
-from hf_strategies.trainer.callbacks.checks import refuse_epochs
+from hf_strategies.trainer.callbacks.checks import refuse_epochs, steps_per_epoch
 from hf_strategies.trainer.callbacks.context import records
 from hf_strategies.trainer.callbacks.plateau_cooldown.rates import has_own_cooldown
 
@@ -64,7 +62,7 @@ def resolve_cooldown(
         both = ", ".join(f"{name}={given[name]!r}, not {of_schedule[name]!r}" for name in shared)
         raise StrategyError(f"PlateauCooldown has other settings than lr_scheduler_kwargs, {both}: give them once")
     refuse_epochs("cooldown", read_span("cooldown", cooldown.length), loader)
-    cooldown = replace(cooldown, steps_per_epoch=_steps_per_epoch(args, loader))
+    cooldown = replace(cooldown, steps_per_epoch=steps_per_epoch(args, loader))
     cooldowns = tuple(replace(cooldown, floor=max(cooldown.floor, floor)) for floor in own_floors(scheduler))
     budget, warmup = _budget(scheduler, state.max_steps), _warmup(scheduler, args, state.max_steps)
     if warmup >= budget:
@@ -108,11 +106,6 @@ def _latest_start(cooldown: Cooldown, budget: int, warmup: int, is_default: bool
             f" step {warmup}: give a shorter one"
         )
     return min(max(latest, warmup), budget)
-
-
-def _steps_per_epoch(args: TrainingArguments, loader: Any) -> float | None:
-    # The Trainer counts them in the same way.
-    return max(1, math.ceil(len(loader) / args.gradient_accumulation_steps)) if has_length(loader) else None
 
 
 @dataclass(frozen=True)
