@@ -88,7 +88,7 @@ class DataArguments:
 
     @property
     def reading_rules(self) -> ReadingRules:
-        """How to read files, as the flags say."""
+        """The rules for reading files that the flags give."""
         return ReadingRules(self.encoding, self.separator, self.column_names)
 
     def _check_reading(self) -> None:
@@ -196,8 +196,8 @@ class RecipeArguments(TrainingArguments):
 
     def __post_init__(self) -> None:
         """Fill in the defaults that depend on other arguments, and refuse values out of range."""
-        self.command: Command | None = None  # set where all flags of a recipe are read
-        self.resumes = ""  # "last" or "named" where a run is resumed; set when the output folder is checked
+        self.command: Command | None = None  # set by `read_flags`, which has all flags of the recipe
+        self.resumes = ""  # "last" or "named" if a run is resumed; set by `prepare_run`
         self.warmup_is_default = self.warmup_steps is None
         if self.warmup_steps is None:
             self.warmup_steps = _default_warmup(str(SchedulerType(self.lr_scheduler_type).value))

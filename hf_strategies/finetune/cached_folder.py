@@ -1,4 +1,4 @@
-"""Folders of cached files. A cached folder is read only if it is complete, and written completely or not at all."""
+"""Folders of cached files, which are read only if they are complete, and written completely or not at all."""
 
 import contextlib
 import hashlib
@@ -16,8 +16,8 @@ _DIGESTS = "digests.json"
 def complete_files(folder: Path) -> list[Path] | None:
     """Return the files that `new_folder` left in ``folder``, sorted by name, or None if they are to be made anew.
 
-    They are made anew if there is no such folder, or if a file in it is missing, damaged, or not the one that was
-    written. The user is notified of the second case.
+    They have to be made anew if there is no such folder, or if a file in it is missing, damaged or of another folder.
+    A line is printed in the second case.
 
     >>> complete_files(Path("no", "such", "folder")) is None
     True
@@ -35,8 +35,8 @@ def complete_files(folder: Path) -> list[Path] | None:
 def new_folder(folder: Path) -> Iterator[Path]:
     """Yield a temporary folder to write files to; rename it to ``folder`` when they are complete.
 
-    A complete ``folder`` of another process that was faster is kept, as its name says what it holds; any other one
-    is replaced. Raises OSError if the files cannot be written; nothing is left behind then.
+    A complete ``folder`` stays as it is, because another process has written the same files. Any other folder of this
+    name is replaced. Raises OSError, and leaves nothing behind, if the files cannot be written.
     """
     # Not tempfile.mkdtemp: it makes a folder that other users of a shared cache cannot read.
     temporary = folder.with_name(f".{folder.name}-{uuid.uuid4().hex}")
@@ -65,7 +65,7 @@ def _checked_files(folder: Path) -> list[Path] | None:
 def _exists(folder: Path) -> bool:
     try:
         return folder.exists()
-    except OSError:  # a folder that this user cannot look into
+    except OSError:  # a folder that this user may not read
         return False
 
 

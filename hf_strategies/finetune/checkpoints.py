@@ -79,8 +79,8 @@ def numbered_checkpoints(folder: Path) -> list[Path]:
 def newest_whole(folder: Path, run: str | None, *, processes: int = 1) -> Choice:
     """Return the newest whole checkpoint of the ``run`` in ``folder``, with what was passed over.
 
-    A checkpoint that names no run, as those of a plain Trainer do, counts as one of this run; without a ``run``, all
-    do. Nothing is deleted. ``processes`` is the number of processes that will train.
+    A checkpoint that names no run, such as that of a plain Trainer, counts as a checkpoint of this run. Without a
+    ``run`` all checkpoints do. Nothing is deleted. ``processes`` is the number of processes that will train.
     """
     skipped: dict[Path, str] = {}
     for checkpoint in numbered_checkpoints(folder):

@@ -24,7 +24,7 @@ class DiskError(OSError):
 
 @contextmanager
 def explained_disk_errors(folder: Path) -> Iterator[None]:
-    """Raise `DiskError` for an error inside that a disk has caused; ``folder`` is the one that a run writes into."""
+    """Raise `DiskError` for an error inside that a disk has caused; ``folder`` is the output folder of the run."""
     try:
         yield
     except Exception as mistake:
@@ -49,7 +49,7 @@ def disk_problem(mistake: BaseException, folder: Path | None = None) -> str | No
 
 
 def _chain(mistake: BaseException) -> Iterator[BaseException]:
-    """Yield an error and those that have led to it."""
+    """Yield an error and all errors that have led to it."""
     error: BaseException | None = mistake
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
@@ -59,7 +59,7 @@ def _chain(mistake: BaseException) -> Iterator[BaseException]:
 
 
 def _number(error: BaseException, folder: Path | None) -> int | None:
-    """Return the number of an error that a disk has caused."""
+    """Return the ``errno`` of an error that a disk has caused; None for any other error."""
     if isinstance(error, OSError) and error.errno in _FULL | _FORBIDDEN:
         return error.errno
     text = str(error)

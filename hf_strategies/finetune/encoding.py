@@ -102,7 +102,7 @@ def _encode(
     split: str,
     faults: dict[str, None],
 ) -> Dataset:
-    """Return the encoded rows; if they cannot be kept, add a line to ``faults``, the same one for all splits."""
+    """Return the encoded rows; add a message to ``faults``, the same for all splits, if they cannot be cached."""
     fingerprint = Hasher.hash((rows._fingerprint, key, _RELEASES))
     folder = Path(datasets.config.HF_DATASETS_CACHE, "hf_strategies", f"tokens-{fingerprint}")
     options = {

@@ -72,8 +72,8 @@ def load_model(
     line. Added tokens of the tokenizer get new embeddings. The attribute ``new_weights`` of a loaded model holds the
     names of the weights that are new. ``fixed`` is True if the model is not trained further.
 
-    Raises `StrategyError` for weights that cannot be loaded or do not fit the configuration, and for new ones in a
-    model that is ``fixed``.
+    Raises `StrategyError` for weights that cannot be loaded or do not fit the configuration, and for new weights in
+    a model that is ``fixed``.
     """
     if config is None:
         return _small_bert(auto_class, args, tokenizer, options)
@@ -120,7 +120,7 @@ def _pretrained(
 
 
 def _other_head(model: PreTrainedModel, config: PreTrainedConfig, options: dict[str, Any]) -> str:
-    """Return why a head in the model's files is not the one that is wanted; empty if it is."""
+    """Return the reason, for a message, why the head in the model's files cannot be kept; "" if it can."""
     if not has_task(model, config):
         return f"; {' and '.join(config.architectures or ())} has a head for another task"
     labels = list(options.get("id2label", {}).values())

@@ -55,7 +55,7 @@ def run_trainer(
     saved; what it returns is added to the training metrics. ``after_evaluation`` is called on every process when the
     trained model has been evaluated. ``data`` and ``task`` are named on the model card.
 
-    A run that has ended before is not trained again, and a run that had done all of it leaves everything as it was.
+    A run that has ended before is not trained again. A run that had done all of this changes no file.
     """
     args = cast(RecipeArguments, trainer.args)
     if args.find_lr:
@@ -115,7 +115,8 @@ def compare_with_baselines(
 def _output_folder(trainer: RecipeTrainer) -> Iterator[RunFolder]:
     """Take the output folder for this run, and release it at the end; refuse it to a second run at the same time.
 
-    An interrupt, and a disk that cannot be written, raise an error of one line that says how to go on.
+    After an interrupt, and if a disk cannot be written, the message of the error is one line with the command that
+    goes on.
     """
     args = cast(RecipeArguments, trainer.args)
     path = Path(args.output_dir or ".")
@@ -132,7 +133,7 @@ def _output_folder(trainer: RecipeTrainer) -> Iterator[RunFolder]:
 
 
 def _begin(args: RecipeArguments, path: Path, model: str) -> None:
-    """Write into the folder whose run this is; delete what an older run has left if the user wants it overwritten."""
+    """Take the folder for this run; delete what an older run has left if the user wants it overwritten."""
     folder = RunFolder(path)
     checkpoint = Path(args.resume_from_checkpoint) if args.resumes and args.resume_from_checkpoint else None
     if not args.do_train or (args.resumes and checkpoint is None):
@@ -243,7 +244,7 @@ def _publish(trainer: Trainer, report: RunReport, test: Results, about: dict[str
     args = cast(RecipeArguments, trainer.args)
     config = cast(PreTrainedModel, trainer.model).config
     if not config.name_or_path:
-        config.name_or_path = str(args.output_dir)  # a model from no other: else the card would link to nothing
+        config.name_or_path = str(args.output_dir)  # the card would otherwise link to no model
     # A callback that has ended training has put the same line on the card, where it is written once.
     put_on_card(trainer, "end of training", f"end of training: {report.ending}")
     if report.trained:

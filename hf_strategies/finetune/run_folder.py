@@ -1,4 +1,4 @@
-"""The output folder of one run: which run it belongs to, which process writes into it, and how far that run is.
+"""The output folder of one run: its run, the process that writes into it, and how far that run has come.
 
 All of it is in one file, `RUN_RECORD`. The main process writes it before anything else, so that whatever is found in
 the folder later has an owner.
@@ -50,7 +50,7 @@ def on_rank_zero(decide: Callable[[], T]) -> T:
     """Return what ``decide()`` returns in the first process, on every process; every process has to call this.
 
     A `StrategyError` that it raises there is raised on every process. So processes that share a folder agree, even
-    if one of them reads it while another writes.
+    if a process reads it while another writes.
     """
     outcome: tuple[T | None, str | None] = (None, None)
     if is_main_process():
@@ -224,9 +224,9 @@ class _Process:
 
 
 def _beginning(number: int) -> str | None:
-    """Return when a process began, in clock ticks of one boot of the machine; None where the system does not say.
+    """Return when a process began, in clock ticks since a boot of the machine; None if the system has no such record.
 
-    It is `_ENDED` for a process that has ended, and whose parent has not yet taken notice of that.
+    It is `_ENDED` for a process that has ended and that its parent has not yet waited for.
     """
     try:
         fields = Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()

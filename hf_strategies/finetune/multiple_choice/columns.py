@@ -1,4 +1,4 @@
-"""The columns of multiple-choice data under their various names, found, checked and brought into one form."""
+"""The columns of multiple-choice data: their names in public data sets, and their one form after reading."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -102,7 +102,7 @@ def read_choices(args: ChoiceArguments, rows: Dataset, split: str) -> list[Choic
 
 
 def label_column(args: ChoiceArguments, rows: Dataset) -> str:
-    """Return the name of the column of labels: the given one, or the first usual one that the rows have."""
+    """Return the name of the column of labels: the given name, or the first default name that the rows have."""
     names = [args.label_column] if args.label_column else _LABEL_COLUMNS
     return next((name for name in names if name in rows.column_names), names[0])
 
@@ -126,7 +126,7 @@ def _questions(rows: Dataset, split: str, column: str) -> list[str]:
 
 
 def _labels(args: ChoiceArguments, rows: Dataset, split: str) -> list[Any]:
-    """Return the label of each row, None where it is unknown. Rows without one are left out later."""
+    """Return the label of each row, None where it is unknown. Rows without a label are left out later."""
     column = label_column(args, rows)
     if split == "test" and column not in rows.column_names:
         return [None] * len(rows)
@@ -235,7 +235,7 @@ def _listed(value: Any) -> tuple[list[Any], list[str]]:
 
 
 def _without_padding(texts: Sequence[Any]) -> list[Any]:
-    """Return the endings without empty ones after the last: rows with fewer endings are padded with them.
+    """Return the endings without the empty texts at the end, with which some files pad rows of fewer endings.
 
     >>> _without_padding(["a", "b", None, ""])
     ['a', 'b']

@@ -18,7 +18,7 @@ from hf_strategies.finetune.multiple_choice.offline import OPENINGS
 __all__ = ["IS_ENDING", "ChoiceArguments", "ChoiceCollator", "ChoiceData", "encode", "load_choices", "most_endings"]
 
 IS_ENDING = "is_ending"
-"""The entry of a batch that says which of the endings of each row are its own (rows x endings)."""
+"""The entry of a batch, of shape [rows, endings], that is true for the endings that a row really has."""
 
 
 @dataclass(frozen=True)
@@ -39,10 +39,10 @@ class ChoiceData:
 
 
 class ChoiceCollator(DataCollatorForMultipleChoice):
-    """transformers' collator, which pads to the longest choice of a batch, for rows with fewer endings than others.
+    """transformers' collator, which pads to the longest choice of a batch, for rows with any number of endings.
 
-    A row is filled up to the most endings in the batch with copies of its first one; `IS_ENDING` says which of them
-    are its own. Examples may have no labels.
+    A row with fewer endings than another gets copies of its first ending, for which `IS_ENDING` is false. Examples
+    may have no labels.
     """
 
     def torch_call(self, examples: list[dict[str, Any]]) -> dict[str, Any]:

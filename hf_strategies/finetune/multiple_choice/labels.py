@@ -20,11 +20,11 @@ _ENOUGH_ROWS = 8
 def label_indices(splits: Mapping[str, Sequence[Choice]]) -> dict[str, list[int]]:
     """Return the index of the right ending of each row, all of which have a label, by split.
 
-    A label is the entry of ``choices.label``, if there are such entries; else a letter, an index or the text of an
-    ending. It is the same for all rows: the one that fits all of them. A few labels that may be indices from 0 or
-    from 1 are taken from 0.
+    A label is an entry of ``choices.label``, if there are such entries; else a letter, an index or the text of an
+    ending. Its meaning is the same for all rows. If there are few labels, and they may be indices from 0 or from 1,
+    they are taken for indices from 0.
 
-    Raises `StrategyError` where none fits all rows, and where several fit that make other endings right.
+    Raises `StrategyError` if no meaning fits all rows, and if several meanings fit that make other endings right.
     """
     rows = [(row, split) for split, choices in splits.items() for row in choices]
     meanings = {name: [meaning(row) for row, _ in rows] for name, meaning in _MEANINGS.items()}

@@ -17,11 +17,11 @@ class GivenAnswers(NamedTuple):
 
     @property
     def places(self) -> list[int]:
-        """Where the answers begin; -1 where the file does not say it."""
+        """The characters at which the answers begin; -1 where the file does not have it."""
         return [start if isinstance(start, int) else _UNKNOWN for start in self.starts]
 
     def mistake(self, context: str, *, has_place: bool) -> str | None:
-        """Return what is wrong with the answers; with ``has_place``, the first one has to stand at its start.
+        """Return the mistake in the answers; with ``has_place`` the first answer has to stand at its start.
 
         Further answers, and all those of an evaluation, are only compared with predicted texts.
         """
@@ -61,7 +61,7 @@ def read_answers(value: Any, where: str, column: str, *, may_be_text: bool = Fal
 
 
 def is_impossible(value: Any, where: str) -> bool:
-    """Return whether a question is marked as one without an answer; some files have the mark as text.
+    """Return whether a question is marked as a question without an answer; some files have the mark as text.
 
     >>> is_impossible("false", "row 0"), is_impossible(True, "row 0"), is_impossible(None, "row 0")
     (False, True, False)

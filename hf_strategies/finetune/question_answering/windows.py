@@ -44,10 +44,10 @@ def encode_questions(
 ) -> DatasetDict:
     """Cut each question's context into windows of ``max_length`` tokens that overlap by ``doc_stride``.
 
-    The answer of a window (``start_positions``, ``end_positions``) is the first one of its question that stands in
-    the context; a window that does not contain all of it has token 0 for both. If no answer stands there, which only
-    evaluation allows, they are -100. Windows that are evaluated also have the `SEARCH_COLUMNS`, of
-    which ``window`` numbers them over all splits, and the columns that `WindowTable` reads. A line is printed where
+    The answer of a window (``start_positions``, ``end_positions``) is the first answer of its question that stands
+    in the context; a window that does not contain all of it has token 0 for both. If no answer stands there, which
+    only evaluation allows, they are -100. Windows that are evaluated also have the `SEARCH_COLUMNS`, of which
+    ``window`` numbers them over all splits, and the columns that `WindowTable` reads. A line is printed where
     questions are too long and are cut, and where answers cannot be learnt or predicted.
 
     Raises `StrategyError` without a fast tokenizer, and if the overlap leaves no room for questions.
@@ -161,7 +161,7 @@ def _context_tokens(parts: list[int | None]) -> tuple[int, int]:
 def _place_of_answer(batch: Batch, row: int) -> tuple[int, int] | None:
     """Return the characters at which an answer begins and ends, without white space around it; None without answers.
 
-    It is the first one that stands at its start, else the first that stands anywhere; else ``_NOWHERE``.
+    It is the first answer that stands at its start; else the first that stands anywhere; else ``_NOWHERE``.
     """
     texts, context = batch["answer_texts"][row], batch["context"][row]
     if not texts:

@@ -29,7 +29,7 @@ _BYTE_ORDER_MARKS = {
 
 @dataclass(frozen=True)
 class ReadingRules:
-    """What the flags say on how to read files; each is None where the flag is not given.
+    """The flags on how to read files; each is None if the flag is not given.
 
     ``encoding`` is that of text, ``separator`` the character between two columns of a csv or tsv file, and
     ``column_names`` name the columns of a table without a header.
@@ -48,12 +48,12 @@ class TableFile(NamedTuple):
 
     @property
     def ending(self) -> str:
-        """The ending that says what the file holds, in lower case, without that of a compression."""
+        """The ending for the kind of the content, in lower case, without the ending of a compression."""
         return self.endings[0]
 
     @property
     def endings(self) -> tuple[str, str]:
-        """The ending that says what the file holds, and that of the compression ("" for none)."""
+        """The ending for the kind of the content, and the ending of the compression ("" for none)."""
         outer = self.path.suffix.lower()
         return (Path(self.path.stem).suffix.lower(), outer) if outer in COMPRESSED else (outer, "")
 

@@ -1,4 +1,4 @@
-"""From the value of a flag to rows: one file, several, a pattern or a folder, each read by its ending."""
+"""The rows of the files that a flag names: one file, several files, a pattern or a folder."""
 
 import glob
 from collections.abc import Callable, Mapping, Sequence
@@ -56,7 +56,7 @@ def read_files(
 
 
 def read_file(file: TableFile, rules: ReadingRules, readers: Mapping[str, Reader]) -> Dataset:
-    """Return the rows of one file, read as its ending says."""
+    """Return the rows of one file; its ending decides how it is read."""
     known = {**ENDINGS, **readers}
     if file.ending not in known:
         raise file.refuse(f"ends in {file.ending!r}: give one of {', '.join(known)}")
@@ -131,6 +131,6 @@ def _with_common_types(parts: Sequence[Dataset]) -> pa.Table:
 
 
 def _marked(rows: Dataset, kinds: set[str | None]) -> Dataset:
-    """Note the kind of file that all rows come from, if it is one, as `datasets` does."""
+    """Record the kind of file that all rows come from, if they come from one kind, as `datasets` does."""
     rows.info.builder_name = kinds.pop() if len(kinds) == 1 else None
     return rows

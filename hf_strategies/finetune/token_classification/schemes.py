@@ -6,7 +6,7 @@ from collections.abc import Sequence
 __all__ = ["SEQEVAL_MARKS", "has_entities", "hint_at_scheme", "inside_mark", "split_tag"]
 
 SEQEVAL_MARKS = {"L": "E", "U": "S", "M": "I", "W": "S"}
-"""seqeval's letter for each mark that it does not know: the last word of an entity, a single one, one inside."""
+"""seqeval's letter for each mark that it does not know: of the last, the only and an inner word of an entity."""
 
 _ENTITY_TAG = re.compile(r"([BIEMSLUW])(?:-(.+))?", re.DOTALL)
 # Tags that are meant for entities, but are written in another way: B_PER, PER-B.
@@ -52,7 +52,7 @@ def has_entities(tags: Sequence[str]) -> bool:
 
 
 def hint_at_scheme(tags: Sequence[str]) -> str | None:
-    """Return a line on tags that seem to be those of entities but follow no scheme; None for all others.
+    """Return a message on tags that are probably meant for entities but follow no scheme; None for other tags.
 
     >>> hint_at_scheme(["NOUN", "VERB"])
     >>> hint_at_scheme(["PER", "O"]).partition(":")[0]

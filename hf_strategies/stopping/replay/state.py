@@ -10,7 +10,7 @@ from hf_strategies.values import is_number
 
 __all__ = ["check_state"]
 
-# Beyond it a float cannot tell a step from the next.
+# Beyond it a float cannot hold each whole number.
 _MOST_STEPS = 2**53
 _REMEDY = "give a trainer_state.json as the Trainer writes it"
 
