@@ -101,7 +101,7 @@ if TYPE_CHECKING:
 __all__ = ["ReplayCommand"]
 
 _RANGE = re.compile(r"([0-9]{1,12})\s*([a-z]*)\.\.([0-9]{1,12})\s*([a-z]*)")
-_SIGN = re.compile(r"[,()]")
+_COMMA_OR_PARENTHESIS = re.compile(r"[,()]")
 _LIST_FLAGS = ("patience", "min_delta", "relative_delta", "z", "smoothing", "start_from")
 _LONGEST_RANGE = 1000
 _FORMATS = ("text", "csv", "json")
@@ -238,7 +238,7 @@ def _split(text: str) -> list[str]:
     ['none', 'ema(0.3)', '1']
     """
     ends, depth = [-1], 0
-    for found in _SIGN.finditer(text):
+    for found in _COMMA_OR_PARENTHESIS.finditer(text):
         depth += {"(": 1, ")": -1}.get(found[0], 0)
         if found[0] == "," and depth <= 0:
             ends.append(found.start())

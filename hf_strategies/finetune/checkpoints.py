@@ -109,8 +109,8 @@ def missing_state(checkpoint: Path, processes: int = 1) -> str | None:
     With `save_only_model` the Trainer saves only the model and its own state. So a whole checkpoint that lacks all
     other state counts as one that was saved in this way.
     """
-    if _recorded(checkpoint):
-        lost = (name for name in _recorded(checkpoint) if _is_state(name) and not (checkpoint / name).exists())
+    if files := _recorded(checkpoint):
+        lost = (name for name in files if _is_state(name) and not (checkpoint / name).exists())
         return next((f"it has no {name}" for name in lost), None)
     names = {path.name for path in checkpoint.iterdir()}
     if "latest" in names:  # DeepSpeed's own folder has the state, and maybe that of the schedule
@@ -147,8 +147,7 @@ def record_checkpoint(checkpoint: Path, run: str, losses: Losses, *, is_written:
 
 def run_of(checkpoint: Path) -> str | None:
     """Return the identity of the run that wrote a checkpoint; None if the checkpoint does not name it."""
-    record = read_json(checkpoint / CHECKPOINT_RECORD)
-    run = record.get("run") if isinstance(record, dict) else None
+    run = _record(checkpoint).get("run")
     return run if isinstance(run, str) else None
 
 
@@ -157,10 +156,15 @@ def _is_of_another(checkpoint: Path, run: str | None) -> bool:
     return run is not None and owner is not None and owner != run
 
 
+def _record(checkpoint: Path) -> dict[str, Any]:
+    """Return the record of a checkpoint; an empty dict if it has no record that can be read."""
+    record = read_json(checkpoint / CHECKPOINT_RECORD)
+    return record if isinstance(record, dict) else {}
+
+
 def _recorded(checkpoint: Path) -> dict[str, list[int | None]]:
     """Return the size and the checksum of each file in the record of a checkpoint; an empty dict if it has none."""
-    record = read_json(checkpoint / CHECKPOINT_RECORD)
-    files = record.get("files") if isinstance(record, dict) else None
+    files = _record(checkpoint).get("files")
     return files if isinstance(files, dict) else {}
 
 
@@ -171,9 +175,8 @@ def _is_state(name: str) -> bool:
 
 def losses_of(checkpoint: Path) -> Losses | None:
     """Return the losses in the record of a checkpoint; None if there are none."""
-    record = read_json(checkpoint / CHECKPOINT_RECORD)
     try:
-        return Losses(**record["losses"])
+        return Losses(**_record(checkpoint)["losses"])
     except (TypeError, KeyError):
         return None
 

@@ -53,18 +53,18 @@ def _mistakes(values: Values, defaults: Callable[[str], Any]) -> Iterator[str]:
     for flag, value, reason in _IMPOSSIBLE:
         if values.get(flag) is value:
             yield f"{flag}={value} is not possible here, because {reason}"
-    yield from _of_precision(values)
-    yield from _of_evaluation(values)
-    yield from _of_optimizer(values)
+    yield from _mistakes_of_precision(values)
+    yield from _mistakes_of_evaluation(values)
+    yield from _mistakes_of_optimizer(values)
 
 
-def _of_precision(values: Values) -> Iterator[str]:
+def _mistakes_of_precision(values: Values) -> Iterator[str]:
     for one, other in (("fp16", "bf16"), ("fp16_full_eval", "bf16_full_eval")):
         if values.get(one) and values.get(other):
             yield f"{one}=True with {other}=True: give one of them"
 
 
-def _of_evaluation(values: Values) -> Iterator[str]:
+def _mistakes_of_evaluation(values: Values) -> Iterator[str]:
     if values.get("prediction_loss_only") and values.get("do_predict"):
         yield "prediction_loss_only=True leaves no predictions of the test set: leave it out, or --do_predict false"
     evaluates, saves = (_choice_name(values.get(name)) for name in ("eval_strategy", "save_strategy"))
@@ -88,7 +88,7 @@ def _of_evaluation(values: Values) -> Iterator[str]:
         )
 
 
-def _of_optimizer(values: Values) -> Iterator[str]:
+def _mistakes_of_optimizer(values: Values) -> Iterator[str]:
     optimizer, modules = _choice_name(values.get("optim")), values.get("optim_target_modules")
     for part in (values.get("optim_args") or "").replace(" ", "").split(","):
         key = part.partition("=")[0]

@@ -93,7 +93,7 @@ def flags_of_yaml(file: str | os.PathLike[str], known: set[str]) -> list[str]:
     for key, value in _read_yaml(name).items():
         if key not in known:
             raise StrategyError(f"{name}: unknown key {key!r}: {did_you_mean(str(key), known)}")
-        flags += _flag(key, value)
+        flags += _arguments(key, value)
     return flags
 
 
@@ -159,7 +159,7 @@ def _reason(mistake: yaml.YAMLError) -> str:
     return f"{reason} (line {mark.line + 1}, column {mark.column + 1})"
 
 
-def _flag(key: str, value: object) -> list[str]:
+def _arguments(key: str, value: object) -> list[str]:
     if value is None:
         return []
     if isinstance(value, list):

@@ -42,9 +42,9 @@ def disk_problem(mistake: BaseException, folder: Path | None = None) -> str | No
     for error in _chain(mistake):
         if isinstance(error, DiskError):
             return str(error)
-        number = _number(error, folder)
+        number = _error_number(error, folder)
         if number is not None:
-            return _line(number, getattr(error, "filename", None), folder)
+            return _message(number, getattr(error, "filename", None), folder)
     return None
 
 
@@ -58,7 +58,7 @@ def _chain(mistake: BaseException) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
-def _number(error: BaseException, folder: Path | None) -> int | None:
+def _error_number(error: BaseException, folder: Path | None) -> int | None:
     """Return the ``errno`` of an error that a disk has caused; None for any other error."""
     if isinstance(error, OSError) and error.errno in _FULL | _FORBIDDEN:
         return error.errno
@@ -66,11 +66,11 @@ def _number(error: BaseException, folder: Path | None) -> int | None:
     if (match := _NUMBER.search(text)) and int(match[1]) in _FULL | _FORBIDDEN:
         return int(match[1])
     if isinstance(error, RuntimeError) and _TORCH.search(text):
-        return errno.ENOSPC if folder is not None and _free(folder) < _SMALL else errno.EIO
+        return errno.ENOSPC if folder is not None and _free_bytes(folder) < _SMALL else errno.EIO
     return None
 
 
-def _line(number: int, file: object, folder: Path | None) -> str:
+def _message(number: int, file: object, folder: Path | None) -> str:
     place = os.fsdecode(file) if isinstance(file, str | bytes | os.PathLike) else str(folder or Path.cwd())
     reason = os.strerror(number)
     remedy = "allow writing there" if number in _FORBIDDEN else "free some space there"
@@ -81,7 +81,7 @@ def _line(number: int, file: object, folder: Path | None) -> str:
     return f"{place!r} cannot be written: {reason}: {remedy}, or write to another disk. {kept}"
 
 
-def _free(folder: Path) -> int:
+def _free_bytes(folder: Path) -> int:
     try:
         return shutil.disk_usage(folder).free
     except OSError:

@@ -49,11 +49,10 @@ def encode_splits(
     same key again. A damaged copy is made anew. If the copy cannot be written, the result stays in memory. Both are
     reported in one line. ``workers`` processes share the work; a fast tokenizer uses all cores without them.
     """
-    faults: dict[str, None] = {}
-    encoded = {split: _encode(rows, encode, key, workers, split, faults) for split, rows in splits.items()}
-    for fault in faults:
+    results = {split: _encode(rows, encode, key, workers, split) for split, rows in splits.items()}
+    for fault in dict.fromkeys(fault for _, fault in results.values() if fault):
         notify(fault)
-    return DatasetDict(encoded)
+    return DatasetDict({split: rows for split, (rows, _) in results.items()})
 
 
 def tokenizer_state(tokenizer: PreTrainedTokenizerBase) -> str:
@@ -100,9 +99,8 @@ def _encode(
     key: object,
     workers: int | None,
     split: str,
-    faults: dict[str, None],
-) -> Dataset:
-    """Return the encoded rows; add a message to ``faults``, the same for all splits, if they cannot be cached."""
+) -> tuple[Dataset, str | None]:
+    """Return the encoded rows and, if they cannot be cached, a message, which is the same for all splits."""
     fingerprint = Hasher.hash((rows._fingerprint, key, _RELEASES))
     folder = Path(datasets.config.HF_DATASETS_CACHE, "hf_strategies", f"tokens-{fingerprint}")
     options = {
@@ -113,18 +111,19 @@ def _encode(
         "desc": f"tokenize {split}",
     }
     cached = _read(folder, fingerprint)
+    fault = None
     if cached is None:
         try:
             with new_folder(folder) as temporary:
                 rows.map(encode, cache_file_name=str(temporary / "rows.arrow"), **options)
             cached = _read(folder, fingerprint)
         except OSError as mistake:
-            faults[
+            fault = (
                 f"The tokens stay in memory and are made anew in each run, because they cannot be kept in"
                 f" {folder.parent} ({mistake.strerror or mistake}): set HF_DATASETS_CACHE to a folder that can be"
                 " written and has room."
-            ] = None
-    return rows.map(encode, keep_in_memory=True, **options) if cached is None else cached
+            )
+    return (rows.map(encode, keep_in_memory=True, **options) if cached is None else cached), fault
 
 
 def _read(folder: Path, fingerprint: str) -> Dataset | None:

@@ -38,7 +38,7 @@ def new_figure(width: float, height: float) -> Any:
 
 
 def plain(text: object) -> str:
-    """Return a text as a figure has to be given it to show it as it is: no formula between dollar signs.
+    """Return a text in the form that a figure shows unchanged, with no formula between dollar signs.
 
     >>> print(plain("run $1"))
     run \\$1

@@ -79,7 +79,7 @@ class SavedPlan:
 
     ``past`` is the plan that the run had followed up to a step, and that step, if the run then went on with this
     plan (see `join`). ``scale`` is a factor of all rates. ``asked`` are the `settings` that the last run was given,
-    where it went on with this plan in their place.
+    if it followed this plan in place of them.
     """
 
     name: str
@@ -123,7 +123,7 @@ class SavedPlan:
 
     @property
     def was_changed(self) -> bool:
-        """Whether the rates are others than those of the bare settings, because a run was resumed with new ones."""
+        """Whether the rates differ from those of the `settings`, because a run was resumed with other settings."""
         return bool(self.stretches or self.past) or self.horizon != self.total_steps or self.scale != 1.0
 
     def build(self, peaks: Sequence[float] = (1.0,)) -> list[Schedule]:
@@ -163,14 +163,14 @@ class SavedPlan:
         if (self.name, self.min_lr) != (other.name, other.min_lr):
             return False
         try:
-            own, others = self._bare(self), self._bare(other)
+            own, others = self._with_parameters_of(self), self._with_parameters_of(other)
         except StrategyError:  # the parameters of the other plan do not fit the lengths of this one
             return False
-        warmups = (own.warmup_steps, other._bare(other).warmup_steps)
+        warmups = (own.warmup_steps, other._with_parameters_of(other).warmup_steps)
         same_warmup = warmups[0] == warmups[1] or (self.horizon != other.horizon and at >= max(warmups))
         return own.parameters == others.parameters and same_warmup
 
-    def _bare(self, other: "SavedPlan") -> Schedule:
+    def _with_parameters_of(self, other: "SavedPlan") -> Schedule:
         """Return the schedule of this plan's lengths with the parameters of the ``other``."""
         return schedule(self.name, total_steps=self.total_steps, warmup_steps=self.warmup_steps, **other.parameters)
 

@@ -145,11 +145,8 @@ def _context_columns(args: ChoiceArguments, rows: Dataset, split: str) -> tuple[
             if context in rows.column_names and question in (None, *rows.column_names):
                 return context, question
         raise StrategyError(f"context_column is not given and none of {rows.column_names} is usual: name the column")
-    if args.question_column is not None and args.question_column not in rows.column_names:
-        raise StrategyError(
-            f"question_column={args.question_column!r} is no column of the {split} split:"
-            f" {did_you_mean(args.question_column, rows.column_names)}"
-        )
+    if args.question_column is not None:
+        check_columns(rows, split, {"question_column": args.question_column}, gaps=["question_column"])
     return args.context_column, args.question_column
 
 

@@ -8,7 +8,7 @@ from typing import Any, cast
 from datasets import Dataset, DatasetDict
 from transformers import PreTrainedConfig
 
-from hf_strategies.errors import StrategyError, did_you_mean
+from hf_strategies.errors import StrategyError
 from hf_strategies.finetune.arguments import DataArguments
 from hf_strategies.finetune.data import (
     check_columns,
@@ -183,16 +183,14 @@ def _ids(rows: Dataset, split: str, args: QuestionArguments) -> list[str]:
 
 
 def _all_answers(rows: Dataset, split: str, column: str) -> list[GivenAnswers | None]:
-    if column in rows.column_names:
-        marks = rows[_IMPOSSIBLE] if _IMPOSSIBLE in rows.column_names else [None] * len(rows)
-        return [
-            _answers(value, mark, split, row, column)
-            for row, (value, mark) in enumerate(zip(rows[column], marks, strict=True))
-        ]
-    if split == "test":
+    if split == "test" and column not in rows.column_names:
         return []
-    known = did_you_mean(column, rows.column_names)
-    raise StrategyError(f"answers_column={column!r} is no column of the {split} split: {known}")
+    check_columns(rows, split, {"answers_column": column}, gaps=["answers_column"])
+    marks = rows[_IMPOSSIBLE] if _IMPOSSIBLE in rows.column_names else [None] * len(rows)
+    return [
+        _answers(value, mark, split, row, column)
+        for row, (value, mark) in enumerate(zip(rows[column], marks, strict=True))
+    ]
 
 
 def _answers(value: Any, mark: Any, split: str, row: int, column: str) -> GivenAnswers | None:

@@ -10,7 +10,14 @@ from datasets import ClassLabel, Dataset, DatasetDict
 from hf_strategies.errors import StrategyError, did_you_mean
 from hf_strategies.finetune.arguments import DataArguments
 from hf_strategies.finetune.class_weights import ClassWeightArguments
-from hf_strategies.finetune.data import check_test_labels, labelled_rows, limit, load_data, with_validation
+from hf_strategies.finetune.data import (
+    check_columns,
+    check_test_labels,
+    labelled_rows,
+    limit,
+    load_data,
+    with_validation,
+)
 from hf_strategies.finetune.head import by_number, match_labels
 from hf_strategies.finetune.tables.lists import parse_list
 from hf_strategies.finetune.token_classification.conll import CONLL_ENDINGS, conll_readers
@@ -174,10 +181,7 @@ def _lists(rows: Dataset, split: str, flag: str, column: str, *, hidden: bool = 
 
     With ``hidden`` a list may be missing or hold nothing but None or -1: it becomes an empty one.
     """
-    if column not in rows.column_names:
-        raise StrategyError(
-            f"{flag}={column!r} is no column of the {split} split: {did_you_mean(column, rows.column_names)}"
-        )
+    check_columns(rows, split, {flag: column}, gaps=[flag])
     # A table has to write its lists as texts.
     values: list[Any] = [(parse_list(value) or value) if isinstance(value, str) else value for value in rows[column]]
     for index, value in enumerate(values):

@@ -141,7 +141,7 @@ def print_run(report: RunReport, test: Mapping[str, Mapping[str, float]], consol
 
 
 def _text(line: str) -> Text:
-    """Return a text as it is: in a bare str, rich takes brackets such as ``[b]`` for markup and leaves them out."""
+    """Return a line as text without markup: in a bare str, rich takes brackets such as ``[b]`` for markup."""
     return Text(visible(line))
 
 

@@ -34,7 +34,7 @@ def place_in_training(scheduler: ScheduleLR, training: Training) -> None:
             scheduler.start_at(state.global_step)
         elif not _load(scheduler, checkpoint):
             scheduler.start_at(state.global_step, before)
-        _report_losses(state, checkpoint, training.trainer.is_deepspeed_enabled)
+        _report_lost_state(state, checkpoint, training.trainer.is_deepspeed_enabled)
     records[_KEY] = scheduler.record
 
 
@@ -43,7 +43,7 @@ def place_stock_scheduler(scheduler: Any, state: TrainerState, training: Trainin
     checkpoint = training.checkpoint
     if checkpoint is None or isinstance(scheduler, ScheduleLR) or training.trainer.is_deepspeed_enabled:
         return
-    _report_losses(state, checkpoint, is_deepspeed=False)
+    _report_lost_state(state, checkpoint, is_deepspeed=False)
     if checkpoint.is_loaded:
         return
     if isinstance(scheduler, LambdaLR):
@@ -71,7 +71,7 @@ def _load(scheduler: ScheduleLR, checkpoint: Checkpoint) -> bool:
     return True
 
 
-def _report_losses(state: TrainerState, checkpoint: Checkpoint, is_deepspeed: bool) -> None:
+def _report_lost_state(state: TrainerState, checkpoint: Checkpoint, is_deepspeed: bool) -> None:
     """Print what the resumed run has lost because the checkpoint lacks files, as with `save_only_model`."""
     lost = [] if checkpoint.has_random_state else ["the state of the random numbers"]
     if not is_deepspeed and not checkpoint.is_loaded:  # DeepSpeed saves the optimizer's state in files of its own
