@@ -3,6 +3,8 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
+from string import ascii_lowercase, ascii_uppercase
 from typing import Any, NamedTuple
 
 from datasets import Dataset
@@ -61,7 +63,10 @@ class ChoiceArguments(DataArguments):
     )
     ending_prefix: str | None = field(
         default=None,
-        metadata={"help": "Name before the numbers of the columns of the endings (unset: ending, or choice)."},
+        metadata={
+            "help": "Name before the numbers of the columns of the endings, or their letters from A (unset: ending,"
+            " or choice)."
+        },
     )
     choices_column: str | None = field(
         default=None, metadata={"help": "Column of lists of endings, instead (unset: choices, endings or options)."}
@@ -191,7 +196,7 @@ def _in_lists(rows: Dataset, split: str, column: str) -> Iterator[_Endings]:
 
 
 def _ending_columns(args: ChoiceArguments, rows: Dataset, split: str) -> list[str]:
-    """Return the columns of the endings in the order of their numbers, which count from 0 or from 1."""
+    """Return the columns of the endings in the order of their numbers, which count from 0 or from 1, or letters."""
     for prefix in [args.ending_prefix] if args.ending_prefix else ["ending", "choice"]:
         pattern = re.compile(re.escape(prefix) + r"\d+")
         matching = [name for name in rows.column_names if pattern.fullmatch(name)]
@@ -204,11 +209,26 @@ def _ending_columns(args: ChoiceArguments, rows: Dataset, split: str) -> list[st
                     f"the {split} split has the endings {names}: number at least two from {prefix}0 on, none left out"
                 )
             return names
+        if lettered := _lettered(rows.column_names, prefix):
+            return lettered
     if args.ending_prefix:
         raise StrategyError(
-            f"ending_prefix={args.ending_prefix!r}: the {split} split has no column {args.ending_prefix}0:"
-            f" {did_you_mean(f'{args.ending_prefix}0', rows.column_names)}"
+            f"ending_prefix={args.ending_prefix!r}: the {split} split has no column {args.ending_prefix}0"
+            f" or {args.ending_prefix}A: {did_you_mean(f'{args.ending_prefix}0', rows.column_names)}"
         )
+    return []
+
+
+def _lettered(names: Sequence[str], prefix: str) -> list[str]:
+    """Return the columns ``prefix`` + A, B, C and so on, or a, b, c, of which there have to be at least two.
+
+    >>> _lettered(["question", "answerB", "answerA", "answers"], "answer")
+    ['answerA', 'answerB']
+    """
+    for letters in (ascii_uppercase, ascii_lowercase):
+        columns = list(takewhile(set(names).__contains__, (f"{prefix}{letter}" for letter in letters)))
+        if len(columns) > 1:
+            return columns
     return []
 
 

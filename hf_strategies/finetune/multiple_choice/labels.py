@@ -74,8 +74,9 @@ def _fits_none(row: Choice, split: str) -> StrategyError:
 def _number(label: Any) -> int | None:
     if isinstance(label, float) and label.is_integer():
         return int(label)
-    is_number = not isinstance(label, bool) and re.fullmatch(r"[0-9]{1,9}", str(label).strip())
-    return int(label) if is_number else None
+    # A column of whole numbers with gaps becomes one of fractions, which a table writes as 1.0.
+    match = None if isinstance(label, bool) else re.fullmatch(r"([0-9]{1,9})(\.0)?", str(label).strip())
+    return int(match[1]) if match else None
 
 
 def _text(label: Any) -> str:

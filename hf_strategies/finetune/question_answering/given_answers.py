@@ -7,6 +7,9 @@ from hf_strategies.errors import StrategyError
 __all__ = ["GivenAnswers", "is_impossible", "read_answers"]
 
 _UNKNOWN = -1
+# A column of truth values with gaps becomes one of fractions in pandas.
+_IMPOSSIBLE = {"true", "1", "1.0", "yes"}
+_POSSIBLE = {"false", "0", "0.0", "no", "none", "nan", ""}
 
 
 class GivenAnswers(NamedTuple):
@@ -66,10 +69,10 @@ def is_impossible(value: Any, where: str) -> bool:
     >>> is_impossible("false", "row 0"), is_impossible(True, "row 0"), is_impossible(None, "row 0")
     (False, True, False)
     """
-    known = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False, "none": False, "": False}
-    if (text := str(value).strip().lower()) not in known:
+    text = str(value).strip().lower()
+    if text not in _IMPOSSIBLE and text not in _POSSIBLE:
         raise StrategyError(f"{where} has is_impossible={value!r}: give true or false")
-    return known[text]
+    return text in _IMPOSSIBLE
 
 
 def _mistaken_place(text: str, start: Any, context: str) -> str | None:

@@ -91,7 +91,8 @@ def _rows_of_value(file: TableFile, value: Any) -> list[Any]:
     if value.keys() == {"columns", "index", "data"}:  # pandas' orient="split"
         return [dict(zip(value["columns"], cells, strict=False)) for cells in value["data"]]
     if value and all(isinstance(column, dict) for column in value.values()):  # pandas' default
-        value = {name: list(column.values()) for name, column in value.items()}
+        keys = dict.fromkeys(key for column in value.values() for key in column)
+        value = {name: [column.get(key) for key in keys] for name, column in value.items()}
     if not value or not all(isinstance(column, list) for column in value.values()):
         return [value] if value else []
     lengths = {name: len(column) for name, column in value.items()}

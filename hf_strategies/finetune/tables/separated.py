@@ -29,7 +29,8 @@ def read_separated(file: TableFile, rules: ReadingRules) -> Dataset:
 
     In a csv file, text in double quotes may hold the separator and line ends, and ``""`` stands for a quote. In a tsv
     file a quote is a letter like any other. The separator of a csv file is the one of ``, ; | tab`` that its first
-    line has, unless the rules name it; that of a tsv file is the tab. Empty lines are left out.
+    line has, unless the rules name it; that of a tsv file is the tab. Where a blank follows each separator of
+    the first line of a csv file, blanks after separators are left out in all lines. Empty lines are left out.
 
     Raises `StrategyError`, with the numbers of the row and of the line, for a row with more or fewer cells than the
     header, and as `table_of_texts` does.
@@ -76,7 +77,7 @@ def is_untyped(rows: Dataset) -> bool:
 
 
 def _records(file: TableFile, text: str, separator: str, *, quoted: bool, first_line: int = 1) -> Iterator[Record]:
-    reader = _reader(text, separator, quoted=quoted)
+    reader = _reader(text, separator, quoted=quoted, spaced=quoted and _is_spaced(text, separator))
     while True:
         line = reader.line_num + first_line
         try:
@@ -89,11 +90,18 @@ def _records(file: TableFile, text: str, separator: str, *, quoted: bool, first_
         yield line, cells
 
 
-def _reader(text: str, separator: str, *, quoted: bool, strict: bool = True) -> Any:
+def _is_spaced(text: str, separator: str) -> bool:
+    """Return whether a blank follows each separator of the first line: otherwise quotes after it would be letters."""
+    reader = _reader(text, separator, quoted=True, strict=False)
+    cells: list[str] = next((row for row in reader if row), [])
+    return len(cells) > 1 and all(cell.startswith(" ") for cell in cells[1:])
+
+
+def _reader(text: str, separator: str, *, quoted: bool, strict: bool = True, spaced: bool = False) -> Any:
     csv.field_size_limit(_LARGEST_FIELD)  # the default of 128 KiB refuses long documents
     lines = io.StringIO(text, newline="")
     if quoted:
-        return csv.reader(lines, delimiter=separator, strict=strict)
+        return csv.reader(lines, delimiter=separator, strict=strict, skipinitialspace=spaced)
     return csv.reader(lines, delimiter=separator, quoting=csv.QUOTE_NONE)
 
 

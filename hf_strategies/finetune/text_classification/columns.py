@@ -12,18 +12,24 @@ from hf_strategies.finetune.tables.lists import parse_list
 from hf_strategies.finetune.tables.separated import is_untyped
 
 __all__ = [
+    "NUMBER",
+    "WHOLE",
     "LabelColumn",
     "class_names",
+    "is_blank",
     "label_columns",
-    "minus_one_is_none",
-    "missing_rows",
+    "plain",
     "read_name_lists",
     "read_names",
     "read_numbers",
 ]
 
-_WHOLE = re.compile(r"[-+]?(0|[1-9][0-9]*)")
-_NUMBER = re.compile(r"[-+]?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?")
+WHOLE = re.compile(r"[-+]?(0|[1-9][0-9]*)")
+"""A whole number as text, without leading zeros."""
+
+NUMBER = re.compile(r"[-+]?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?")
+"""A number as text, without leading zeros."""
+
 _SWITCHES = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "false": 0, "true": 1}
 
 
@@ -52,9 +58,9 @@ class LabelColumn(NamedTuple):
     def holds_fractions(self) -> bool:
         """Whether the values are numbers that need not be whole."""
         if self.untyped:
-            texts = [text.strip() for text in self.values if not _is_blank(text)]
-            are_numbers = bool(texts) and all(map(_NUMBER.fullmatch, texts))
-            return are_numbers and not all(map(_WHOLE.fullmatch, texts))
+            texts = [text.strip() for text in self.values if not is_blank(text)]
+            are_numbers = bool(texts) and all(map(NUMBER.fullmatch, texts))
+            return are_numbers and not all(map(WHOLE.fullmatch, texts))
         return isinstance(self.feature, Value) and self.feature.dtype.startswith(("float", "double", "decimal"))
 
     @property
@@ -97,48 +103,6 @@ def label_columns(
     if deciding and len(widths) == 1 and (width := widths.pop()):
         columns = {split: _places_of_ones(column, width) for split, column in columns.items()}
     return columns
-
-
-def minus_one_is_none(columns: Mapping[str, LabelColumn], *, named_kind: bool) -> bool:
-    """Return whether -1 stands for "no label" in a column of classes, as in data sets with hidden labels.
-
-    It does unless the training set has -1 as one of its classes, all of which are whole numbers, as in -1 and 1.
-    Beside 0, 1, 2 and so on it does as well. Beside 0 and 1 alone it may be either: then it is a class if the user
-    has named the kind of labels, and else a `StrategyError` is raised.
-    """
-    deciding = [columns["train"]] if "train" in columns else list(columns.values())
-    names = {_plain(value) for column in deciding for value in column.values if not _is_blank(value)}
-    others = names - {"-1"}
-    if "-1" not in names or not all(map(_WHOLE.fullmatch, others)) or class_names(deciding[0]):
-        return True
-    if others == {"0", "1"} and not named_kind:
-        raise StrategyError(
-            f"label_column={deciding[0].name!r} has -1 beside 0 and 1, as a class or for no label: give"
-            " --problem_type single_label_classification if it is a class, else empty these labels or drop their rows"
-        )
-    return len(others) > 2 and others == set(map(str, range(len(others))))
-
-
-def missing_rows(column: LabelColumn, *, none: bool, is_number: bool, may_be_empty: bool) -> set[int]:
-    """Return the numbers of the rows without a label.
-
-    These are None, an empty text unless ``may_be_empty``, and NaN unless ``is_number``. With ``none``, and where the
-    data set names its classes, -1 and a list of nothing else are no label either.
-    """
-    hidden: set[Any] = {-1, "-1", "-1.0"} if none or isinstance(column.entry, ClassLabel) else set()
-
-    def is_missing(value: Any) -> bool:
-        if isinstance(value, list):
-            return bool(value) and all(isinstance(entry, int | str) and entry in hidden for entry in value)
-        if isinstance(value, dict):
-            return False  # an error, which the reader of the labels raises
-        if isinstance(value, float) and math.isnan(value):
-            return not is_number
-        return (value is None and not (may_be_empty and column.untyped)) or (
-            value is not None and (value in hidden or (_is_blank(value) and not may_be_empty))
-        )
-
-    return {row for row, value in enumerate(column.values) if is_missing(value)}
 
 
 def read_names(column: LabelColumn) -> list[str]:
@@ -214,21 +178,30 @@ def _switch(column: LabelColumn, place: int) -> int | None:
 
 
 def _holds_written_lists(column: LabelColumn) -> bool:
-    """Return whether the texts are written lists: all of them, or at least one list of names."""
+    """Return whether the texts are written lists: all are in brackets, or at least one is a list of names.
+
+    A text in brackets that cannot be read as a list is then an error.
+    """
     if not isinstance(column.feature, Value) or column.feature.dtype not in ("string", "large_string"):
         return False
-    lists = [parse_list(value) for value in column.values if not _is_blank(value)]
+    texts = [value.strip() for value in column.values if not is_blank(value)]
+    lists = [parse_list(text) for text in texts]
     has_names = any(isinstance(entry, str) for entries in lists for entry in entries or ())
-    return has_names or (bool(lists) and None not in lists)
+    return has_names or (bool(texts) and all(text[0] == "[" and text[-1] == "]" for text in texts))
 
 
 def _parsed(column: LabelColumn) -> LabelColumn:
     """Return the column with the lists that its texts write."""
     values: list[list[Any] | None] = []
     for place, text in enumerate(column.values):
-        entries = None if _is_blank(text) else parse_list(str(text))
-        if entries is None and not _is_blank(text):
-            raise column.refuse(place, "the other labels are lists: write it as ['a', 'b'], and [] for no label")
+        entries = None if is_blank(text) else parse_list(str(text))
+        if entries is None and not is_blank(text):
+            others = "" if str(text).strip().startswith("[") else "the other labels are lists: "
+            raise column.refuse(
+                place,
+                f"{others}write it as ['a', 'b'], and [] for no label, or give --problem_type"
+                " single_label_classification if each text is one label",
+            )
         values.append(entries)
     kinds = {type(entry) for entries in values for entry in entries or () if entry is not None}
     dtype = {int: "int64", float: "float64", bool: "bool"}.get(next(iter(kinds), str), "string")
@@ -283,7 +256,7 @@ def _name(column: LabelColumn, place: int, value: Any) -> str:
             raise column.refuse(place, f"the data set names {feature.num_classes} classes, from 0 on: correct it")
         return str(feature.int2str(value))
     if isinstance(value, float):
-        return _plain(value)  # a gap turns a column of whole numbers into one of fractions
+        return plain(value)  # a gap turns a column of whole numbers into one of fractions
     if isinstance(value, list | dict | bytes):
         raise column.refuse(place, "a label is a text or a number: give one")
     return "" if value is None else str(value)
@@ -296,9 +269,11 @@ def _split_names(column: LabelColumn, place: int) -> list[str]:
     return list(dict.fromkeys(name.strip() for name in text.split(column.separator) if name.strip()))
 
 
-def _plain(value: Any) -> str:
+def plain(value: Any) -> str:
+    """Return a label as text, without blanks around it; a whole number has no point."""
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value).strip()
 
 
-def _is_blank(value: Any) -> bool:
+def is_blank(value: Any) -> bool:
+    """Return whether a label is missing, or has no letters or signs."""
     return value is None or (isinstance(value, str) and not value.strip())

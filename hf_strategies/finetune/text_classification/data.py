@@ -25,13 +25,7 @@ from hf_strategies.finetune.encoding import encode_splits, tokenizer_state
 from hf_strategies.finetune.head import match_labels
 from hf_strategies.finetune.tables.lines import is_lines, read_lines
 from hf_strategies.finetune.tables.separated import is_untyped
-from hf_strategies.finetune.text_classification.columns import (
-    LabelColumn,
-    class_names,
-    label_columns,
-    minus_one_is_none,
-    missing_rows,
-)
+from hf_strategies.finetune.text_classification.columns import LabelColumn, class_names, label_columns
 from hf_strategies.finetune.text_classification.labels import (
     LABEL_KINDS,
     LabelKind,
@@ -39,6 +33,13 @@ from hf_strategies.finetune.text_classification.labels import (
     kind_of_column,
 )
 from hf_strategies.finetune.text_classification.offline import OFFLINE_TASKS
+from hf_strategies.finetune.text_classification.unclear_labels import (
+    check_numbers,
+    check_separator,
+    dash_is_none,
+    minus_one_is_none,
+    missing_rows,
+)
 
 __all__ = ["ClassificationArguments", "ClassificationData", "choose_labels", "encode", "load_classification"]
 
@@ -155,6 +156,8 @@ def load_classification(
     may_be_lists = args.problem_type in (None, _MULTI.name)
     labels = label_columns(raw, args.label_column, args.label_separator or "|", may_be_lists=may_be_lists)
     kind = _choose_kind(args, labels.get("train"), trained)
+    if kind is _MULTI and args.label_separator is None and "train" in labels:
+        check_separator(labels["train"])
     for split in raw:
         if split not in labels:
             _check_label_columns(raw, split, args.label_column)
@@ -260,6 +263,8 @@ def _choose_kind(args: ClassificationArguments, column: LabelColumn | None, trai
     if column is None:
         return _SINGLE
     kind = kind_of_column(column)
+    if kind is _SINGLE:
+        check_numbers(column)
     if column.holds_fractions and all(value is None or float(value).is_integer() for value in column.values):
         notify(
             f"The labels in {column.name!r} are all whole, and written as fractions: taken for regression. If they"
@@ -284,12 +289,12 @@ def _labelled(
 ) -> LabelColumn | None:
     """Return the labels of the rows that have one; None for a test set in which no row has one."""
     none = kind.is_one_of and minus_one_is_none(columns, named_kind=args.problem_type is not None)
-    if column.split == "test" and len(missing_rows(column, none=True, is_number=False, may_be_empty=False)) == len(
-        column.values
-    ):
+    dash = kind.is_one_of and dash_is_none(columns)
+    hidden = missing_rows(column, none=True, is_number=False, may_be_empty=False, dash=dash)
+    if column.split == "test" and len(hidden) == len(column.values):
         return None  # GLUE on the Hub marks the hidden labels of its test sets with -1
     is_number = kind.name == "regression"
-    missing = missing_rows(column, none=none, is_number=is_number, may_be_empty=kind.may_be_empty)
+    missing = missing_rows(column, none=none, is_number=is_number, may_be_empty=kind.may_be_empty, dash=dash)
     return column.select(labelled_rows(column.split, column.name, missing, len(column.values)))
 
 

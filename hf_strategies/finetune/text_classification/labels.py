@@ -127,9 +127,17 @@ def kind_of_model(config: PreTrainedConfig | None) -> LabelKind | None:
 
 
 def check_distinct(names: Names) -> None:
-    """Raise `StrategyError` for two names of labels that differ only by blanks, case or the form of their letters."""
+    """Raise `StrategyError` for two names of labels that differ only by blanks, case or the form of their letters.
+
+    So it does for the same whole number, once as such and once as a fraction, such as 1 and 1.0.
+    """
     seen: dict[str, str] = {}
     for name in names:
+        whole = name.strip().removesuffix(".0")
+        if whole != name.strip() and whole.removeprefix("-").isdecimal() and whole in names:
+            raise StrategyError(
+                f"the labels {whole!r} and {name.strip()!r} of the train split are the same number: write them alike"
+            )
         other = seen.setdefault(" ".join(normalize("NFC", name).casefold().split()), name)
         if other != name:
             # A message has no two blanks in a row, so that the second is written as an escape.

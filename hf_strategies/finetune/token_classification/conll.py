@@ -1,6 +1,7 @@
 """CoNLL files: one word per line with its tag in another column, a blank line between sentences; CoNLL-U as well."""
 
 import io
+import re
 from collections.abc import Sequence
 from functools import partial
 from itertools import chain, groupby
@@ -11,8 +12,9 @@ from datasets import Dataset
 
 from hf_strategies.errors import StrategyError
 from hf_strategies.finetune.command_line import notify
-from hf_strategies.finetune.tables.file import TableFile, read_text
-from hf_strategies.finetune.tables.read import Reader
+from hf_strategies.finetune.tables.file import ReadingRules, TableFile, read_text
+from hf_strategies.finetune.tables.lists import parse_list
+from hf_strategies.finetune.tables.read import ENDINGS, Reader
 from hf_strategies.finetune.token_classification.conll_columns import (
     ConllColumns,
     choose_columns,
@@ -21,7 +23,7 @@ from hf_strategies.finetune.token_classification.conll_columns import (
     names_of_columns,
 )
 
-__all__ = ["CONLL_ENDINGS", "conll_readers", "read_conll"]
+__all__ = ["CONLL_ENDINGS", "conll_readers", "read_conll", "tsv_reader"]
 
 CONLL_ENDINGS = (".conll", ".conllu", ".txt", ".bio", ".iob", ".iob2", ".bmes", ".bioes")
 """The endings of CoNLL files."""
@@ -48,6 +50,24 @@ def conll_readers(
     return dict.fromkeys(CONLL_ENDINGS, read)
 
 
+def tsv_reader(
+    tokens_column: str | None = None, tags_column: str | None = None, encoding: str | None = None
+) -> dict[str, Reader]:
+    """Return the reader of .tsv files, in which many CoNLL data sets come; the arguments are those of `read_conll`.
+
+    A file with an empty line between other lines, or with a comment in the first one, has a word on each line. Any
+    other, and one with a list in its second line, is a table with lists of words and of tags.
+    """
+
+    def read(flag: str, path: Path) -> Dataset:
+        text = read_text(flag, path, encoding).replace("\r\n", "\n").strip("\n")
+        if _is_conll(text):
+            return read_conll(flag, path, tokens_column=tokens_column, tags_column=tags_column, encoding=encoding)
+        return ENDINGS[".tsv"](TableFile(flag, path), ReadingRules(encoding))
+
+    return {".tsv": read}
+
+
 def read_conll(
     flag: str,
     path: Path,
@@ -66,7 +86,7 @@ def read_conll(
     The columns of a line are separated by tabs if it has one, else by spaces; each line has the same number of
     columns. Left out are ``-DOCSTART-`` lines and comments (see `_without_comments`). Where the first column counts
     the words, lines for several words (``1-2``) and for words that are not in the text (``3.1``) are left out too.
-    Errors name ``flag``.
+    A language before each word (``en:``), as in WikiANN's files, is left out of the words. Errors name ``flag``.
 
     Raises `StrategyError`, with the number of the line, for another number of columns and for a missing word; for a
     column that does not exist; for a first column that holds no words, unless ``tokens_column`` is given; and for a
@@ -90,6 +110,13 @@ def read_conll(
         sentences = _without_comments(sentences, chosen, file)
     rows = _rows(sentences, chosen, tokens_column or "tokens", tags_column or "tags", file)
     return _without_hidden(rows, tags_column or "tags") if may_hide_tags and names else rows
+
+
+def _is_conll(text: str) -> bool:
+    second = text.split("\n", 2)[1:2]
+    if any(parse_list(cell.strip('" ')) is not None for line in second for cell in line.split("\t")):
+        return False
+    return text.startswith(("# ", "#\t")) or re.search(r"\n[ \t]*\n", text) is not None
 
 
 def _lines(text: str) -> list[_Line]:
@@ -172,12 +199,23 @@ def _without_hidden(rows: Dataset, tags: str) -> Dataset:
     return rows.remove_columns(tags) if is_hidden else rows
 
 
+def _without_language(sentences: list[list[str]], file: str) -> list[list[str]]:
+    """Leave out the code of a language before the words, such as ``en:``, if each word of several has the same."""
+    words = list(chain(*sentences))
+    match = re.match("[a-z]{2,3}(-[a-z]+)*:", words[0]) if len(words) > 1 else None
+    if match is None or not all(word.startswith(match[0]) and len(word) > len(match[0]) for word in words):
+        return sentences
+    notify(f"{file}: each word begins with {match[0]!r}, which is taken for its language and is left out.")
+    return [[word.removeprefix(match[0]) for word in sentence] for sentence in sentences]
+
+
 def _rows(sentences: list[list[_Line]], chosen: ConllColumns, tokens: str, tags: str, file: str) -> Dataset:
     kept = [[line for line in sentence if line.columns[chosen.tokens] != _DOCUMENT] for sentence in sentences]
     kept = [sentence for sentence in kept if sentence]
     for line in (line for sentence in kept for line in sentence if not line.columns[chosen.tokens]):
         raise StrategyError(f"{file}, line {line.number}: there is no token before the tab: fill it or drop the line")
-    data = {tokens: [[line.columns[chosen.tokens] for line in sentence] for sentence in kept]}
+    words = [[line.columns[chosen.tokens] for line in sentence] for sentence in kept]
+    data = {tokens: _without_language(words, file)}
     if chosen.tags is not None:
         data[tags] = [[line.columns[chosen.tags] for line in sentence] for sentence in kept]
     return Dataset.from_dict(data)

@@ -2,9 +2,11 @@
 
 import re
 from collections.abc import Sequence
+from itertools import chain
 from typing import NamedTuple
 
 from hf_strategies.errors import StrategyError, did_you_mean
+from hf_strategies.finetune.token_classification.schemes import has_entities
 
 __all__ = ["ConllColumns", "choose_columns", "counts_words", "is_number_of_a_word", "names_of_columns"]
 
@@ -123,13 +125,15 @@ def _named(name: str, names: Sequence[str], *, otherwise: int) -> int:
 
 
 def _refuse_first_column(file: str, first_column: Sequence[Sequence[str]], width: int, names: Sequence[str]) -> None:
-    """Raise `StrategyError` if the first column numbers the words, or is the same in all of a sentence."""
+    """Raise `StrategyError` if the first column numbers the words, has tags, or one value in each sentence."""
     if names or width < 2 or not any(first_column):
         return
     if counts_words(first_column):
         what = "counts the words of each sentence (1, 2, 3)"
     elif _repeats(first_column):
         what = f"is the same in all lines of a sentence ({first_column[0][0]!r})"
+    elif has_entities(list(chain(*first_column))):
+        what = f"holds the tags of entities ({first_column[0][0]!r})"
     else:
         return
     conllu = "; a file in CoNLL-U's form has to end in .conllu" if width == len(_CONLLU) else ""

@@ -20,7 +20,7 @@ from hf_strategies.finetune.data import (
 )
 from hf_strategies.finetune.head import by_number, match_labels
 from hf_strategies.finetune.tables.lists import parse_list
-from hf_strategies.finetune.token_classification.conll import CONLL_ENDINGS, conll_readers
+from hf_strategies.finetune.token_classification.conll import CONLL_ENDINGS, conll_readers, tsv_reader
 from hf_strategies.finetune.token_classification.offline import CODE_WORDS
 from hf_strategies.finetune.token_classification.schemes import inside_mark, split_tag
 
@@ -30,7 +30,8 @@ __all__ = ["TokenArguments", "TokenData", "choose_tags", "load_tokens"]
 _TOKENS = ("tokens", "words")
 _TAGS = ("ner_tags", "pos_tags", "tags", "labels")
 _ROW = "row"  # the column of the number of the row in its file, until the splits are made
-_HIDDEN_TAGS = {None, -1}  # data sets of the Hub mark tags that are not known with -1
+# Data sets of the Hub mark tags that are not known with -1; -100 is what a loss leaves out.
+_HIDDEN_TAGS = {None, -1, -100}
 
 
 @dataclass
@@ -87,7 +88,10 @@ def load_tokens(args: TokenArguments, *, seed: int = 0) -> TokenData:
     seeds can be compared; which ones ``max_train_samples`` leaves does. Raises `StrategyError` for a missing column,
     word or tag, for a row without words or with more or fewer tags than words, and as `load_splits` does.
     """
-    raw, name = load_data(args, CODE_WORDS, conll_readers(args.tokens_column, args.tags_column, args.encoding))
+    readers = conll_readers(args.tokens_column, args.tags_column, args.encoding)
+    if args.separator is None and args.column_names is None:  # which are flags of tables
+        readers |= tsv_reader(args.tokens_column, args.tags_column, args.encoding)
+    raw, name = load_data(args, CODE_WORDS, readers)
     columns = _columns(args, raw)
     if "test" in raw:
         check_test_labels(raw, "tags_column", columns["test"][1])
@@ -142,7 +146,10 @@ def _column(
 ) -> str:
     name = given or next((name for name in defaults if name in present), otherwise)
     if name is None:
-        raise StrategyError(f"{flag} is not given and none of {present} is usual: name the column")
+        raise StrategyError(
+            f"{flag} is not given and none of {present} is usual: name the column, or end the name of a file with a"
+            " word on each line in .conll"
+        )
     return name
 
 
@@ -179,7 +186,7 @@ def _normal_form(rows: Dataset, split: str, tokens: str, tags: str) -> Dataset:
 def _lists(rows: Dataset, split: str, flag: str, column: str, *, hidden: bool = False) -> list[list[Any]]:
     """Return a column of lists; StrategyError for a value that is not a list, is empty, or has None in it.
 
-    With ``hidden`` a list may be missing or hold nothing but None or -1: it becomes an empty one.
+    With ``hidden`` a list may be missing or hold nothing but `_HIDDEN_TAGS`: it becomes an empty one.
     """
     check_columns(rows, split, {flag: column}, gaps=[flag])
     # A table has to write its lists as texts.

@@ -27,6 +27,7 @@ def rows(labels: list[Any], endings: list[str] = COLOURS, names: str = "") -> li
         ([0, 3, 1], "", [0, 3, 1]),
         (["0", "3", " 1 "], "", [0, 3, 1]),
         ([0.0, 3.0], "", [0, 3]),  # whole numbers beside a missing one, in a table
+        (["0.0", "3.0"], "", [0, 3]),  # the same in a csv file
         ([1, 4, 2], "", [0, 3, 1]),  # no 0, and the last ending is the fourth
         (["1", "4"], "", [0, 3]),
         (["grey", "red"], "", [3, 0]),
@@ -108,3 +109,15 @@ def test_the_forms_of_known_data_sets_need_no_flag(row: dict[str, Any], tmp_path
     file = str(tmp_path / "rows.jsonl")
     data = load_choices(ChoiceArguments(train_file=file, validation_file=file))
     assert list(data.splits["train"]) == [{"context": "Barks?", "question": "", "endings": PETS, "label": 2}]
+
+
+@pytest.mark.parametrize(("prefix", "letters"), [("answer", "ABC"), ("op", "abc")])
+def test_columns_of_endings_may_have_letters(prefix: str, letters: str, tmp_path: Path) -> None:
+    row = {"context": "Sky.", "question": "Which?", **{f"{prefix}{letter}": letter for letter in letters}}
+    lines = [json.dumps(row | {"label": label}) + "\n" for label in ("1", "3")]
+    (tmp_path / "rows.jsonl").write_text("".join(lines), encoding="utf-8")
+    names = [str(tmp_path / "rows.jsonl")]
+    rows = load_choices(ChoiceArguments(train_file=names, validation_file=names, ending_prefix=prefix)).splits[
+        "train"
+    ]
+    assert (rows["endings"][0], rows["label"][:]) == (list(letters), [0, 2])

@@ -251,7 +251,8 @@ class TestSquadFiles:
             load(tmp_path / "train.json", validation_file=str(file))
 
     @pytest.mark.parametrize(
-        ("value", "count"), [(True, 0), ("true", 0), ("True", 0), (1, 0), (False, 1), ("false", 1), (None, 1)]
+        ("value", "count"),
+        [(True, 0), ("true", 0), ("True", 0), (1, 0), (1.0, 0), (0.0, 1), (False, 1), ("false", 1), (None, 1)],
     )
     def test_whether_a_question_is_impossible_may_be_text(self, value: Any, count: int, tmp_path: Path) -> None:
         given = {"question": "Where?", "answers": [{"text": "York", "answer_start": 13}], "is_impossible": value}

@@ -118,3 +118,8 @@ def test_numbers_keep_their_types(read: Read) -> None:
         "fraction": "float64",
         "list": "list",
     }
+
+
+def test_columns_with_an_index_are_joined_by_it_and_not_by_their_order(read: Read) -> None:
+    rows = read('{"text": {"0": "a", "1": "b"}, "label": {"1": "y", "0": "x", "2": "z"}}')
+    assert rows.to_dict() == {"text": ["a", "b", None], "label": ["x", "y", "z"]}

@@ -140,3 +140,9 @@ def test_another_column_without_a_name_is_kept(read: Read) -> None:
     assert read(",text\na,x\nb,y\n").to_dict() == {"Unnamed: 0": ["a", "b"], "text": ["x", "y"]}
     assert read(",text\n1,x\n1,y\n").column_names == ["Unnamed: 0", "text"]
     assert read("Unnamed: 0\n1\n2\n")["Unnamed: 0"][:] == ["1", "2"]
+
+
+def test_blanks_after_the_separators_of_the_header_are_no_part_of_the_cells(read: Read) -> None:
+    rows = read('label, text\n"x", "one, two"\ny,  three\n')
+    assert rows.to_dict() == {"label": ["x", "y"], "text": ["one, two", "three"]}
+    assert read("label,text\nx, one\n")["text"][:] == [" one"]

@@ -286,3 +286,55 @@ def test_a_label_that_is_none_is_refused_with_its_row(label: Any, words: str) ->
         assert refusal("rows.parquet").endswith(words)
     else:
         assert refusal(jsonl({"a": 1}, {"a": 2})).endswith(words)
+
+
+class TestLabelsThatMayMeanSeveralThings:
+    """What a user cannot have meant is refused with the ways out; what is no label in public files is none."""
+
+    def test_a_dash_beside_words_is_no_label_as_in_files_of_snli(self) -> None:
+        assert labels_of(jsonl("neutral", "-", "entailment")) == ["neutral", "entailment"]
+        test = jsonl("-", "-", name="test.jsonl")
+        assert "label" not in load(jsonl("neutral", "entailment"), test=test).splits["test"].column_names
+
+    @pytest.mark.parametrize("labels", [["+", "-", "0"], ["-", "."], ["-", "yes"]])
+    def test_a_dash_beside_other_signs_or_one_word_is_a_class(self, labels: list[str]) -> None:
+        assert labels_of(csv(*labels)) == labels
+
+    def test_the_text_of_nan_is_no_label_and_other_words_for_nothing_are_names(self) -> None:
+        assert labels_of(csv("NA", "nan", "None", "NaN")) == ["NA", "None"]
+
+    @pytest.mark.parametrize(
+        ("labels", "words"),
+        [
+            (['"1,5"', "2", '"0,25"'], r"row 0 .* = '1,5': write a decimal point if it is a number, or give"),
+            (["27", '"2,3"'], r"row 1 .* --problem_type multi_label_classification --label_separator , if it is sev"),
+            (["1.5", "2.0", "n/a"], r"row 2 .* = 'n/a': most labels are numbers: correct it, empty it for no label"),
+        ],
+    )
+    def test_numbers_with_commas_and_texts_among_fractions_are_asked_about(
+        self, labels: list[str], words: str
+    ) -> None:
+        file = csv(*labels)
+        assert re.search(words, refusal(file))
+        assert labels_of(file, problem_type=SINGLE) == [label.strip('"') for label in labels]
+
+    def test_a_separator_that_no_label_has_is_asked_about(self) -> None:
+        file = csv("warm;sad", "sad")
+        assert "no label has '|', which separates several labels: give --label_separator ';'" in refusal(
+            file, problem_type=MULTI
+        )
+        assert labels_of(file, problem_type=MULTI, label_separator=";") == [["warm", "sad"], ["sad"]]
+        assert labels_of(file, problem_type=MULTI, label_separator="|") == [["warm;sad"], ["sad"]]
+        assert labels_of(csv('"a,b"', "c|d"), problem_type=MULTI) == [["a,b"], ["c", "d"]]
+
+    def test_one_number_in_two_spellings_is_asked_about(self) -> None:
+        assert "the labels '1' and '1.0' of the train split are the same number" in refusal(jsonl(1, "2", 1.0))
+
+    def test_tuples_and_sets_of_texts_are_lists(self) -> None:
+        assert labels_of(csv("\"('warm', 'sad')\"", "\"('sad',)\"")) == [["warm", "sad"], ["sad"]]
+        assert labels_of(csv("{'warm'}", "{'sad'}")) == [["warm"], ["sad"]]
+
+    def test_lists_that_cannot_be_read_and_lists_with_nan_are_refused(self) -> None:
+        assert "row 0 of the train split has 'label' = '[warm]'" in refusal(csv("[warm]", "[sad]"))
+        assert labels_of(csv("[warm]", "[sad]"), problem_type=SINGLE) == ["[warm]", "[sad]"]
+        assert "a label is missing" in refusal(csv("['warm']", "\"['sad', nan]\""))

@@ -9,7 +9,7 @@ import pytest
 from hf_strategies import StrategyError
 from hf_strategies.finetune.data import load_splits
 from hf_strategies.finetune.token_classification.conll import conll_readers, read_conll
-from hf_strategies.finetune.token_classification.data import TokenArguments
+from hf_strategies.finetune.token_classification.data import TokenArguments, load_tokens
 
 
 def read(folder: Path, text: str, name: str = "file.conll", **columns: str) -> dict[str, list[list[str]]]:
@@ -218,3 +218,32 @@ def test_the_endings_are_read_where_a_recipe_asks_for_them_alone(ending: str, tm
     (tmp_path / "train.md").touch()
     with pytest.raises(StrategyError, match=r"ends in '.md': give one of .*, .conll, .conllu, .txt, .bio, "):
         load_splits(TokenArguments(train_file=str(tmp_path / "train.md")), conll_readers())
+
+
+def test_the_language_before_each_word_is_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    assert read(tmp_path, "en:Ann B-PER\nen:: O\n\nen:x O\n")["tokens"] == [["Ann", ":"], ["x"]]
+    assert "each word begins with 'en:', which is taken for its language and is left out" in caplog.text
+    assert read(tmp_path, "en:Ann B-PER\nde:x O\n")["tokens"] == [["en:Ann", "de:x"]]
+
+
+def test_tags_in_the_first_column_are_no_words(tmp_path: Path) -> None:
+    assert "its first column holds the tags of entities ('B-PER')" in refused(tmp_path, "B-PER Ann\nO sang\n")
+    swapped = read(tmp_path, "B-PER Ann\nO sang\n", tokens_column="2", tags_column="1")
+    assert swapped == {"2": [["Ann", "sang"]], "1": [["B-PER", "O"]]}
+
+
+@pytest.mark.parametrize(
+    ("text", "columns"),
+    [
+        ('Ann\tB-PER\n"\tO\n\nx\tO\n', {}),
+        ('#\ta source\n1\tAnn\tB-PER\n2\t"\tO\n\n#\tanother\n1\tx\tO\n', {"tokens_column": "2", "tags_column": "3"}),
+        ("tokens\tner_tags\n['Ann', '\"']\t['B-PER', 'O']\n\n['x']\t['O']\n", {}),
+    ],
+)
+def test_a_tsv_file_is_a_word_on_each_line_or_a_table_of_lists(
+    text: str, columns: dict[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "rows.tsv").write_text(text, encoding="utf-8")
+    names = [str(tmp_path / "rows.tsv")]
+    data = load_tokens(TokenArguments(train_file=names, validation_file=names, **columns))  # type: ignore[arg-type]
+    assert data.splits["train"].to_dict() == {"tokens": [["Ann", '"'], ["x"]], "tags": [["B-PER", "O"], ["O"]]}

@@ -72,6 +72,7 @@ def test_integers_without_names_are_their_own_in_the_order_of_numbers(tmp_path: 
         [{"tokens": ["a", "b"], "ner_tags": None}],
         [{"tokens": ["a", "b"], "ner_tags": []}],
         [{"tokens": ["a", "b"], "ner_tags": [-1, -1]}],
+        [{"tokens": ["a", "b"], "ner_tags": [-100, -100]}],
     ],
 )
 def test_tags_of_the_test_set_may_be_unknown(rows: Rows, tmp_path: Path) -> None:
