@@ -213,8 +213,8 @@ def _ending_columns(args: ChoiceArguments, rows: Dataset, split: str) -> list[st
             return lettered
     if args.ending_prefix:
         raise StrategyError(
-            f"ending_prefix={args.ending_prefix!r}: the {split} split has no column {args.ending_prefix}0"
-            f" or {args.ending_prefix}A: {did_you_mean(f'{args.ending_prefix}0', rows.column_names)}"
+            f"ending_prefix={args.ending_prefix!r}: the {split} split has no column {args.ending_prefix}0:"
+            f" {did_you_mean(f'{args.ending_prefix}0', rows.column_names)}"
         )
     return []
 

@@ -88,7 +88,7 @@ def _rows_of_value(file: TableFile, value: Any) -> list[Any]:
         raise file.refuse(f"holds {_kind(value)}: {_FORMS}")
     if isinstance(value.get("data"), list) and not isinstance(value.get("columns"), list):
         return list(value["data"])
-    if value.keys() == {"columns", "index", "data"}:  # pandas' orient="split"
+    if value.keys() in ({"columns", "index", "data"}, {"columns", "data"}):  # pandas' orient="split"
         return [dict(zip(value["columns"], cells, strict=False)) for cells in value["data"]]
     if value and all(isinstance(column, dict) for column in value.values()):  # pandas' default
         keys = dict.fromkeys(key for column in value.values() for key in column)

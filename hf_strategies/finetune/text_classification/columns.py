@@ -12,6 +12,7 @@ from hf_strategies.finetune.tables.lists import parse_list
 from hf_strategies.finetune.tables.separated import is_untyped
 
 __all__ = [
+    "NAN",
     "NUMBER",
     "WHOLE",
     "LabelColumn",
@@ -29,6 +30,9 @@ WHOLE = re.compile(r"[-+]?(0|[1-9][0-9]*)")
 
 NUMBER = re.compile(r"[-+]?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?")
 """A number as text, without leading zeros."""
+
+NAN = {"nan", "NaN"}
+"""What pandas and numpy write for a missing text."""
 
 _SWITCHES = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "false": 0, "true": 1}
 
@@ -58,7 +62,7 @@ class LabelColumn(NamedTuple):
     def holds_fractions(self) -> bool:
         """Whether the values are numbers that need not be whole."""
         if self.untyped:
-            texts = [text.strip() for text in self.values if not is_blank(text)]
+            texts = [text.strip() for text in self.values if not is_blank(text) and text.strip() not in NAN]
             are_numbers = bool(texts) and all(map(NUMBER.fullmatch, texts))
             return are_numbers and not all(map(WHOLE.fullmatch, texts))
         return isinstance(self.feature, Value) and self.feature.dtype.startswith(("float", "double", "decimal"))

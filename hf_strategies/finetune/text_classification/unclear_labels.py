@@ -9,6 +9,7 @@ from datasets import ClassLabel
 
 from hf_strategies.errors import StrategyError
 from hf_strategies.finetune.text_classification.columns import (
+    NAN,
     NUMBER,
     WHOLE,
     LabelColumn,
@@ -20,7 +21,6 @@ from hf_strategies.finetune.text_classification.columns import (
 __all__ = ["check_numbers", "check_separator", "dash_is_none", "minus_one_is_none", "missing_rows"]
 
 _NUMBERS_WITH_COMMAS = re.compile(r"[-+]?[0-9]+(,[0-9]+)*")
-_NAN = {"nan", "NaN"}  # what pandas and numpy write for a missing text
 
 
 def minus_one_is_none(columns: Mapping[str, LabelColumn], *, named_kind: bool) -> bool:
@@ -65,7 +65,7 @@ def missing_rows(
     """
     hidden: set[Any] = {-1, "-1", "-1.0"} if none or isinstance(column.entry, ClassLabel) else set()
     hidden |= {"-"} if dash else set()
-    hidden |= set() if is_number else _NAN
+    hidden |= set() if is_number else NAN
 
     def is_missing(value: Any) -> bool:
         if isinstance(value, list):
@@ -90,7 +90,7 @@ def check_numbers(column: LabelColumn) -> None:
     texts = {
         place: value.strip()
         for place, value in enumerate(column.values)
-        if isinstance(value, str) and not is_blank(value) and value.strip() not in _NAN
+        if isinstance(value, str) and not is_blank(value) and value.strip() not in NAN
     }
     remedy = "or --problem_type single_label_classification if each is a class"
     commas = [place for place, text in texts.items() if "," in text]

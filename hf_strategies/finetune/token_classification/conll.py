@@ -29,6 +29,8 @@ CONLL_ENDINGS = (".conll", ".conllu", ".txt", ".bio", ".iob", ".iob2", ".bmes", 
 """The endings of CoNLL files."""
 
 _DOCUMENT = "-DOCSTART-"
+_WORD_HEADERS = {"word", "words", "token", "tokens", "form"}
+_TAG_HEADERS = {"tag", "tags", "label", "labels", "ner", "ner_tag", "ner_tags", "pos", "upos"}
 
 
 class _Line(NamedTuple):
@@ -86,7 +88,8 @@ def read_conll(
     The columns of a line are separated by tabs if it has one, else by spaces; each line has the same number of
     columns. Left out are ``-DOCSTART-`` lines and comments (see `_without_comments`). Where the first column counts
     the words, lines for several words (``1-2``) and for words that are not in the text (``3.1``) are left out too.
-    A language before each word (``en:``), as in WikiANN's files, is left out of the words. Errors name ``flag``.
+    A first line that names the columns is left out, too, and so is a language before each word (``en:``), as in
+    WikiANN's files. Errors name ``flag``.
 
     Raises `StrategyError`, with the number of the line, for another number of columns and for a missing word; for a
     column that does not exist; for a first column that holds no words, unless ``tokens_column`` is given; and for a
@@ -108,6 +111,7 @@ def read_conll(
         sentences = [[line for line in sentence if not line.has_hash] for sentence in sentences]
     else:
         sentences = _without_comments(sentences, chosen, file)
+    sentences = _without_header(sentences, chosen, file)
     rows = _rows(sentences, chosen, tokens_column or "tokens", tags_column or "tags", file)
     return _without_hidden(rows, tags_column or "tags") if may_hide_tags and names else rows
 
@@ -191,6 +195,19 @@ def _is_comment(columns: Sequence[str], tag: str, tags: set[str], *, opens: bool
     if tag in tags or tag == "#":
         return False
     return (opens and columns[0] == "#") or any(character.isdigit() for character in tag)
+
+
+def _without_header(sentences: list[list[_Line]], chosen: ConllColumns, file: str) -> list[list[_Line]]:
+    """Leave out a first line that names its columns, such as ``Word Tag``."""
+    line = next((line for sentence in sentences for line in sentence), None)
+    if line is None or chosen.tags is None:
+        return sentences
+    names = line.columns[chosen.tokens].casefold(), line.columns[chosen.tags].casefold()
+    if names[0] not in _WORD_HEADERS or names[1] not in _TAG_HEADERS:
+        return sentences
+    notify(f"{file}: line {line.number}, {line.text.strip()!r:.60}, is taken for a header and is left out.")
+    rest = [[other for other in sentence if other is not line] for sentence in sentences]
+    return [sentence for sentence in rest if sentence]
 
 
 def _without_hidden(rows: Dataset, tags: str) -> Dataset:

@@ -20,6 +20,7 @@ from hf_strategies.finetune.data import (
 )
 from hf_strategies.finetune.head import by_number, match_labels
 from hf_strategies.finetune.tables.lists import parse_list
+from hf_strategies.finetune.tables.separated import is_untyped
 from hf_strategies.finetune.token_classification.conll import CONLL_ENDINGS, conll_readers, tsv_reader
 from hf_strategies.finetune.token_classification.offline import CODE_WORDS
 from hf_strategies.finetune.token_classification.schemes import inside_mark, split_tag
@@ -133,7 +134,8 @@ def _columns(args: TokenArguments, raw: DatasetDict) -> dict[str, tuple[str, str
     columns = {}
     tags: str | None = _TAGS[0] if set(raw) == {"test"} else None
     for split, rows in raw.items():
-        tokens = _column("tokens_column", args.tokens_column, _TOKENS, rows.column_names)
+        conll = ", or end the name of a file with a word on each line in .conll" if is_untyped(rows) else ""
+        tokens = _column("tokens_column", args.tokens_column, _TOKENS, rows.column_names, remedy=conll)
         # The tags of a test set may be unknown. Then it has no such column, and the name is that of the first split.
         tags_here = _column("tags_column", args.tags_column, _TAGS, rows.column_names, otherwise=tags)
         columns[split] = tokens, tags_here
@@ -142,14 +144,17 @@ def _columns(args: TokenArguments, raw: DatasetDict) -> dict[str, tuple[str, str
 
 
 def _column(
-    flag: str, given: str | None, defaults: Sequence[str], present: Sequence[str], *, otherwise: str | None = None
+    flag: str,
+    given: str | None,
+    defaults: Sequence[str],
+    present: Sequence[str],
+    *,
+    otherwise: str | None = None,
+    remedy: str = "",
 ) -> str:
     name = given or next((name for name in defaults if name in present), otherwise)
     if name is None:
-        raise StrategyError(
-            f"{flag} is not given and none of {present} is usual: name the column, or end the name of a file with a"
-            " word on each line in .conll"
-        )
+        raise StrategyError(f"{flag} is not given and none of {present} is usual: name the column{remedy}")
     return name
 
 

@@ -123,3 +123,7 @@ def test_numbers_keep_their_types(read: Read) -> None:
 def test_columns_with_an_index_are_joined_by_it_and_not_by_their_order(read: Read) -> None:
     rows = read('{"text": {"0": "a", "1": "b"}, "label": {"1": "y", "0": "x", "2": "z"}}')
     assert rows.to_dict() == {"text": ["a", "b", None], "label": ["x", "y", "z"]}
+
+
+def test_columns_and_data_without_an_index_are_rows(read: Read) -> None:
+    assert read('{"columns": ["text", "label"], "data": [["a", "x"], ["b", "y"]]}').to_dict() == ROWS

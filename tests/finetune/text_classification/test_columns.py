@@ -338,3 +338,6 @@ class TestLabelsThatMayMeanSeveralThings:
         assert "row 0 of the train split has 'label' = '[warm]'" in refusal(csv("[warm]", "[sad]"))
         assert labels_of(csv("[warm]", "[sad]"), problem_type=SINGLE) == ["[warm]", "[sad]"]
         assert "a label is missing" in refusal(csv("['warm']", "\"['sad', nan]\""))
+
+    def test_the_text_of_nan_makes_no_names_of_numbers(self) -> None:
+        assert "'label' = 'nan': regression needs finite numbers" in refusal(csv("1.5", "nan", "2.5"))

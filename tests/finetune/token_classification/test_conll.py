@@ -247,3 +247,9 @@ def test_a_tsv_file_is_a_word_on_each_line_or_a_table_of_lists(
     names = [str(tmp_path / "rows.tsv")]
     data = load_tokens(TokenArguments(train_file=names, validation_file=names, **columns))  # type: ignore[arg-type]
     assert data.splits["train"].to_dict() == {"tokens": [["Ann", '"'], ["x"]], "tags": [["B-PER", "O"], ["O"]]}
+
+
+def test_a_line_of_names_of_columns_is_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    assert read(tmp_path, "Word Tag\nAnn B-PER\nword O\n") == {"tokens": [["Ann", "word"]], "tags": [["B-PER", "O"]]}
+    assert "line 1, 'Word Tag', is taken for a header and is left out" in caplog.text
+    assert read(tmp_path, "Word O\nAnn B-PER\n")["tokens"] == [["Word", "Ann"]]
