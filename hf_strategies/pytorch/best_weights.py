@@ -143,7 +143,9 @@ class BestWeights:
         ``which`` selects the pieces to write. An interrupted write leaves no incomplete file under ``path``.
         """
         self._wait()
-        chosen = {piece.name: self._copies[piece.name] for piece in self.pieces(self._copies) if which(piece)}
+        # The optimizer may have state by now of parameters whose first update came after the copy.
+        kept = [piece for piece in self.pieces(self._copies) if piece.name in self._copies]
+        chosen = {piece.name: self._copies[piece.name] for piece in kept if which(piece)}
         unfinished = f"{os.fspath(path)}.tmp"
         save_file(chosen, unfinished, metadata=note)
         os.replace(unfinished, path)

@@ -124,6 +124,8 @@ class ScheduleLR(LambdaLR):
         state = dict(state_dict)
         text = state.pop(_PLANNED, None)
         peaks = list(self.base_lrs)
+        if "lr_lambdas" not in state or len(state["lr_lambdas"]) != len(peaks):
+            raise StrategyError(_foreign_message(state, len(peaks)))
         super().load_state_dict(state)
         self._report_peaks(peaks)
         if self._planned is None:
@@ -284,6 +286,16 @@ def _changes(old: SavedPlan, new: SavedPlan, has_same_curve: bool) -> str:
 
 def _shown(name: str, settings: Mapping[str, Any]) -> str:
     return f"no {name}" if settings.get(name) is None else f"{name}={settings[name]!r}"
+
+
+def _foreign_message(state: Mapping[str, Any], groups: int) -> str:
+    what = "is of a scheduler of another kind"
+    if "lr_lambdas" in state:
+        what = f"has {len(state['lr_lambdas'])} parameter groups, where the optimizer has {groups} now"
+    return (
+        f"the state of the scheduler in the checkpoint {what}: resume with the lr_scheduler_type and the optimizer of"
+        " the checkpoint, or start anew from the saved model"
+    )
 
 
 def _callback_message(step: int, before: float, after: float) -> str:

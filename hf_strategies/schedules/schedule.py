@@ -47,6 +47,10 @@ class Schedule:
         """Return the ratio of the peak learning rate after ``step`` optimizer steps."""
         return self.multiplier(step)
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Schedule":
+        """Return the schedule itself, which cannot change, so that a scheduler or a Trainer with it can be copied."""
+        return self
+
     def learning_rates(self, peak: float) -> list[float]:
         """Return the learning rate of each of the ``total_steps`` updates, where ``peak`` is the highest.
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import torch
 from torch import nn
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer import TRAINER_STATE_NAME
@@ -19,7 +20,7 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, IntervalStrategy
 from hf_strategies.files import replacing
 from hf_strategies.pytorch.best_weights import BestWeights
 from hf_strategies.stopping import StoppingRule
-from hf_strategies.trainer.callbacks.context import TrainerContext
+from hf_strategies.trainer.callbacks.context import TrainerContext, find_trainer
 from hf_strategies.trainer.callbacks.metric_watch import MetricWatch
 from hf_strategies.trainer.callbacks.resumption import Resumption, at_end_of_epoch, is_ignored
 from hf_strategies.trainer.distributed import from_rank_zero
@@ -98,11 +99,12 @@ class MetricCallback(TrainerCallback, ABC):
         first, last = _first_and_last(self, context.trainer)
         self._resumption = Resumption.of(args, state, kwargs) if first is self else None
         self._watch = MetricWatch(type(self).__name__, self.names, args, self.optional_names)
+        self._watch.resume(state)
         if not self.asks_for_evaluations:
             self._watch.check_schedule(context.trainer, state, kwargs.get("train_dataloader"))
         self._run = self.start(context, args, state, kwargs)
-        if self._run.was_over:
-            self._ended = EndedRun(kwargs["model"])
+        if self._run.was_over or 0 < state.max_steps <= state.global_step:
+            self._ended = EndedRun(kwargs["model"], state)
             control.should_training_stop = True
         # The evaluation that a checkpoint lacks is made when all callbacks have started.
         resumption = first._resumption
@@ -128,7 +130,7 @@ class MetricCallback(TrainerCallback, ABC):
         """Make the evaluation that the checkpoint of a resumed run lacks, if any; it may end the training."""
         resumption, self._resumption = self._resumption, None
         if resumption and resumption.begin(control, control.should_training_stop):
-            self._ended = EndedRun(kwargs["model"])
+            self._ended = EndedRun(kwargs["model"], state)
 
     def on_step_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -149,7 +151,7 @@ class MetricCallback(TrainerCallback, ABC):
     ) -> None:
         """Act after an optimizer step; undo the step if the run had ended before."""
         if self._ended:
-            self._ended.undo(control)
+            self._ended.undo(control, find_trainer(self))
         elif self._run:
             self._postpone_save(args, state, control)
             self._run.stepped(state, control)
@@ -233,16 +235,20 @@ def _first_and_last(callback: MetricCallback, trainer: Trainer | None) -> tuple[
 class EndedRun:
     """A resumed run that had ended before: the single step that the Trainer makes before it stops is undone.
 
-    Create it in `on_train_begin`: it copies the parameters and buffers then.
+    Create it before that step: it copies the parameters and buffers then, and takes note of the step.
     """
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, state: TrainerState) -> None:
         self._loaded = BestWeights(model)
         self._loaded.keep()
+        self._state, self._ended_at = state, (state.global_step, state.epoch)
 
-    def undo(self, control: TrainerControl) -> None:
-        """Restore the parameters and buffers; for `on_step_end`."""
+    def undo(self, control: TrainerControl, trainer: Trainer | None) -> None:
+        """Restore the parameters and buffers, and the number of steps; for `on_step_end`."""
         self._loaded.restore()
+        self._state.global_step, self._state.epoch = self._ended_at
+        if trainer:  # it divides the sum of the losses by the number of steps, which is 0 now
+            trainer._tr_loss = torch.zeros_like(trainer._tr_loss)
         self.skip(control)
 
     def skip(self, control: TrainerControl) -> None:

@@ -33,7 +33,7 @@ class MetricWatch:
         self._owner, self._args = owner, args
         self._names, self._optional = list(names), set(optional)
         self._step, self._reported_at_step = -1, set[str]()
-        self._reported: set[str] = set()  # at any step
+        self._reported: set[str] = set()  # at any step, also before the run was resumed
         self._expected = -1  # the step of the newest evaluation that the Trainer was about to make
         self._warned = False
 
@@ -61,6 +61,11 @@ class MetricWatch:
                 f"{self._owner} watches {self._names[0]}, and the first evaluation is due at {unit} {first:g}, while"
                 f" training ends at {unit} {end:g}: evaluate more often, or train longer.",
             )
+
+    def resume(self, state: TrainerState) -> None:
+        """Take over what the evaluations before a resume have reported; call this when training begins."""
+        if state.global_step > 0:
+            self._reported |= {key for key in _numbers(state.log_history) if key.startswith("eval_")}
 
     def completes(self, metrics: Mapping[str, Any], state: TrainerState) -> bool:
         """Return whether all names are reported at this step with these ``metrics``, and were not before.

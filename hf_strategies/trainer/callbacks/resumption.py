@@ -15,7 +15,7 @@ from hf_strategies.pytorch.lambda_lr import inner_scheduler
 from hf_strategies.stopping.history import IGNORED
 from hf_strategies.trainer.checkpoint import Training, current_training
 from hf_strategies.trainer.distributed import say
-from hf_strategies.trainer.lr.position import place_stock_scheduler
+from hf_strategies.trainer.lr.position import place_other_scheduler
 from hf_strategies.trainer.lr.trainer_snapshot import random_state_restorers
 
 __all__ = ["Resumption", "at_end_of_epoch", "is_ignored"]
@@ -32,7 +32,7 @@ class Resumption:
         self._evaluates = False  # while the missing evaluation is made
         self._scheduler = inner_scheduler(event["lr_scheduler"])
         self._optimizer = event["optimizer"]
-        place_stock_scheduler(self._scheduler, state, training)
+        place_other_scheduler(self._scheduler, state, training)
         self._loaded_rates = self._rates()
 
     @classmethod

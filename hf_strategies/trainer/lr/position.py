@@ -13,7 +13,7 @@ from hf_strategies.pytorch.lr_scheduler import ScheduleLR
 from hf_strategies.trainer.checkpoint import Checkpoint, Training
 from hf_strategies.trainer.distributed import say
 
-__all__ = ["place_in_training", "place_stock_scheduler"]
+__all__ = ["place_in_training", "place_other_scheduler"]
 
 _KEY = "hf_strategies_schedule"  # of the scheduler's record in the Trainer's state
 
@@ -38,10 +38,19 @@ def place_in_training(scheduler: ScheduleLR, training: Training) -> None:
     records[_KEY] = scheduler.record
 
 
-def place_stock_scheduler(scheduler: Any, state: TrainerState, training: Training) -> None:
-    """Set a scheduler of transformers to the step of the checkpoint if the Trainer could not load its state."""
+def place_other_scheduler(scheduler: Any, state: TrainerState, training: Training) -> None:
+    """Set a scheduler that the Trainer has not created by `place_in_training` to the step of the checkpoint.
+
+    This is needed only if the Trainer could not load its state.
+    """
     checkpoint = training.checkpoint
-    if checkpoint is None or isinstance(scheduler, ScheduleLR) or training.trainer.is_deepspeed_enabled:
+    if checkpoint is None or training.trainer.is_deepspeed_enabled:
+        return
+    if isinstance(scheduler, ScheduleLR):
+        # One that was given as `optimizers` was created before the training.
+        was_placed = state.stateful_callbacks.get(_KEY) is scheduler.record
+        if not (was_placed or checkpoint.is_loaded):
+            place_in_training(scheduler, training)
         return
     _report_lost_state(state, checkpoint, is_deepspeed=False)
     if checkpoint.is_loaded:

@@ -325,6 +325,25 @@ def test_numbers_in_the_optimizer_s_state_go_back_too() -> None:
     assert type(state["step"]) is int
 
 
+def test_state_that_came_after_the_copy_is_not_saved_with_it(tmp_path: Path) -> None:
+    """As of layers that begin to train after the best evaluation."""
+    model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 1))
+    optimizer = AdamW(model.parameters())
+
+    def step(layer: nn.Module) -> None:
+        for parameter in layer.parameters():
+            parameter.grad = torch.ones_like(parameter)
+        optimizer.step()
+
+    step(model[1])
+    best = BestWeights(model, optimizer)
+    best.keep()
+    step(model)
+    best.save(tmp_path / "best.safetensors")
+    saved = load_file(tmp_path / "best.safetensors")
+    assert {name.split(".")[1] for name in saved if name.startswith("optimizer.")} == {"2", "3"}
+
+
 def test_a_state_of_another_kind_is_told() -> None:
     model = TinyModel()
     optimizer = SGD(model.parameters(), lr=0.1)

@@ -237,7 +237,23 @@ def test_a_run_that_had_stopped_does_not_train_on(
         resumed = resume(make_trainer, 5, SCORES[5:], **SAVING)
     assert "This run has stopped already and does not train on." in caplog.text
     assert torch.equal(flat(resumed.model), flat(whole.model))
-    assert resumed.state.global_step == 6  # the Trainer's loop makes one step; it moved nothing:
+    assert (resumed.state.global_step, resumed.state.epoch) == (5, 1.25)
+
+
+def test_a_run_whose_budget_has_ended_in_an_epoch_stays_as_it_is_when_it_is_resumed(
+    make_trainer: Callable[..., Any],
+) -> None:
+    options = SAVING | {"max_steps": 6, "lr_scheduler_type": "constant"}  # a quarter of the second epoch is left
+    rising = [0.1 * step for step in range(1, 9)]
+    whole = make_trainer(rising, callbacks=[stopping()], **options)
+    whole.train()
+    again = make_trainer(rising[6:], callbacks=[stopping()], **options)
+    again.train(resume_from_checkpoint=str(Path(whole.args.output_dir) / "checkpoint-6"))
+    assert (again.state.global_step, again.state.epoch) == (6, 1.5)
+    assert torch.equal(flat(again.model), flat(whole.model))
+    assert learning_rates(again) == learning_rates(whole)
+    assert [row["step"] for row in again.state.log_history if "eval_score" in row] == [1, 2, 3, 4, 5, 6]
+    assert "checkpoint-7" not in {path.name for path in Path(again.args.output_dir).iterdir()}
 
 
 def test_the_step_after_a_stop_moves_no_weight(make_trainer: Callable[..., Any]) -> None:

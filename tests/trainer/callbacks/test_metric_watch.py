@@ -213,3 +213,18 @@ def test_with_a_loss_both_are_watched(make_trainer: Make, caplog: pytest.LogCapt
     trainer = make_trainer([0.5] * 9, callbacks=[PlateauCooldown("score", mode="max")], **EACH_STEP)
     assert printed(trainer, caplog) == []
     assert "loss" in record(trainer)["criterion"]
+
+
+def test_a_metric_that_was_reported_before_a_resume_is_known(make_trainer: Make) -> None:
+    def trainer(folder: str) -> Any:
+        watcher = EarlyStopping("score", patience=2, mode="max", restore_best_weights=False)
+        made = make_trainer(callbacks=[watcher], folder=folder, save_strategy="steps", save_steps=1, **EACH_STEP)
+        # every second evaluation has it, and the one after the resume has not
+        made.compute_metrics = lambda _: {"score" if made.state.global_step % 2 else "other": 1.0}
+        return made
+
+    whole = trainer("whole")
+    whole.train()
+    again = trainer("again")
+    again.train(resume_from_checkpoint=f"{whole.args.output_dir}/checkpoint-3")
+    assert again.state.global_step == whole.state.global_step == 5

@@ -76,7 +76,7 @@ def test_resumed_after_its_end_it_does_not_train_on(make_trainer: Callable[..., 
     resumed = make_trainer([], callbacks=[cooldown()], **EACH)
     resumed.train(resume_from_checkpoint=folder(whole, 9))
     assert torch.equal(flat(resumed.model), whole.weights_at[3])
-    assert learning_rates(resumed)[9:] == [0.0]
+    assert learning_rates(resumed) == learning_rates(whole)
     assert not Path(folder(whole, 10)).exists()
 
 
@@ -127,6 +127,26 @@ def test_another_length_in_the_cooldown_is_refused(make_trainer: Callable[..., A
     resumed = make_trainer(SCORES[step:], callbacks=[cooldown(cooldown=2)], **EACH)
     with pytest.raises(StrategyError, match=r"would jump: .*since step 6 .*or from a checkpoint before step 6"):
         resumed.train(resume_from_checkpoint=folder(whole, step))
+
+
+@pytest.mark.parametrize(
+    ("settings", "change"),
+    [
+        ({}, {"cooldown_shape": "cosine"}),
+        ({}, {"min_lr_ratio": 0.1}),
+        ({"stages": 1, "patience": 2, "factor": 0.1}, {"factor": 0.5}),
+    ],
+)
+def test_another_curve_over_the_same_steps_is_refused(
+    make_trainer: Callable[..., Any], settings: dict[str, Any], change: dict[str, Any]
+) -> None:
+    # the cooldown is from 6 to 9; with two stages the rate is lowered at step 5
+    options = EACH | {"lr_scheduler_type": "constant"}
+    whole = make_trainer(SCORES, callbacks=[cooldown(**settings)], **options)
+    whole.train()
+    resumed = make_trainer(SCORES[8:], callbacks=[cooldown(**(settings | change))], **options)
+    with pytest.raises(StrategyError, match=r"would jump: .* is resumed with settings .* in place of "):
+        resumed.train(resume_from_checkpoint=folder(whole, 8))
 
 
 @pytest.mark.parametrize("name", ["linear_warmup_plateau_cooldown", "constant_with_warmup"])

@@ -1,5 +1,6 @@
 """Runs that are resumed with another schedule, or from a checkpoint without the states of scheduler and optimizer."""
 
+import copy
 import json
 import logging
 from collections.abc import Callable
@@ -10,7 +11,7 @@ import pytest
 import torch
 
 import hf_strategies.auto  # noqa: F401  so that the names are valid, whichever tests run before these
-from hf_strategies import PlateauCooldown, ReduceOnPlateau, ScheduleLR, StrategyError, schedule
+from hf_strategies import EarlyStopping, PlateauCooldown, ReduceOnPlateau, ScheduleLR, StrategyError, schedule
 from tests.tiny import learning_rates
 
 PEAK = 0.05
@@ -228,3 +229,38 @@ def test_a_stock_schedule_that_jumps_under_a_callback_is_told(
     with caplog.at_level(logging.WARNING, logger="hf_strategies"):
         go_on(make_trainer, options, options | {"warmup_steps": 0}, [])
     assert "The learning rate jumps from 0.03 to 0.01875 at step 5" in caplog.text
+
+
+def test_the_state_of_a_scheduler_that_is_no_function_of_the_step_is_refused() -> None:
+    old = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer())
+    with pytest.raises(StrategyError, match="is of a scheduler of another kind: resume with the lr_scheduler_type"):
+        resumed(old.state_dict())
+
+
+def test_a_scheduler_given_to_the_trainer_goes_on_at_the_step_of_a_checkpoint_without_its_state(
+    make_trainer: Callable[..., Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    options = {"save_strategy": "steps", "save_steps": 5, "save_only_model": True, "max_steps": 20}
+
+    def trainer(folder: str) -> Any:
+        watcher = EarlyStopping("loss", patience=99, restore_best_weights=False)
+        made = make_trainer(callbacks=[watcher], folder=folder, eval_strategy="steps", eval_steps=5, **options)
+        made.optimizer = torch.optim.SGD(made.model.parameters(), lr=PEAK)
+        made.lr_scheduler = ScheduleLR(made.optimizer, OLD, **PLAN)
+        return made
+
+    whole = trainer("whole")
+    whole.train()
+    again = trainer("again")
+    with caplog.at_level(logging.WARNING, logger="hf_strategies"):
+        again.train(resume_from_checkpoint=str(Path(whole.args.output_dir) / "checkpoint-5"))
+    assert learning_rates(again) == learning_rates(whole)
+    assert "The learning rate goes on at step 5." in caplog.text
+
+
+def test_a_copied_scheduler_goes_on_by_itself() -> None:
+    scheduler = resumed(after_8_steps())
+    other = copy.deepcopy(scheduler)
+    other.optimizer.step()
+    other.step()
+    assert (other.get_last_lr(), scheduler.get_last_lr()) == ([1 - 5 / 16], [LEVEL])

@@ -21,6 +21,7 @@ from hf_strategies.trainer.callbacks.plateau_cooldown.rates import CooldownRates
 from hf_strategies.trainer.callbacks.plateau_cooldown.settings import (
     Bounds,
     pop_record,
+    refuse_jump,
     resolve_cooldown,
     resume_bounds,
 )
@@ -81,7 +82,10 @@ class CooldownRun(MetricRun):
         self._read_log(state)
         self._announced = step > 0 and self._phases.at(step) != "hold"
         late = before.get("skipped_at_start") if self._announced else None
+        rates = [float(group["lr"]) for group in scheduler.optimizer.param_groups]
         self._rates = CooldownRates(scheduler, self._cooldown.cooldowns, self._timeline, step, late)
+        if step and before.get("settings", self._settings) != self._settings:
+            refuse_jump(before, self._settings, step, rates, scheduler)
         self.was_over = step > 0 and self._phases.at(step) == "over"
         self._shown_phase = ""  # by the progress bar
         if step:

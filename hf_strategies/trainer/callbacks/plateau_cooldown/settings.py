@@ -3,7 +3,8 @@
 When a run is resumed, also from which step its log counts, and whether the learning rate would jump.
 """
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,7 +21,7 @@ from hf_strategies.trainer.callbacks.checks import refuse_epochs, steps_per_epoc
 from hf_strategies.trainer.callbacks.context import records
 from hf_strategies.trainer.callbacks.plateau_cooldown.rates import has_own_cooldown
 
-__all__ = ["DEFAULTS", "Bounds", "ResolvedCooldown", "pop_record", "resolve_cooldown", "resume_bounds"]
+__all__ = ["DEFAULTS", "Bounds", "ResolvedCooldown", "pop_record", "refuse_jump", "resolve_cooldown", "resume_bounds"]
 
 
 DEFAULTS: Mapping[str, Any] = {"cooldown": DEFAULT_LENGTH, "cooldown_shape": "sqrt", "min_lr_ratio": 0.0}
@@ -161,6 +162,21 @@ def resume_bounds(
     if may_jump:
         return Bounds(step, step)
     raise StrategyError(_jump_message(before, now, changed))
+
+
+def refuse_jump(
+    before: Mapping[str, Any], settings: str, step: int, rates: Sequence[float], scheduler: LambdaLR
+) -> None:
+    """Raise `StrategyError` if a run that has lowered its rate would jump because of other ``settings``.
+
+    ``rates`` are those of the checkpoint, and ``scheduler`` has those of the next update. A factor, a floor or a
+    shape changes the rate even where the cooldown begins and ends at the same steps.
+    """
+    has_lowered = before["cooldown_start"] <= step or before["drops"]
+    after = [float(group["lr"]) for group in scheduler.optimizer.param_groups]
+    same = all(math.isclose(old, new, rel_tol=1e-9, abs_tol=1e-300) for old, new in zip(rates, after, strict=True))
+    if has_lowered and not same and getattr(scheduler, "on_extend", "") != "jump":
+        raise StrategyError(_jump_message(before, {"settings": settings}, ["settings"]))
 
 
 def _jump_message(before: Mapping[str, Any], now: Mapping[str, Any], changed: list[str]) -> str:
