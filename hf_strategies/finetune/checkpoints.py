@@ -18,6 +18,7 @@ from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from hf_strategies.files import read_json, write_json
+from hf_strategies.finetune.trainer_state import fault_of_state
 
 __all__ = [
     "CHECKPOINT_RECORD",
@@ -110,7 +111,7 @@ def missing_state(checkpoint: Path, processes: int = 1) -> str | None:
     other state counts as one that was saved in this way.
     """
     if files := _recorded(checkpoint):
-        lost = (name for name in files if _is_state(name) and not (checkpoint / name).exists())
+        lost = (name for name in files if _is_state(name) and not (checkpoint / name).is_file())
         return next((f"it has no {name}" for name in lost), None)
     names = {path.name for path in checkpoint.iterdir()}
     if "latest" in names:  # DeepSpeed's own folder has the state, and maybe that of the schedule
@@ -165,7 +166,19 @@ def _record(checkpoint: Path) -> dict[str, Any]:
 def _recorded(checkpoint: Path) -> dict[str, list[int | None]]:
     """Return the size and the checksum of each file in the record of a checkpoint; an empty dict if it has none."""
     files = _record(checkpoint).get("files")
-    return files if isinstance(files, dict) else {}
+    return files if _are_files(files) else {}
+
+
+def _is_record(content: Any) -> bool:
+    """Whether this is what `record_checkpoint` writes."""
+    return isinstance(content, dict) and isinstance(content.get("run"), str) and _are_files(content.get("files", {}))
+
+
+def _are_files(files: Any) -> bool:
+    """Whether this is a dict with a size, and a checksum or None, for each file."""
+    return isinstance(files, dict) and all(
+        isinstance(entry, list) and len(entry) == 2 and isinstance(entry[0], int) for entry in files.values()
+    )
 
 
 def _is_state(name: str) -> bool:
@@ -176,8 +189,9 @@ def _is_state(name: str) -> bool:
 def losses_of(checkpoint: Path) -> Losses | None:
     """Return the losses in the record of a checkpoint; None if there are none."""
     try:
-        return Losses(**_record(checkpoint)["losses"])
-    except (TypeError, KeyError):
+        losses = _record(checkpoint)["losses"]
+        return Losses(float(losses["total"]), float(losses["since_log"]), int(losses["last_log"]))
+    except (TypeError, KeyError, ValueError):
         return None
 
 
@@ -205,20 +219,15 @@ def _state_damages(checkpoint: Path) -> Iterator[str]:
         yield f"it has no {TRAINER_STATE_NAME}"
         return
     state = read_json(checkpoint / TRAINER_STATE_NAME)
-    step = state.get("global_step") if isinstance(state, dict) else None
-    if not isinstance(state, dict):
-        yield f"its {TRAINER_STATE_NAME} is no JSON"
-    elif not isinstance(step, int) or not isinstance(state.get("log_history"), list):
-        yield f"its {TRAINER_STATE_NAME} is no state of a Trainer"
-    elif _NUMBERED.fullmatch(checkpoint.name) and step != step_of(checkpoint):
-        yield f"its {TRAINER_STATE_NAME} is of step {step}"
+    if (fault := fault_of_state(state)) is not None:
+        yield f"its {TRAINER_STATE_NAME} {fault}"
+    elif _NUMBERED.fullmatch(checkpoint.name) and state["global_step"] != step_of(checkpoint):
+        yield f"its {TRAINER_STATE_NAME} is of step {state['global_step']}"
 
 
 def _record_damages(checkpoint: Path) -> Iterator[str]:
-    if not (checkpoint / CHECKPOINT_RECORD).is_file():
-        return
-    if read_json(checkpoint / CHECKPOINT_RECORD) is None:
-        yield f"its {CHECKPOINT_RECORD} is no JSON"
+    if (checkpoint / CHECKPOINT_RECORD).exists() and not _is_record(read_json(checkpoint / CHECKPOINT_RECORD)):
+        yield f"its {CHECKPOINT_RECORD} is no record of a checkpoint"
     for name, (size, checksum) in _recorded(checkpoint).items():
         path = checkpoint / name
         if not path.is_file():
@@ -235,8 +244,16 @@ def _json_damages(checkpoint: Path) -> Iterator[str]:
         if path.name != CHECKPOINT_RECORD and read_json(path) is None:
             yield f"its {path.name} is no JSON"
         elif _INDEX.fullmatch(path.name):
-            shards = sorted(set(dict(read_json(path).get("weight_map", {})).values()))
-            yield from (f"it has no {name}" for name in shards if not (checkpoint / name).is_file())
+            yield from _index_damages(path)
+
+
+def _index_damages(index: Path) -> Iterator[str]:
+    content = read_json(index)
+    files = content.get("weight_map") if isinstance(content, dict) else None
+    if not isinstance(files, dict) or not all(isinstance(name, str) for name in files.values()):
+        yield f"its {index.name} names no files of weights"
+        return
+    yield from (f"it has no {name}" for name in sorted(set(files.values())) if not (index.parent / name).is_file())
 
 
 def _weight_damages(checkpoint: Path) -> Iterator[str]:
@@ -244,7 +261,9 @@ def _weight_damages(checkpoint: Path) -> Iterator[str]:
     if not files and not _has_sharded_weights(checkpoint):
         yield "it has no weights of a model"
     for path in files:
-        if path.suffix == ".safetensors":
+        if path.is_dir():
+            yield f"its {path.relative_to(checkpoint)} is a folder"
+        elif path.suffix == ".safetensors":
             try:
                 with safe_open(path, framework="np"):
                     pass
@@ -263,7 +282,10 @@ def _has_sharded_weights(checkpoint: Path) -> bool:
 def _torch_damages(checkpoint: Path) -> Iterator[str]:
     """Yield the files of `torch.save` that cannot be read: they are zip files with a checksum for each part."""
     for path in sorted(checkpoint.rglob("*")):
-        if path.suffix not in _TORCH_ENDINGS or not path.is_file():
+        if path.suffix not in _TORCH_ENDINGS:
+            continue
+        if path.is_dir():
+            yield f"its {path.relative_to(checkpoint)} is a folder"
             continue
         try:
             with zipfile.ZipFile(path) as file:

@@ -21,24 +21,35 @@ _LATER = {
     "push_predictions", "hub_model_id", "hub_strategy", "hub_token", "hub_private_repo", "hub_always_push",
     "hub_revision", "per_device_eval_batch_size", "save_total_limit",
 }  # fmt: skip
+# They may change where a run goes on, are compared with the checkpoint itself, or do not change the training.
+_NOT_COMPARED = (
+    "max_steps", "num_train_epochs", "lr_scheduler", "warmup", "early_stopping", "plateau", "reduce_on_plateau",
+    "save_", "eval_", "logging_", "log_", "do_", "dataloader_", "preprocessing_", "best_weights", "max_eval",
+    "report", "load_best", "metric_for", "greater_is",
+)  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
 class Command:
     """The fingerprints of a command: of its training, and of the whole run.
 
-    Two commands with equal fingerprints ask for the same work.
+    Two commands with equal fingerprints ask for the same work. ``flags`` has a fingerprint of each flag that changes
+    a training, except for its length, its schedule and its strategies.
     """
 
     training: str
     whole: str
+    flags: dict[str, str] = dataclasses.field(default_factory=dict)
 
 
 def command_of(flags: Iterable[Any]) -> Command:
     """Return the fingerprints of the dataclasses of flags, and of the size and time of each file that they name."""
     values = {name: value for part in flags for name, value in _values(part).items() if name not in _ELSEWHERE}
     training = {name: value for name, value in values.items() if name not in _LATER}
-    return Command(_hash(training), _hash(values))
+    flags = {
+        name: _hash({name: value})[:16] for name, value in training.items() if not name.startswith(_NOT_COMPARED)
+    }
+    return Command(_hash(training), _hash(values), flags)
 
 
 def _values(flags: Any) -> dict[str, Any]:

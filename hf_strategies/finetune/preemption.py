@@ -1,4 +1,4 @@
-"""SIGTERM during training: a checkpoint after the running step, and an end that a later run goes on from."""
+"""SIGTERM: during training a checkpoint after the running step, and always an end that a later run goes on from."""
 
 import signal
 import threading
@@ -12,10 +12,48 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from hf_strategies.trainer.callbacks.resumption import at_end_of_epoch
 
-__all__ = ["EXIT_CODE", "Preemption"]
+__all__ = ["EXIT_CODE", "Preemption", "Terminated", "ending_on_sigterm", "undisturbed"]
 
 EXIT_CODE = 128 + signal.SIGTERM
 """The exit code of a run that SIGTERM has ended, the one that a shell reports for this signal."""
+
+
+class Terminated(SystemExit):
+    """SIGTERM has arrived outside of training, where there is no step to wait for."""
+
+
+@contextmanager
+def ending_on_sigterm(*, wanted: bool) -> Iterator[None]:
+    """Raise `Terminated` where SIGTERM arrives; a second one ends the process at once.
+
+    A thread other than the first cannot take signals, and takes none.
+    """
+    if not wanted or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, _terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Ignore Ctrl-C: a second one, from an impatient user, must not cut off what the first one leads to."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    raise Terminated(EXIT_CODE)
 
 
 class Preemption(TrainerCallback):

@@ -29,6 +29,7 @@ Splits = Mapping[str, Sequence[object]]
 
 _EVALUATION_RESULTS = ("predictions.jsonl", "all_results.json")
 _TRAINING_RESULTS = ("model.safetensors", *_EVALUATION_RESULTS, "trainer_state.json")
+_ENDINGS = (".json", ".jsonl", ".safetensors", ".md", ".bin", ".png", ".lock")  # of the files that a recipe writes
 _OF_MODULES = ("galore", "apollo", "lomo", "adalomo")  # optimizers of chosen modules of a model
 _EPOCHS = re.compile(r'\d\s*ep(ochs?)?"')
 
@@ -140,6 +141,11 @@ def _check_writable(folder: Path) -> None:
     try:
         if folder.is_file():
             raise StrategyError(f"output_dir={str(folder)!r} is a file: give a folder")
+        if taken := _folder_with_name_of_file(folder):
+            raise StrategyError(
+                f"output_dir={str(folder)!r} holds a folder named {taken.name!r}, where a file is to be written: move"
+                " it away, or give another output_dir"
+            )
         existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
         with TemporaryFile(dir=existing):
             pass
@@ -147,6 +153,12 @@ def _check_writable(folder: Path) -> None:
         raise StrategyError(
             f"output_dir={str(folder)!r} cannot be written ({mistake.strerror}): give a folder that can"
         ) from mistake
+
+
+def _folder_with_name_of_file(folder: Path) -> Path | None:
+    if not folder.is_dir():
+        return None
+    return next((path for path in sorted(folder.iterdir()) if path.suffix in _ENDINGS and path.is_dir()), None)
 
 
 def _select_checkpoint(args: RecipeArguments, folder: RunFolder) -> str | None:

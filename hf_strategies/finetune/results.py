@@ -40,6 +40,8 @@ def card_folder(args: TrainingArguments) -> Iterator[None]:
     """
     place = Path(str(args.output_dir))
     folder, before = place / "_card", args.output_dir
+    if folder.is_file():
+        folder.unlink()
     folder.mkdir(parents=True, exist_ok=True)
     try:
         if _is_card(place / _CARD):

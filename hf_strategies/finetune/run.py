@@ -1,7 +1,7 @@
 """From a Trainer to results: train, evaluate, predict, compare with baselines, report."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
@@ -14,14 +14,14 @@ from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import SchedulerType
 from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME
 
-from hf_strategies.errors import visible
+from hf_strategies.errors import StrategyError, visible
 from hf_strategies.files import json_line, replacing
 from hf_strategies.finetune.arguments import RecipeArguments
 from hf_strategies.finetune.checkpoints import numbered_checkpoints, run_of
 from hf_strategies.finetune.command_line import notify
 from hf_strategies.finetune.disk import explained_disk_errors
 from hf_strategies.finetune.lora import save_merged
-from hf_strategies.finetune.preemption import EXIT_CODE
+from hf_strategies.finetune.preemption import EXIT_CODE, Terminated, ending_on_sigterm, undisturbed
 from hf_strategies.finetune.preflight import refuse_results
 from hf_strategies.finetune.run_folder import RunFolder, on_rank_zero
 from hf_strategies.finetune.sampling import longest_first
@@ -61,6 +61,8 @@ def run_trainer(
     if args.find_lr:
         _suggest_learning_rate(trainer)
         return
+    if args.do_train:
+        _check_checkpoint(trainer, args)
     with _output_folder(trainer) as folder:
         if folder.has_finished(args) and _load_trained(trainer):
             _print_finished(trainer)
@@ -111,6 +113,16 @@ def compare_with_baselines(
     return results
 
 
+def _check_checkpoint(trainer: RecipeTrainer, args: RecipeArguments) -> None:
+    """Refuse a checkpoint of another model before the folder is taken, so that it stays as it is."""
+    try:
+        trainer.check_checkpoint(args.resume_from_checkpoint)
+    except StrategyError:
+        with suppress(OSError):
+            Path(args.output_dir or ".").rmdir()  # the Trainer has made it; it stays unless it is empty
+        raise
+
+
 @contextmanager
 def _output_folder(trainer: RecipeTrainer) -> Iterator[RunFolder]:
     """Take the output folder for this run, and release it at the end; refuse it to a second run at the same time.
@@ -124,26 +136,50 @@ def _output_folder(trainer: RecipeTrainer) -> Iterator[RunFolder]:
         on_rank_zero(lambda: _begin(args, path, str(cast(PreTrainedModel, trainer.model).config.name_or_path)))
         folder = trainer.run_folder = RunFolder(path)
         try:
-            yield folder
+            with ending_on_sigterm(wanted=args.enable_jit_checkpoint):
+                yield folder
+        except Terminated:
+            notify(f"Ended by SIGTERM: {_how_to_go_on(folder)}")
+            raise
         except KeyboardInterrupt:
-            raise KeyboardInterrupt(f"Interrupted: {_how_to_go_on(folder)}") from None
+            with undisturbed():
+                line = f"Interrupted: {_how_to_go_on(folder)}"
+            raise KeyboardInterrupt(line) from None
         finally:
             if trainer.is_world_process_zero():
-                folder.end()
+                with undisturbed():
+                    folder.end()
 
 
 def _begin(args: RecipeArguments, path: Path, model: str) -> None:
     """Take the folder for this run; delete what an older run has left if the user wants it overwritten."""
     folder = RunFolder(path)
     checkpoint = Path(args.resume_from_checkpoint) if args.resumes and args.resume_from_checkpoint else None
+    begun = folder.flags
     if not args.do_train or (args.resumes and checkpoint is None):
         folder.begin(folder.run, clear=folder.is_being_cleared)
-    elif checkpoint is not None and checkpoint.absolute().parent == path.absolute():
+    elif checkpoint is not None and checkpoint.resolve().parent == path.resolve():
         folder.begin(run_of(checkpoint) or folder.run)
+        _report_other_flags(args, begun)
     else:
         if not args.overwrite_output_dir and checkpoint is None:
             refuse_results(path, trains=True)
         folder.begin(None, clear=args.overwrite_output_dir, keep_model=Path(model).absolute() == path.absolute())
+    if args.do_train and args.command and folder.flags != args.command.flags:
+        folder.note(flags=args.command.flags)
+
+
+def _report_other_flags(args: RecipeArguments, begun: Mapping[str, str]) -> None:
+    """Report in one line which flags differ from those that the run has had before."""
+    now = args.command.flags if args.command else {}
+    names = sorted(name for name in begun.keys() & now.keys() if begun[name] != now[name])
+    if not names:
+        return
+    rate = "; the peak learning rate stays that of the checkpoint" if "learning_rate" in names else ""
+    notify(
+        f"Resumed with other values of {', '.join(names)} than this run has had: they hold for the steps from here"
+        f" on{rate}"
+    )
 
 
 def _train(

@@ -42,6 +42,7 @@ _MODEL = re.compile(
 _BEST_WEIGHTS = re.compile(r"_best_weights-.+")
 
 _ENDED = "ended"
+_HIGHEST_NUMBER = 2**31 - 1  # of a process
 
 T = TypeVar("T")
 
@@ -85,6 +86,12 @@ class RunFolder:
         """The identity of the run that the folder belongs to; None if no recipe has written into it."""
         run = self._record.get("run")
         return run if isinstance(run, str) else None
+
+    @property
+    def flags(self) -> dict[str, str]:
+        """The fingerprint of each flag of the run's last command, as far as training depends on it."""
+        flags = self._record.get("flags")
+        return flags if isinstance(flags, dict) else {}
 
     @property
     def is_being_cleared(self) -> bool:
@@ -202,10 +209,11 @@ class _Process:
     @classmethod
     def of(cls, entry: Any) -> "_Process | None":
         """Return the process that an entry of a record names; None if it names none."""
-        names = ("pid", "host", "began", "since")
-        if not isinstance(entry, dict) or not isinstance(entry.get("pid"), int) or not all(map(entry.get, names[:2])):
+        if not isinstance(entry, dict):
             return None
-        return cls(*(entry.get(name, "") for name in names))
+        number, host, began, since = (entry.get(name, "") for name in ("pid", "host", "began", "since"))
+        is_process = type(number) is int and 0 < number <= _HIGHEST_NUMBER and host and isinstance(host, str)
+        return cls(number, host, str(began), str(since)) if is_process else None
 
     def as_json(self) -> dict[str, Any]:
         """Return the entry for a record."""

@@ -24,6 +24,7 @@ from hf_strategies.finetune.checkpoints import (
     run_of,
     step_of,
 )
+from hf_strategies.finetune.fitting import check_moments, check_weights_of, loading_state
 from hf_strategies.finetune.flags import Flags
 from hf_strategies.finetune.lora import with_lora
 from hf_strategies.finetune.preemption import Preemption
@@ -81,6 +82,21 @@ class RecipeTrainer(Trainer):
         self._losses = None if checkpoint is None else losses_of(Path(checkpoint))
         self._has_all_losses = checkpoint is None or self._losses is not None
         return super().train(resume_from_checkpoint, trial, ignore_keys_for_eval)
+
+    def check_checkpoint(self, checkpoint: str | None) -> None:
+        """Raise `StrategyError` if the weights in the checkpoint to resume from are not those of this model."""
+        if checkpoint is not None and not self.is_fsdp_enabled and not self.is_deepspeed_enabled:
+            check_weights_of(Path(checkpoint), self.model)
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        with loading_state(checkpoint, "the optimizer or the schedule"):
+            super()._load_optimizer_and_scheduler(checkpoint)  # type: ignore[no-untyped-call]
+        if checkpoint is not None and not self.is_fsdp_enabled and not self.is_deepspeed_enabled:
+            check_moments(Path(checkpoint), getattr(self.optimizer, "optimizer", self.optimizer))
+
+    def _load_rng_state(self, checkpoint: str | None) -> None:
+        with loading_state(checkpoint, "the random numbers"):
+            super()._load_rng_state(checkpoint)  # type: ignore[no-untyped-call]
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Log as the stock Trainer does; ``train_loss`` is the mean over all steps, those before a resume too."""

@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import save_file
 
 from hf_strategies.finetune.checkpoints import (
+    CHECKPOINT_RECORD,
     Losses,
     damage,
     losses_of,
@@ -80,6 +81,32 @@ def test_a_file_that_is_gone_cut_or_garbage_is_named(
         assert reason is not None
         assert name in reason or words.get(name, "random numbers") in reason
         assert "\n" not in reason
+
+
+@pytest.mark.parametrize("has_record", [True, False], ids=["with a record", "without"])
+@pytest.mark.parametrize("name", ["optimizer.pt", "scheduler.pt", "rng_state.pth", "model.safetensors"])
+def test_a_folder_in_the_place_of_a_file_is_named(name: str, has_record: bool, tmp_path: Path) -> None:
+    checkpoint = make_checkpoint(tmp_path, run="mine" if has_record else None)
+    (checkpoint / name).unlink()
+    (checkpoint / name).mkdir()
+    assert name in newest_whole(tmp_path, "mine").skipped[checkpoint]
+
+
+@pytest.mark.parametrize(
+    "record",
+    ["[1]", "{}", "{", '{"run": 5}', '{"run": "mine", "files": {"a": 5}}', '{"run": "mine", "files": {"a": "abc"}}'],
+)
+def test_a_record_that_is_none_is_named(record: str, tmp_path: Path) -> None:
+    checkpoint = make_checkpoint(tmp_path)
+    (checkpoint / CHECKPOINT_RECORD).write_text(record, encoding="utf-8")
+    assert damage(checkpoint) == "its _run.json is no record of a checkpoint"
+
+
+def test_losses_that_are_no_numbers_are_none(tmp_path: Path) -> None:
+    checkpoint = make_checkpoint(tmp_path)
+    losses = {"total": "x", "since_log": None, "last_log": []}
+    (checkpoint / CHECKPOINT_RECORD).write_text(json.dumps({"run": "mine", "losses": losses}), encoding="utf-8")
+    assert losses_of(checkpoint) is None
 
 
 @pytest.mark.parametrize("name", ["trainer_state.json", "config.json", "tokenizer.json"])

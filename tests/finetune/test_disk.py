@@ -33,12 +33,34 @@ def test_a_disk_that_cannot_be_written_is_one_line(error: Exception, words: list
 
 
 @pytest.mark.parametrize(
-    "error", [ValueError("x"), FileNotFoundError(errno.ENOENT, os.strerror(2), "a"), RuntimeError("size mismatch")]
+    "error",
+    [
+        ValueError("x"),
+        FileNotFoundError(errno.ENOENT, os.strerror(2), "a"),
+        RuntimeError("size mismatch"),
+        FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), "elsewhere/a"),
+    ],
 )
 def test_other_errors_are_not_explained(error: Exception) -> None:
     assert disk_problem(error, Path("runs/x")) is None
     with pytest.raises(type(error)), explained_disk_errors(Path("runs/x")):
         raise error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        IsADirectoryError(errno.EISDIR, "Is a directory", "runs/x/_a.tmp.json", None, "runs/x/a.json"),
+        FileExistsError(errno.EEXIST, "File exists", "runs/x/a.json"),
+        RuntimeError("[enforce fail at inline_container.cc:747] . open file failed with strerror: Is a directory"),
+        Exception("I/O error: Is a directory (os error 21)"),
+    ],
+)
+def test_something_else_in_the_place_of_a_file_is_one_line(error: Exception) -> None:
+    line = str(disk_problem(error, Path("runs/x")))
+    assert line.startswith("'runs/x")
+    assert "_a.tmp.json" not in line
+    assert "move away what is in its place" in line
 
 
 def test_an_error_that_a_disk_has_led_to_is_explained() -> None:

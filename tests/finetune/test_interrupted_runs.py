@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 
 from hf_strategies import StrategyError
 from hf_strategies.finetune.disk import DiskError
-from hf_strategies.finetune.run_folder import RUN_RECORD
+from hf_strategies.finetune.run_folder import RUN_RECORD, RunFolder
 from hf_strategies.finetune.trainer import RecipeTrainer
 from hf_strategies.recipes import text_classification
 from tests.finetune.runs import QUIET, predictions, read, reviews, write_csv
@@ -110,6 +110,68 @@ def test_a_preempted_run_says_how_to_go_on_and_ends_as_a_whole_one(
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
     run(tmp_path, files, *LAST)
     assert results(tmp_path) == results(whole)
+
+
+def test_sigterm_after_training_says_how_to_go_on_and_ends_as_a_whole_run(
+    files: list[str], whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    predict = RecipeTrainer.predict
+    monkeypatch.setattr(RecipeTrainer, "predict", lambda *args, **kwargs: os.kill(os.getpid(), signal.SIGTERM))
+    with pytest.raises(SystemExit) as ended:
+        run(tmp_path, files)
+    monkeypatch.setattr(RecipeTrainer, "predict", predict)
+    assert ended.value.code == 143
+    words = "the same command with --resume_from_checkpoint last goes on from checkpoint-5"
+    assert f"Ended by SIGTERM: {words}" in caplog.messages
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    run(tmp_path, files, *LAST)
+    assert results(tmp_path) == results(whole)
+
+
+def test_a_second_ctrl_c_does_not_cut_off_the_line_of_the_first(
+    files: list[str], tmp_path: Path, at_step: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release = RunFolder.end
+
+    def end(folder: RunFolder) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        release(folder)
+
+    monkeypatch.setattr(RunFolder, "end", end)
+    at_step(2, lambda: os.kill(os.getpid(), signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt, match="Interrupted: the same command with"):
+        run(tmp_path, files)
+    assert "process" not in read(tmp_path / RUN_RECORD)
+
+
+def test_a_run_resumed_with_other_flags_says_which(
+    files: list[str], whole: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    shutil.copytree(whole, tmp_path / "out")
+    shutil.rmtree(tmp_path / "out" / "checkpoint-5")
+    run(tmp_path / "out", files, *LAST, "--seed", "9", "--learning_rate", "1e-3")
+    lines = [line for line in caplog.messages if line.startswith("Resumed with")]
+    assert lines == [
+        "Resumed with other values of learning_rate, seed than this run has had: they hold for the steps from here"
+        " on; the peak learning rate stays that of the checkpoint"
+    ]
+
+
+def test_a_checkpoint_of_other_labels_is_refused_and_the_folder_stays_as_it_is(
+    files: list[str], whole: Path, tmp_path: Path
+) -> None:
+    rows = [row | {"label": ("good", "bad", "fair")[index % 3]} for index, row in enumerate(reviews(24, 5))]
+    other = write_csv(tmp_path / "other.csv", rows)
+    with pytest.raises(
+        StrategyError, match=r"checkpoint-5' is of another run: it has classifier\.weight of the size 2"
+    ):
+        run(
+            tmp_path / "out",
+            files,
+            *("--resume_from_checkpoint", str(whole / "checkpoint-5"), "--train_file", other),
+            *("--validation_file", other, "--do_predict", "false"),
+        )
+    assert not (tmp_path / "out").exists()
 
 
 def test_ctrl_c_says_how_to_go_on(files: list[str], tmp_path: Path, at_step: Any) -> None:

@@ -98,6 +98,17 @@ def test_a_record_that_cannot_be_read_is_that_of_no_run(content: str, tmp_path: 
     assert RunFolder(tmp_path).run is not None
 
 
+@pytest.mark.parametrize(
+    "process",
+    [{"pid": 10**30}, {"pid": -1}, {"pid": 0}, {"pid": True}, {"pid": "5"}, {"host": ""}, {"host": [1]}],
+)
+def test_an_entry_that_names_no_process_is_none(process: dict[str, Any], tmp_path: Path) -> None:
+    give_to(tmp_path, **process)
+    RunFolder(tmp_path).refuse_other_process()
+    RunFolder(tmp_path).begin(None)
+    assert record_of(tmp_path)["process"]["pid"] == os.getpid()
+
+
 class TestClear:
     """What an older run has left is deleted, and nothing else."""
 
