@@ -48,7 +48,8 @@ def place_other_scheduler(scheduler: Any, state: TrainerState, training: Trainin
         return
     if isinstance(scheduler, ScheduleLR):
         # One that was given as `optimizers` was created before the training.
-        was_placed = state.stateful_callbacks.get(_KEY) is scheduler.record
+        records: dict[str, Any] = state.stateful_callbacks  # type: ignore[assignment]
+        was_placed = records.get(_KEY) is scheduler.record
         if not (was_placed or checkpoint.is_loaded):
             place_in_training(scheduler, training)
         return
