@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from safetensors import SafetensorError, safe_open
 from transformers.trainer import TRAINER_STATE_NAME
@@ -165,8 +165,8 @@ def _record(checkpoint: Path) -> dict[str, Any]:
 
 def _recorded(checkpoint: Path) -> dict[str, list[int | None]]:
     """Return the size and the checksum of each file in the record of a checkpoint; an empty dict if it has none."""
-    files = _record(checkpoint).get("files")
-    return files if _are_files(files) else {}
+    files: Any = _record(checkpoint).get("files")
+    return cast(dict[str, list[int | None]], files) if _are_files(files) else {}
 
 
 def _is_record(content: Any) -> bool:

@@ -10,12 +10,13 @@ from typing import Any
 import torch
 from safetensors import safe_open
 from torch import nn
-from transformers.utils import ADAPTER_SAFE_WEIGHTS_NAME, SAFE_WEIGHTS_NAME
+from transformers.utils import SAFE_WEIGHTS_NAME
 
 from hf_strategies.errors import StrategyError
 
 __all__ = ["check_moments", "check_weights_of", "loading_state"]
 
+_ADAPTERS = "adapter_model.safetensors"
 _MOMENTS = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq", "momentum_buffer")  # each has the size of its weight
 _REMEDY = "resume with the model, the data and the flags that the run began with, or start a new run"
 
@@ -27,7 +28,7 @@ def check_weights_of(checkpoint: Path, model: Any) -> None:
     layouts, such as several files, are left to the Trainer.
     """
     has_adapters = hasattr(model, "merge_and_unload")
-    if has_adapters != (checkpoint / ADAPTER_SAFE_WEIGHTS_NAME).is_file():
+    if has_adapters != (checkpoint / _ADAPTERS).is_file():
         if (checkpoint / SAFE_WEIGHTS_NAME).is_file() == has_adapters:
             raise _misfit(checkpoint, f"{'no ' * has_adapters}adapters of LoRA")
         return
@@ -52,7 +53,9 @@ def check_moments(checkpoint: Path, optimizer: torch.optim.Optimizer) -> None:
         moments = optimizer.state.get(weight, {})
         if library == "torch" and any(name in moments and moments[name].shape != weight.shape for name in _MOMENTS):
             raise _misfit(checkpoint, "the state of an optimizer for weights of other sizes")
-    missing = sorted(set(optimizer.defaults) - set.intersection(*map(set, optimizer.param_groups)))
+    missing = sorted(
+        name for name in optimizer.defaults if any(name not in group for group in optimizer.param_groups)
+    )
     if missing:
         raise _misfit(checkpoint, f"the state of another optimizer, without {missing[0]}")
 

@@ -90,13 +90,14 @@ class RecipeTrainer(Trainer):
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         with loading_state(checkpoint, "the optimizer or the schedule"):
-            super()._load_optimizer_and_scheduler(checkpoint)  # type: ignore[no-untyped-call]
+            super()._load_optimizer_and_scheduler(checkpoint)
         if checkpoint is not None and not self.is_fsdp_enabled and not self.is_deepspeed_enabled:
-            check_moments(Path(checkpoint), getattr(self.optimizer, "optimizer", self.optimizer))
+            optimizer: Any = self.optimizer  # Accelerate has wrapped it
+            check_moments(Path(checkpoint), getattr(optimizer, "optimizer", optimizer))
 
     def _load_rng_state(self, checkpoint: str | None) -> None:
         with loading_state(checkpoint, "the random numbers"):
-            super()._load_rng_state(checkpoint)  # type: ignore[no-untyped-call]
+            super()._load_rng_state(checkpoint)
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Log as the stock Trainer does; ``train_loss`` is the mean over all steps, those before a resume too."""
