@@ -80,12 +80,16 @@ def numbered_checkpoints(folder: Path) -> list[Path]:
 def newest_whole(folder: Path, run: str | None, *, processes: int = 1) -> Choice:
     """Return the newest whole checkpoint of the ``run`` in ``folder``, with what was passed over.
 
-    A checkpoint that names no run, such as that of a plain Trainer, counts as a checkpoint of this run. Without a
-    ``run`` all checkpoints do. Nothing is deleted. ``processes`` is the number of processes that will train.
+    A checkpoint that names no run, such as that of a plain Trainer, counts as a checkpoint of this run, unless an
+    older one names this run: then its record is lost. Without a ``run`` all checkpoints count. Nothing is deleted.
+    ``processes`` is the number of processes that will train.
     """
     skipped: dict[Path, str] = {}
-    for checkpoint in numbered_checkpoints(folder):
+    checkpoints = numbered_checkpoints(folder)
+    for position, checkpoint in enumerate(checkpoints):
         reason = "it belongs to another run" if _is_of_another(checkpoint, run) else damage(checkpoint)
+        if not reason and _has_lost_record(checkpoint, checkpoints[position + 1 :], run):
+            reason = f"it has no {CHECKPOINT_RECORD}"
         reason = reason or missing_state(checkpoint, processes)
         if reason is None:
             return Choice(checkpoint, skipped)
@@ -161,6 +165,11 @@ def _record(checkpoint: Path) -> dict[str, Any]:
     """Return the record of a checkpoint; an empty dict if it has no record that can be read."""
     record = read_json(checkpoint / CHECKPOINT_RECORD)
     return record if isinstance(record, dict) else {}
+
+
+def _has_lost_record(checkpoint: Path, older: list[Path], run: str | None) -> bool:
+    """Whether a checkpoint has no record, although an ``older`` one of the same run has."""
+    return not (checkpoint / CHECKPOINT_RECORD).exists() and run in map(run_of, older) and run is not None
 
 
 def _recorded(checkpoint: Path) -> dict[str, list[int | None]]:

@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 
 from hf_strategies.finetune.checkpoints import (
     CHECKPOINT_RECORD,
+    Choice,
     Losses,
     damage,
     losses_of,
@@ -161,6 +162,17 @@ def test_a_checkpoint_of_another_run_is_passed_over_and_one_of_no_run_is_taken(t
     assert choice.folder == nobodys
     assert list(choice.skipped.values()) == ["it belongs to another run"]
     assert newest_whole(tmp_path, None).folder == tmp_path / "checkpoint-8"
+
+
+def test_a_checkpoint_without_the_record_that_an_older_one_of_the_run_has_is_passed_over(tmp_path: Path) -> None:
+    recorded, bare = make_checkpoint(tmp_path, 4, "mine"), make_checkpoint(tmp_path, 6)
+    assert newest_whole(tmp_path, "mine") == Choice(recorded, {bare: "it has no _run.json"})
+    # A plain Trainer has written the older one; the recipe has gone on from there.
+    make_checkpoint(tmp_path / "after", 2)
+    newer = make_checkpoint(tmp_path / "after", 4, "mine")
+    assert newest_whole(tmp_path / "after", "mine") == Choice(newer, {})
+    (newer / "_run.json").unlink()
+    assert newest_whole(tmp_path / "after", "mine").folder == newer
 
 
 def test_the_record_names_the_run_and_its_losses_before_all_is_written(tmp_path: Path) -> None:
