@@ -179,7 +179,7 @@ def test_the_step_after_a_stop_changes_no_buffer_either(make_trainer: Make) -> N
     assert whole.model.passes.item() == 5
     again = trainer([])
     again.train(resume_from_checkpoint=True)
-    assert again.state.global_step == 6
+    assert again.state.global_step == 5  # the step that is undone does not count
     assert again.model.passes.item() == 5
     assert torch.equal(flat(again.model), flat(whole.model))
 
