@@ -14,25 +14,27 @@ PACKAGE = "hf_strategies"
 
 # Room -> the rooms and modules of the package that it may import beside itself. A folder within a room that has a
 # line of its own follows that line; any other one follows its room's.
-BASE = {"errors", "values", "lengths", "files"}
+BASE = {"errors", "values", "lengths", "files", "syntax"}
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "values": {"errors"},
     "lengths": {"errors", "values"},
     "files": {"errors"},
+    "syntax": {"errors"},
     "schedules": BASE,
     "stopping": BASE,
-    "pytorch": {*BASE, "schedules", "stopping"},
-    "trainer": {*BASE, "schedules", "stopping", "pytorch"},
+    "averaging": BASE,
+    "pytorch": {*BASE, "schedules", "stopping", "averaging"},
+    "trainer": {*BASE, "schedules", "stopping", "averaging", "pytorch"},
     "trainer.lr": {*BASE, "schedules", "pytorch", "trainer.checkpoint", "trainer.distributed"},
     "trainer.best_weights": {*BASE, "pytorch", "trainer.checkpoint", "trainer.distributed"},
-    "report": {*BASE, "schedules", "stopping"},
-    "cli": {*BASE, "report", "schedules", "stopping"},
-    "finetune": {*BASE, "report", "trainer", "schedules", "stopping"},
+    "report": {*BASE, "schedules", "stopping", "averaging"},
+    "cli": {*BASE, "report", "schedules", "stopping", "averaging"},
+    "finetune": {*BASE, "report", "trainer", "schedules", "stopping", "averaging"},
 }
 # The folders of the tasks: what the recipes share imports none of them, nor does one import another.
 TASKS = set(RECIPES)
-PURE = ("schedules", "stopping")
+PURE = ("schedules", "stopping", "averaging")
 HEAVY = {"torch", "transformers", "accelerate", "datasets", "evaluate", "numpy", "sklearn", "matplotlib"}
 
 
@@ -237,7 +239,7 @@ def test_no_recipe_places_tensors_itself(checkout: Path) -> None:
         "import hf_strategies; hf_strategies.schedule('linear_warmup_cosine_decay', total_steps=9)(3)",
         "import hf_strategies; list(hf_strategies.SCHEDULES); dir(hf_strategies)",
         "import hf_strategies; hf_strategies.verdict([3.0, 2.0], 'patience(2)')",
-        "import hf_strategies.stopping, hf_strategies.schedules",
+        "import hf_strategies.stopping, hf_strategies.schedules, hf_strategies.averaging",
     ],
 )
 def test_schedules_and_criteria_load_nothing_heavy(code: str) -> None:

@@ -5,7 +5,7 @@ that the rule watches, unless it is given another one with ``monitor``.
 """
 
 import ast
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -19,7 +19,7 @@ from hf_strategies.stopping.improvement import IMPROVEMENT_PARAMETERS, Improveme
 from hf_strategies.stopping.metric import Direction, Metric
 from hf_strategies.stopping.parameters import Parameter
 from hf_strategies.stopping.smoothing import Smoothing
-from hf_strategies.stopping.syntax import shown, syntax_tree, with_quotes
+from hf_strategies.syntax import WrittenCall, shown, syntax_tree, with_quotes, written_call
 
 __all__ = [
     "COMMON_PARAMETERS",
@@ -198,41 +198,20 @@ def _condition(tree: ast.expr) -> Condition:
             return Join("or" if isinstance(op, ast.Or) else "and", tuple(map(_condition, values)))
         case ast.Call(func=ast.Name(id="any" | "all" as word), args=[_, *_] as parts, keywords=[]):
             return Join({"any": "or", "all": "and"}[word], tuple(map(_condition, parts)))
-        case ast.Call(func=ast.Name(id=name), args=values, keywords=keywords):
-            return _call(name, [_value(value) for value in values], _keyword_values(name, keywords))
-        case ast.Name(id=name):
-            return _call(name, [], {})
+    if call := written_call("stop_when", tree):
+        return _call(call)
     raise StrategyError(f"stop_when: {shown(tree)!r} is no criterion: write one such as {_EXAMPLE}")
 
 
-def _keyword_values(name: str, keywords: Sequence[ast.keyword]) -> dict[str, Any]:
-    values: dict[str, Any] = {}
-    for keyword in keywords:
-        if keyword.arg is None:
-            raise StrategyError(f"stop_when: {name} is given **{shown(keyword.value)}: write name=value")
-        if keyword.arg in values:
-            raise StrategyError(f"stop_when: {name} is given {keyword.arg} twice: leave one of the two")
-        values[keyword.arg] = _value(keyword.value)
-    return values
-
-
-def _call(name: str, positional: Sequence[Any], named: Mapping[str, Any]) -> Call:
-    if name not in CRITERIA:
-        raise StrategyError(f"stop_when: there is no criterion {name!r}: {did_you_mean(name, CRITERIA)}")
-    row = CRITERIA[name]
-    if len(positional) > len(row.parameters):
+def _call(written: WrittenCall) -> Call:
+    if written.name not in CRITERIA:
         raise StrategyError(
-            f"stop_when: {name} takes {len(row.parameters)} values, not {len(positional)}: {_signature(row)}"
+            f"stop_when: there is no criterion {written.name!r}: {did_you_mean(written.name, CRITERIA)}"
         )
-    given = dict(zip(row.parameters, positional, strict=False))
-    if twice := sorted(given.keys() & named.keys()):
-        raise StrategyError(f"stop_when: {name} is given {twice[0]} twice: leave one of the two: {_signature(row)}")
-    given |= named
+    row = CRITERIA[written.name]
     common_names = (*COMMON_PARAMETERS, *(IMPROVEMENT_PARAMETERS if row.takes_improvement else ()))
+    given = written.bound([*row.parameters], _signature(row), more=common_names)
     common = {key: given.pop(key) for key in common_names if key in given}
-    if unknown := sorted(given.keys() - row.parameters.keys()):
-        near = did_you_mean(unknown[0], [*row.parameters, *common_names])
-        raise StrategyError(f"stop_when: {name} has no parameter {unknown[0]!r}: {near}")
     return Call(row, {key: _parameter_value(row, key, given) for key in row.parameters}, common)
 
 
@@ -250,13 +229,3 @@ def _default(parameter: Parameter, key: str) -> Any:
 def _signature(row: Criterion) -> str:
     parts = [key if each.default is ... else f"{key}={each.default!r}" for key, each in row.parameters.items()]
     return f"{row.name}({', '.join(parts)})"
-
-
-def _value(tree: ast.expr) -> Any:
-    """Return a number, a text or None; a bare name is a text, so that monitor=accuracy needs no quotes."""
-    if isinstance(tree, ast.Name):
-        return tree.id
-    try:
-        return ast.literal_eval(tree)
-    except (ValueError, TypeError):
-        raise StrategyError(f"stop_when: {shown(tree)!r} is no value: give a number, or a text in quotes") from None

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from hf_strategies.errors import StrategyError, did_you_mean
-from hf_strategies.stopping.syntax import shown, syntax_tree
+from hf_strategies.syntax import shown, syntax_tree
 from hf_strategies.values import number
 
 __all__ = ["Direction", "Metric", "direction", "known_direction", "log_key", "read_mode"]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from hf_strategies.errors import StrategyError, did_you_mean
 from hf_strategies.stopping.parameters import Count, Number, Parameter
-from hf_strategies.stopping.syntax import syntax_tree
+from hf_strategies.syntax import syntax_tree
 
 __all__ = ["SMOOTHINGS", "Smoothing"]
 
