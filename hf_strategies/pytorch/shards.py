@@ -12,7 +12,16 @@ from torch.distributed.tensor import DTensor
 
 from hf_strategies.errors import StrategyError
 
-__all__ = ["OptimizerPieces", "Piece", "drop_gathered", "pieces", "refuse_unknown_placements", "uncompiled_name"]
+__all__ = [
+    "OptimizerPieces",
+    "Piece",
+    "drop_gathered",
+    "pieces",
+    "pieces_of",
+    "refuse_unknown_placements",
+    "reshard",
+    "uncompiled_name",
+]
 
 
 @dataclass(frozen=True)
@@ -42,19 +51,17 @@ class Piece:
             self.tensor.copy_(value)  # the tensor shares its memory with the model or the optimizer
 
 
-def refuse_unknown_placements(model: nn.Module) -> None:
-    """Raise `StrategyError` if the weights are placed in a way that `pieces` does not support."""
+def refuse_unknown_placements(model: nn.Module, what: str = "best weights cannot be kept") -> None:
+    """Raise `StrategyError`, which begins with ``what``, if `pieces` does not support how the weights are placed."""
     if any(isinstance(module, FullyShardedDataParallel) for module in model.modules()):
-        raise StrategyError("best weights cannot be kept under FSDP 1: set fsdp_config={'version': 2}")
+        raise StrategyError(f"{what} under FSDP 1: set fsdp_config={{'version': 2}}")
     for name, parameter in model.named_parameters():
         if getattr(getattr(parameter, "ds_tensor", None), "final_location", None) == "nvme":
-            raise StrategyError(f"best weights cannot be kept while {name} is on NVMe: set offload_param to 'cpu'")
+            raise StrategyError(f"{what} while {name} is on NVMe: set offload_param to 'cpu'")
         if getattr(getattr(parameter, "_z3_optimizer", None), "optimizer_swapper", None) is not None:
-            raise StrategyError(
-                "best weights cannot be kept with the optimizer on NVMe: set offload_optimizer to 'cpu'"
-            )
+            raise StrategyError(f"{what} with the optimizer on NVMe: set offload_optimizer to 'cpu'")
         if getattr(parameter, "ds_secondary_tensor", None) is not None:
-            raise StrategyError("best weights cannot be kept with zero_hpz_partition_size > 1: set it to 1")
+            raise StrategyError(f"{what} with zero_hpz_partition_size > 1: set it to 1")
 
 
 def drop_gathered(model: nn.Module) -> None:
@@ -63,14 +70,19 @@ def drop_gathered(model: nn.Module) -> None:
     After a forward pass without a backward pass, FSDP 2 leaves its root module unsharded, and DeepSpeed ZeRO-3 its
     small parameters. The gathered weights would hide a value that is written to the shards, or overwrite it.
     """
-    for module in model.modules():
-        if isinstance(module, FSDPModule):
-            module.reshard()
+    reshard(model)
     parameter: Any
     for parameter in model.parameters():
         # The status is compared by its name, so that deepspeed need not be imported.
         if getattr(getattr(parameter, "ds_status", None), "name", "") == "AVAILABLE":
             parameter.partition()
+
+
+def reshard(model: nn.Module) -> None:
+    """Free the gathered weights of FSDP 2 alone; this costs nothing after a backward pass, which has freed them."""
+    for module in model.modules():
+        if isinstance(module, FSDPModule):
+            module.reshard()
 
 
 def pieces(model: nn.Module, wanted: Callable[[str, nn.Parameter], bool]) -> Iterator[Piece]:
@@ -85,7 +97,7 @@ def pieces(model: nn.Module, wanted: Callable[[str, nn.Parameter], bool]) -> Ite
     for long_name, parameter in model.named_parameters():
         name = uncompiled_name(long_name)
         if wanted(name, parameter):
-            for piece in _of_parameter(name, parameter):
+            for piece in pieces_of(name, parameter):
                 sharded |= bool(piece.placement) or hasattr(parameter, "_hp_mapping")
                 yield piece
     # The buffers of a sharded model may differ between processes; under DDP, they are copied from the first process.
@@ -104,7 +116,8 @@ def _of_tensor(name: str, tensor: Tensor, placement: str = "") -> Piece:
     return Piece(name, tensor.detach(), placement)
 
 
-def _of_parameter(name: str, parameter: nn.Parameter) -> Iterator[Piece]:
+def pieces_of(name: str, parameter: nn.Parameter) -> Iterator[Piece]:
+    """Yield the pieces of one parameter: the weights, then the fp32 master weights if this process holds any."""
     if hasattr(parameter, "ds_tensor"):
         yield from _of_zero_3(name, parameter)
         return

@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from accelerate.state import PartialState
@@ -27,6 +27,7 @@ from hf_strategies.trainer.distributed import from_rank_zero
 __all__ = [
     "CheckpointWeights",
     "DamagedFolders",
+    "SavedWeights",
     "everywhere",
     "file_names",
     "fingerprint",
@@ -46,6 +47,16 @@ def everywhere(here: bool) -> bool:
     return all(gather_object([here]))
 
 
+class SavedWeights(Protocol):
+    """Weights that are written to files and read again: `BestWeights` and `AveragedWeights`."""
+
+    def save(
+        self, path: str | os.PathLike[str], note: dict[str, str] | None = None, which: Callable[[Piece], bool] = ...
+    ) -> None: ...
+    def load(self, *paths: str | os.PathLike[str]) -> None: ...
+    def layout(self) -> tuple[set[str], str]: ...
+
+
 class DamagedFolders:
     """The folders with damaged files of best weights, gathered for the message that reports them."""
 
@@ -63,7 +74,7 @@ class DamagedFolders:
             return False
 
 
-def file_names(weights: BestWeights, name: str) -> dict[str, str]:
+def file_names(weights: SavedWeights, name: str) -> dict[str, str]:
     """Return the names of this process's files, by the kind of weights in them: ``"common"`` or ``"own"``.
 
     ``name`` is the common beginning of the names. A process without shards has no file of its own.
@@ -79,7 +90,7 @@ def file_names(weights: BestWeights, name: str) -> dict[str, str]:
 
 
 def write_files(
-    weights: BestWeights, folder: Path, name: str, log_history: list[dict[str, Any]], is_main: bool
+    weights: SavedWeights, folder: Path, name: str, log_history: list[dict[str, Any]], is_main: bool
 ) -> None:
     """Write this process's own file, and the common file if ``is_main``.
 
@@ -97,7 +108,7 @@ def write_files(
             weights.save(folder / file, common, lambda piece: not piece.placement)
 
 
-def move_files(weights: BestWeights, source: Path, target: Path, name: str, is_main: bool) -> None:
+def move_files(weights: SavedWeights, source: Path, target: Path, name: str, is_main: bool) -> None:
     """Move the files that this process has written to ``target``; the last process removes the ``source`` folder."""
     for file in _written_files(weights, name, is_main).values():
         os.replace(source / file, target / file)
@@ -107,7 +118,7 @@ def move_files(weights: BestWeights, source: Path, target: Path, name: str, is_m
 
 
 def read_files(
-    weights: BestWeights, folder: Path, name: str, log_history: list[dict[str, Any]], damaged: DamagedFolders
+    weights: SavedWeights, folder: Path, name: str, log_history: list[dict[str, Any]], damaged: DamagedFolders
 ) -> bool:
     """Read the files that `write_files` wrote into ``weights``; return whether they were read.
 
@@ -130,7 +141,7 @@ def read_files(
     return everywhere(damaged.catch(folder, are_of_run)) and everywhere(damaged.catch(folder, load))
 
 
-def _written_files(weights: BestWeights, name: str, is_main: bool) -> dict[str, str]:
+def _written_files(weights: SavedWeights, name: str, is_main: bool) -> dict[str, str]:
     """Return the names of the files that this process writes, by kind."""
     return {kind: file for kind, file in file_names(weights, name).items() if kind == "own" or is_main}
 

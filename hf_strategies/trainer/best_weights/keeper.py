@@ -1,28 +1,18 @@
 """The best weights of one training: saved at the best evaluation, read again on resume, restored at the end."""
 
-import shutil
-from pathlib import Path
 from typing import Any, Protocol, cast
 
 from accelerate.state import PartialState
 from accelerate.utils import DistributedType
 from torch import nn
 from transformers import TrainerControl, TrainerState, TrainingArguments
-from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from hf_strategies.errors import StrategyError, did_you_mean
 from hf_strategies.pytorch.best_weights import BestWeights
-from hf_strategies.trainer.best_weights.files import (
-    DamagedFolders,
-    everywhere,
-    file_names,
-    move_files,
-    read_files,
-    write_files,
-)
+from hf_strategies.trainer.best_weights.checkpoint_files import CheckpointFiles
+from hf_strategies.trainer.best_weights.files import everywhere
 from hf_strategies.trainer.best_weights.on_disk import OnDisk
-from hf_strategies.trainer.checkpoint import resumed_folder
-from hf_strategies.trainer.distributed import from_rank_zero, say
+from hf_strategies.trainer.distributed import say
 
 __all__ = ["WHERE", "BestKeeper", "read_where"]
 
@@ -47,6 +37,8 @@ class BestKeeper:
             process if the weights are sharded. ``"disk"`` for a checkpoint of the Trainer (see `OnDisk`): it saves
             at each best evaluation, and `save_total_limit` does not delete that checkpoint.
         optimizer: the Trainer's optimizer if its state is to be saved and restored with the weights, else None.
+        averaged: whether `WeightAveraging` puts an average into the model for each evaluation. The average is then
+            what is saved, and no checkpoint holds it, so that each has the file.
 
     Raises `StrategyError` for weights that cannot be saved, and for an unknown ``where``.
     """
@@ -55,13 +47,19 @@ class BestKeeper:
     """The step of the evaluation whose weights are saved; None when none are saved."""
 
     def __init__(
-        self, model: nn.Module, args: TrainingArguments, name: str, where: str = "memory", optimizer: Any = None
+        self,
+        model: nn.Module,
+        args: TrainingArguments,
+        name: str,
+        where: str = "memory",
+        optimizer: Any = None,
+        averaged: bool = False,
     ) -> None:
         where = read_where("where", where)
         if PartialState().distributed_type == DistributedType.MEGATRON_LM:
             raise StrategyError("best weights cannot be kept under Megatron-LM: set restore_best_weights=False")
         self._name, self._weights = name, BestWeights(model, optimizer)
-        self._store = WHERE[where](self._weights, model, args, name)
+        self._store = WHERE[where](self._weights, model, args, name, averaged)
         self.step = None
 
     def evaluated(self, state: TrainerState, control: TrainerControl, is_best: bool) -> None:
@@ -141,7 +139,9 @@ class BestKeeper:
 class _Store(Protocol):
     """A place for the best weights; ``step`` is the step of the best evaluation."""
 
-    def __init__(self, weights: BestWeights, model: nn.Module, args: TrainingArguments, name: str) -> None: ...
+    def __init__(
+        self, weights: BestWeights, model: nn.Module, args: TrainingArguments, name: str, averaged: bool
+    ) -> None: ...
     def keep(self, state: TrainerState, control: TrainerControl) -> None: ...
     def resume(self, state: TrainerState, step: int) -> bool: ...
     def describe_missing(self, state: TrainerState, step: int) -> str: ...
@@ -153,90 +153,45 @@ class _Store(Protocol):
 class InMemory:
     """The best weights in CPU memory, and in a file of each checkpoint that is not itself the best."""
 
-    def __init__(self, weights: BestWeights, model: nn.Module, args: TrainingArguments, name: str) -> None:
-        self._weights, self._args, self._name = weights, args, name
-        self._written: int | None = None  # the step for whose checkpoint the files were written
-        self._saved: int | None = None  # the step whose checkpoint has the files
-        self._damaged = DamagedFolders()
+    def __init__(
+        self, weights: BestWeights, model: nn.Module, args: TrainingArguments, name: str, averaged: bool
+    ) -> None:
+        self._weights, self._averaged = weights, averaged
+        self._files = CheckpointFiles(weights, args, name)
 
     def keep(self, state: TrainerState, control: TrainerControl) -> None:
         """Copy the weights."""
         self._weights.keep()
 
     def resume(self, state: TrainerState, step: int) -> bool:
-        """Copy the weights from the model if the checkpoint is the best, else read them from its files.
-
-        The files are in the checkpoint from which training resumes, or wait beside it; the output folder may be
-        another one. Files of another run are recognized by the log in their note.
-        """
-        if step == state.global_step:
+        """Copy the weights from the model if the checkpoint is the best, else read them from its files."""
+        if self._is_checkpoint(state, step):
             self._weights.keep()
             return True
-        folders = [self._checkpoint(state), self._pending(state)]
-        if given := resumed_folder(self._args):
-            folders = [given, self._pending(state, given.parent), *folders]
-        for folder in dict.fromkeys(folders):
-            if read_files(self._weights, folder, self._name, state.log_history, self._damaged):
-                self._end_interrupted_save(state, folder)
-                return True
-        return False
+        return self._files.read(state)
 
     def describe_missing(self, state: TrainerState, step: int) -> str:
         """Return the part of the message that names the missing or damaged files."""
-        if self._damaged.folders:
-            return f"their file in {str(self._damaged.folders[0])!r} is damaged"
-        files = " or ".join(repr(file) for file in file_names(self._weights, self._name).values())
-        folder = resumed_folder(self._args) or self._checkpoint(state)
-        return f"no {files} of this run lies in {str(folder)!r}"
+        return self._files.describe_missing(state)
 
     def before_save(self, state: TrainerState, step: int) -> None:
         """Write the weights for a checkpoint that is not itself the best, before the Trainer writes it."""
-        # A hyperparameter search saves in other folders, and its trials are never resumed.
-        if step == state.global_step or state.is_hyper_param_search:
-            return
-        folder = self._pending(state)
-        if self._args.should_save:
-            for leftover in {*folder.parent.glob("waiting-*")} - {folder}:  # of a run that crashed
-                shutil.rmtree(leftover, ignore_errors=True)
-        write_files(self._weights, folder, self._name, state.log_history, self._args.should_save)
-        self._written = state.global_step
+        if not self._is_checkpoint(state, step):
+            self._files.write(state)
 
     def on_save(self, state: TrainerState, step: int) -> None:
         """Move the files into the checkpoint."""
-        has_files = self._saved == state.global_step != self._written
-        if step == state.global_step or state.is_hyper_param_search or has_files:
-            return
-        if from_rank_zero(self._checkpoint(state).is_dir()):
-            if self._written != state.global_step:
-                self.before_save(state, step)
-            target, is_main = self._checkpoint(state), self._args.should_save
-            move_files(self._weights, self._pending(state), target, self._name, is_main)
-            self._written, self._saved = None, state.global_step
+        if not self._is_checkpoint(state, step):
+            self._files.move(state)
 
     def restore(self, step: int) -> bool:
         """Copy the weights back into the model; return True."""
         self._weights.restore()
         return True
 
-    def _end_interrupted_save(self, state: TrainerState, folder: Path) -> None:
-        """Move files that still wait for the checkpoint from which training resumes into that checkpoint.
-
-        Otherwise the files for the next checkpoint would replace them. A process that is killed while it writes
-        that one resumes from this one again, and needs them.
-        """
-        target = self._checkpoint(state)
-        if folder == self._pending(state) and from_rank_zero(target.is_dir()):
-            move_files(self._weights, folder, target, self._name, self._args.should_save)
-
-    def _pending(self, state: TrainerState, output: Path | None = None) -> Path:
-        """Return the folder of the files until their checkpoint is written.
-
-        The Trainer does not upload a folder whose name begins with an underscore to the Hub.
-        """
-        return (output or Path(str(self._args.output_dir))) / f"_{self._name}" / f"waiting-{state.global_step}"
-
-    def _checkpoint(self, state: TrainerState) -> Path:
-        return Path(str(self._args.output_dir)) / f"{PREFIX_CHECKPOINT_DIR}-{state.global_step}"
+    def _is_checkpoint(self, state: TrainerState, step: int) -> bool:
+        """Whether the checkpoint of this step has the best weights; averaged weights are in no checkpoint."""
+        return step == state.global_step and not self._averaged
 
 
 WHERE: dict[str, type[_Store]] = {"memory": InMemory, "disk": OnDisk}

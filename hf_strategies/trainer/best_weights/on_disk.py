@@ -49,10 +49,18 @@ class OnDisk:
     from a step before a later best evaluation, which has replaced the copy.
 
     Raises `StrategyError` with ``save_strategy="best"``, which overrides the request to save; with `eval_on_start`,
-    when the Trainer cannot save; and when the Trainer saves in another folder, as in a hyperparameter search.
+    when the Trainer cannot save; with averaged weights, which no checkpoint holds; and when the Trainer saves in
+    another folder, as in a hyperparameter search.
     """
 
-    def __init__(self, weights: BestWeights, model: nn.Module, args: TrainingArguments, name: str) -> None:
+    def __init__(
+        self, weights: BestWeights, model: nn.Module, args: TrainingArguments, name: str, averaged: bool
+    ) -> None:
+        if averaged:
+            raise StrategyError(
+                "best weights on disk are the Trainer's checkpoints, which hold the raw weights, and WeightAveraging"
+                " evaluates their average: keep them in memory, by weights_in='memory'"
+            )
         if args.save_strategy == SaveStrategy.BEST:
             raise StrategyError(
                 "best weights on disk with save_strategy='best' are not saved when metric_for_best_model thinks"
