@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from hf_strategies.trainer.callbacks.gradual_unfreezing import GradualUnfreezing
     from hf_strategies.trainer.callbacks.plateau_cooldown.callback import PlateauCooldown
     from hf_strategies.trainer.callbacks.reduce_on_plateau import ReduceOnPlateau
+    from hf_strategies.trainer.callbacks.weight_averaging.callback import WeightAveraging
     from hf_strategies.trainer.lr.finder import LRFinder, find_lr
     from hf_strategies.trainer.lr.layer_decay import LayerDecayArguments, layer_decay_optimizer, parameter_groups
 
@@ -44,6 +45,7 @@ __all__ = [
     "StrategyArguments",
     "StrategyError",
     "Verdict",
+    "WeightAveraging",
     "find_lr",
     "layer_decay_optimizer",
     "parameter_groups",
@@ -69,6 +71,7 @@ _LAZY = {
     "LayerDecayArguments": "hf_strategies.trainer.lr.layer_decay",
     "PlateauCooldown": "hf_strategies.trainer.callbacks.plateau_cooldown.callback",
     "ReduceOnPlateau": "hf_strategies.trainer.callbacks.reduce_on_plateau",
+    "WeightAveraging": "hf_strategies.trainer.callbacks.weight_averaging.callback",
     "StrategyArguments": "hf_strategies.trainer.arguments",
     "layer_decay_optimizer": "hf_strategies.trainer.lr.layer_decay",
     "parameter_groups": "hf_strategies.trainer.lr.layer_decay",

@@ -29,11 +29,14 @@ _CHUNK = 1 << 25  # elements that are converted at once, so that the copies of a
 class AveragedWeights:
     """Keep running averages of a model's weights, and put one of them into the model, for a while or for good.
 
-    A running average, or slot, follows ``slot + c * (weights - slot)`` at each `update`. Averaged are the parameters
-    that require a gradient now or at an earlier update (for a model with LoRA adapters, only the adapters; a parameter
-    that is unfrozen later joins with its value of then), and the running mean and variance of batch and instance
-    normalization, as by ``AveragedModel(use_buffers=True)``. All other buffers, such as counters and masks, are left
-    as the model has them: an average holds the newest ones. Tied weights are averaged once.
+    A running average, or slot, follows ``slot + c * (weights - slot)`` at each `update`. Averaged are:
+
+    * the parameters that require a gradient now or at an earlier update, tied weights once. For a model with LoRA
+      adapters these are the adapters alone. A parameter that is unfrozen later joins with its value of then.
+    * the running mean and variance of batch and instance normalization, as by `AveragedModel` with
+      ``use_buffers=True``. They estimate what the averaged layers see better than those of the last weights do.
+
+    All other buffers, such as counters and masks, stay as the model has them: an average has the newest ones.
 
     The averages are in float32, or in float64 for such weights. If the weights are sharded (FSDP 2, DeepSpeed ZeRO-3,
     tensor parallelism), each process averages its own shard; under any ZeRO, its share of the fp32 master weights.
@@ -41,8 +44,8 @@ class AveragedWeights:
     only under ZeRO-1 and 2, where each process needs the averages of all others: they are gathered in float32.
 
     Cost: 4 bytes per averaged weight and slot, and one pass over the weights per update. Between `swap_in` and
-    `swap_out`, the raw weights take their own size once more. Under DeepSpeed in fp16 without ZeRO, the 16-bit weights
-    are averaged, because the master weights are not accessible.
+    `swap_out`, the raw weights take their own size once more. Under DeepSpeed in fp16 without ZeRO, the 16-bit
+    weights are averaged, because the master weights are not accessible.
 
     Args:
         model: the model, wrapped or not, compiled with `torch.compile` or not.
@@ -160,8 +163,8 @@ class AveragedWeights:
             here = expected.get(name)
             if here is None or here.shape != tensor.shape or int(slot) >= len(slots):
                 raise StrategyError(
-                    f"{os.fspath(paths[0])!r} is of another model or average: {key} is {tuple(tensor.shape)} there and"
-                    f" {'missing' if here is None else tuple(here.shape)} here"
+                    f"{os.fspath(paths[0])!r} is of another model or average: {key} is {tuple(tensor.shape)} there"
+                    f" and {'missing' if here is None else tuple(here.shape)} here"
                 )
             slots[int(slot)][name] = tensor.to(self._device_of(here))
         for number, averages in enumerate(slots):

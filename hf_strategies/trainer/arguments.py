@@ -13,9 +13,15 @@ from hf_strategies.trainer.callbacks.early_stopping import EarlyStopping
 from hf_strategies.trainer.callbacks.gradual_unfreezing import GradualUnfreezing
 from hf_strategies.trainer.callbacks.plateau_cooldown.callback import PLATEAU, PlateauCooldown
 from hf_strategies.trainer.callbacks.reduce_on_plateau import ReduceOnPlateau
+from hf_strategies.trainer.callbacks.weight_averaging.callback import WeightAveraging, refuse_others
 from hf_strategies.trainer.lr.layer_decay import LayerDecayArguments
 
-__all__ = ["EarlyStoppingArguments", "PlateauCooldownArguments", "StrategyArguments"]
+__all__ = [
+    "EarlyStoppingArguments",
+    "PlateauCooldownArguments",
+    "StrategyArguments",
+    "WeightAveragingArguments",
+]
 
 
 def _flag(setting: str, default: Any = None, more: str = "") -> Any:
@@ -45,7 +51,7 @@ class _StrategyFlags:
 
 
 # Flags that are shorter than the arguments of the callbacks, because their prefix says the rest.
-_LONG_NAMES = {"when": "stop_when", "length": "cooldown", "shape": "cooldown_shape"}
+_LONG_NAMES = {"when": "stop_when", "length": "cooldown", "shape": "cooldown_shape", "in": "weights_in"}
 
 
 @dataclass
@@ -155,7 +161,45 @@ class PlateauCooldownArguments(_StrategyFlags):
 
 
 @dataclass
-class StrategyArguments(EarlyStoppingArguments, PlateauCooldownArguments, LayerDecayArguments):
+class WeightAveragingArguments(_StrategyFlags):
+    """Which average of the weights is evaluated and kept, for `HfArgumentParser`; see `WeightAveraging`.
+
+    >>> str(WeightAveragingArguments(average_weights="ema(over='1ep')").weight_averaging().average)
+    "ema(over='1ep')"
+    """
+
+    average_weights: str | None = field(
+        default=None,
+        metadata={
+            "help": "Evaluate, keep and end with an average of the weights, such as \"ema(over='1ep')\" or"
+            ' "tail(over=0.5)" (unset: the weights themselves).'
+        },
+    )
+    average_weights_start_from: str | None = field(
+        default=None,
+        metadata={"help": "Steps that the average leaves out, as 500, '2ep' or a fraction (unset: the warmup)."},
+    )
+    average_weights_in: str = field(
+        default="device",
+        metadata={"help": "Where the average is: 'device', or 'cpu' (copies the weights there at each step)."},
+    )
+    average_weights_keep_raw: bool = field(
+        default=False, metadata={"help": "Write the last raw weights, as a model, into raw/ in the output folder."}
+    )
+
+    def weight_averaging(self) -> WeightAveraging | None:
+        """Return the callback, None when it is not asked for; raises `StrategyError` for a bad value."""
+        if self.average_weights is None:
+            _refuse_idle(self, "average_weights", ("average_weights_",))
+            return None
+        with _errors_of("average_weights"):
+            return WeightAveraging(self.average_weights, **self._arguments("average_weights_"))
+
+
+@dataclass
+class StrategyArguments(
+    EarlyStoppingArguments, PlateauCooldownArguments, WeightAveragingArguments, LayerDecayArguments
+):
     """When training is done, and which parameters learn how fast; add it beside `TrainingArguments`.
 
     ``HfArgumentParser((TrainingArguments, StrategyArguments))`` gives the flags, ``callbacks()`` what goes into
@@ -202,7 +246,10 @@ class StrategyArguments(EarlyStoppingArguments, PlateauCooldownArguments, LayerD
         stopping = self.early_stopping(restores=cooldown is None)
         if cooldown is None and stopping is None:
             _refuse_idle(self, "early_stopping_patience", ("restore_best_weights", "best_weights_in"))
-        return [*callbacks, *(callback for callback in (cooldown, stopping) if callback is not None)]
+        optional = (self.weight_averaging(), cooldown, stopping)
+        callbacks += [callback for callback in optional if callback is not None]
+        refuse_others(callbacks)
+        return callbacks
 
 
 @contextmanager

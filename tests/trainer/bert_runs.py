@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor, nn
 from transformers import (
     BertConfig,
+    BertForMaskedLM,
     BertForSequenceClassification,
     Trainer,
     TrainerCallback,
@@ -33,6 +35,22 @@ def bert() -> BertForSequenceClassification:
     return BertForSequenceClassification(
         BertConfig(**SIZES, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
     )
+
+
+def tied() -> BertForMaskedLM:
+    """A language model whose head shares its weights with the embeddings."""
+    torch.manual_seed(0)
+    return BertForMaskedLM(BertConfig(**SIZES))
+
+
+# peft asks transformers by a name that is going out of use.
+with_peft = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
+
+
+def lora() -> Any:
+    """Adapters on the queries, and a classifier of its own."""
+    peft = pytest.importorskip("peft")
+    return peft.get_peft_model(bert(), peft.LoraConfig(r=2, target_modules=["query"], modules_to_save=["classifier"]))
 
 
 def examples(count: int = 16) -> list[dict[str, Tensor]]:

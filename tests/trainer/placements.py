@@ -41,10 +41,10 @@ WRAPPED |= dict.fromkeys(["zero1", "zero2", "zero3"], "DeepSpeedEngine")
 DEEPSPEED = {"train_micro_batch_size_per_gpu": 2, "zero_allow_untested_optimizer": True}
 
 
-def run_placed(program: str, folder: Path, placement: str) -> list[dict[str, Any]]:
+def run_placed(program: str, folder: Path, placement: str, *words: str) -> list[dict[str, Any]]:
     """Run a program in two processes in a placement; return the report of each."""
     environment = {"ddp": ON_CPU, "fsdp2": {}}.get(placement, {"DS_ACCELERATOR": "cpu"})
-    return run_in_processes(program, folder, placement, environment=environment)
+    return run_in_processes(program, folder, placement, *words, environment=environment)
 
 
 def place(placement: str) -> dict[str, Any]:
@@ -86,6 +86,16 @@ def whole_weights(model: nn.Module) -> dict[str, Tensor]:
         name: (parameter.full_tensor() if isinstance(parameter, DTensor) else parameter).detach().clone()
         for name, parameter in parameters.items()
     }
+
+
+def whole_masters(model: nn.Module) -> dict[str, Tensor]:
+    """The trainable parameters, gathered from all ranks: under ZeRO their fp32 masters, else as `whole_weights`."""
+    trainable = {name: each for name, each in model.named_parameters() if each.requires_grad}
+    if any(hasattr(each, "ds_id") or hasattr(each, "_hp_mapping") for each in trainable.values()):
+        from deepspeed.utils import safe_get_full_fp32_param
+
+        return {name: safe_get_full_fp32_param(each).detach().clone() for name, each in trainable.items()}
+    return {name: each for name, each in whole_weights(model).items() if name in trainable}
 
 
 def digest(tensors: dict[str, Tensor]) -> str:

@@ -25,7 +25,7 @@ from hf_strategies.trainer.callbacks.metric_watch import MetricWatch
 from hf_strategies.trainer.callbacks.resumption import Resumption, at_end_of_epoch, is_ignored
 from hf_strategies.trainer.distributed import from_rank_zero
 
-__all__ = ["MetricCallback", "MetricRun", "best_weights_name", "save_state"]
+__all__ = ["EndedRun", "MetricCallback", "MetricRun", "best_weights_name", "preemption_folder", "save_state"]
 
 
 class MetricRun:
@@ -96,6 +96,8 @@ class MetricCallback(TrainerCallback, ABC):
         self._run = self._ended = self._preempted_at = None
         self._begun_at, self._postponed = state.global_step, False
         context = TrainerContext(self)
+        if context.averaging:  # an evaluation before its own `on_train_begin` is one of the average too
+            context.averaging.begin_averaging(args, state, kwargs)
         first, last = _first_and_last(self, context.trainer)
         self._resumption = Resumption.of(args, state, kwargs) if first is self else None
         self._watch = MetricWatch(type(self).__name__, self.names, args, self.optional_names)
@@ -196,6 +198,11 @@ class MetricCallback(TrainerCallback, ABC):
             watch.finish(state)
         run.finish(state)
 
+    @property
+    def undoes_step(self) -> bool:
+        """Whether the step that is being made is undone, because the run had ended before it was resumed."""
+        return self._ended is not None
+
     def __getstate__(self) -> dict[str, Any]:
         """Return the settings alone: a training's model, weights and Trainer are no part of a copy or a pickle."""
         of_training = {name for name in vars(MetricCallback) if name.startswith("_")}
@@ -212,10 +219,9 @@ class MetricCallback(TrainerCallback, ABC):
 
     def _join_preemption(self, args: TrainingArguments, state: TrainerState, control: TrainerControl) -> None:
         """Add to a checkpoint that the Trainer has written on SIGTERM, which no other event announces."""
-        stops = control.should_training_stop and not control.should_save and not self._ended
-        if not (getattr(args, "enable_jit_checkpoint", False) and stops and self._run):
+        folder = preemption_folder(args, state, control)
+        if folder is None or self._run is None or self._ended:
             return
-        folder = Path(str(args.output_dir)) / f"{PREFIX_CHECKPOINT_DIR}-{state.global_step}"
         if self._preempted_at is None and from_rank_zero(folder.is_dir()):
             self._preempted_at = state.global_step
             self._run.saved(state)
@@ -254,6 +260,13 @@ class EndedRun:
     def skip(self, control: TrainerControl) -> None:
         """Cancel a checkpoint and an evaluation; for `on_epoch_end`."""
         control.should_save = control.should_evaluate = False
+
+
+def preemption_folder(args: TrainingArguments, state: TrainerState, control: TrainerControl) -> Path | None:
+    """Return the folder of the checkpoint that the Trainer may have just written on SIGTERM; None if it has not."""
+    if not getattr(args, "enable_jit_checkpoint", False) or not control.should_training_stop or control.should_save:
+        return None
+    return Path(str(args.output_dir)) / f"{PREFIX_CHECKPOINT_DIR}-{state.global_step}"
 
 
 def best_weights_name(rule: StoppingRule) -> str:

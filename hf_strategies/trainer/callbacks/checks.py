@@ -10,10 +10,11 @@ from transformers.trainer_utils import IntervalStrategy, has_length
 
 from hf_strategies.errors import StrategyError
 from hf_strategies.lengths import Span
+from hf_strategies.pytorch.lr_scheduler import ScheduleLR
 from hf_strategies.stopping import StoppingRule
 from hf_strategies.stopping.condition import calls
 
-__all__ = ["check_needs", "refuse_epochs", "refuse_other_restorer", "steps_per_epoch"]
+__all__ = ["check_needs", "refuse_epochs", "refuse_other_restorer", "steps_per_epoch", "warmup_end"]
 
 
 def check_needs(
@@ -68,6 +69,13 @@ def _check_operations(name: str, model: nn.Module, trainer: Trainer | None) -> N
 def steps_per_epoch(args: TrainingArguments, loader: Any) -> int | None:
     """Return the optimizer steps of an epoch, counted as the Trainer counts them; None for data without a length."""
     return max(1, math.ceil(len(loader) / args.gradient_accumulation_steps)) if has_length(loader) else None
+
+
+def warmup_end(scheduler: Any, args: TrainingArguments, max_steps: int) -> int:
+    """Return the number of steps of the warmup; ``scheduler`` is without accelerate's wrappers."""
+    if isinstance(scheduler, ScheduleLR):
+        return scheduler.schedule.warmup_steps
+    return int(args.get_warmup_steps(max_steps))
 
 
 def refuse_epochs(name: str, span: Span, loader: object) -> None:

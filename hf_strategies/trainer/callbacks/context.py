@@ -79,6 +79,19 @@ class TrainerContext:
         """The Trainer; None if there is none, or if it no longer exists."""
         return self._trainer() if self._trainer else None
 
+    @property
+    def averaging(self) -> Any:
+        """The `WeightAveraging` among the Trainer's callbacks; None if there is none."""
+        return next((each for each in self._callbacks() if hasattr(each, "begin_averaging")), None)
+
+    def measured(self, result: dict[str, Any]) -> dict[str, Any]:
+        """Return the record ``result``; it and its reason say so if the metrics are those of averaged weights."""
+        averaging = self.averaging
+        if averaging is None:
+            return result
+        reason = {"reason": f"{result['reason']} Measured on {averaging.measured_on}."} if "reason" in result else {}
+        return result | reason | {"measured_on": averaging.measured_on}
+
     def show(self, text: str) -> None:
         """Show a short text behind the progress bar."""
         for callback in self._callbacks():

@@ -124,7 +124,12 @@ class EarlyStopping(MetricCallback):
         """Check that the training has what the rule needs, and return its run, which may be a resumed one."""
         check_needs(self.rule, args, state, event, context.trainer)
         refuse_other_restorer(context.trainer, self, EarlyStopping)
-        keeper = BestKeeper(event["model"], args, self.restores, self.weights_in) if self.restores else None
+        averaged = context.averaging is not None
+        keeper = (
+            BestKeeper(event["model"], args, self.restores, self.weights_in, averaged=averaged)
+            if self.restores
+            else None
+        )
         return _StoppingRun(self, context, args, state, keeper)
 
 
@@ -230,7 +235,7 @@ class _StoppingRun(MetricRun):
         result = record(self._rule, judgement)
         result |= {"wall_seconds": round(seconds, 3), "restored_best_weights": restored}
         result |= {"trained_on_after": self._after} if self._after else {}
-        records(state)[self._key] = result
+        result = records(state)[self._key] = self._context.measured(result)
         return result
 
     def _track(self, result: dict[str, Any]) -> None:

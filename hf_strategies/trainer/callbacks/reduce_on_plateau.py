@@ -86,7 +86,8 @@ class ReduceOnPlateau(MetricCallback):
     ) -> MetricRun:
         """Apply the reductions to the schedule, including the reductions so far of a resumed run."""
         scheduler = lambda_lr("ReduceOnPlateau cannot reduce", event["lr_scheduler"])
-        return _ReducingRun(self, scheduler, state, take_records(state, self.record_key, self, context.trainer))
+        before = take_records(state, self.record_key, self, context.trainer)
+        return _ReducingRun(self, context, scheduler, state, before)
 
 
 @dataclass(frozen=True)
@@ -107,11 +108,12 @@ class _ReducingRun(MetricRun):
     def __init__(
         self,
         callback: ReduceOnPlateau,
+        context: TrainerContext,
         scheduler: LambdaLR,
         state: TrainerState,
         before: Mapping[str, Any] | None,
     ) -> None:
-        self._callback, self._scheduler = callback, scheduler
+        self._callback, self._context, self._scheduler = callback, context, scheduler
         self._stalls = Stalls(
             Metric.read(callback.monitor),
             patience=callback.patience,
@@ -188,7 +190,7 @@ class _ReducingRun(MetricRun):
 
     def _record(self, state: TrainerState) -> None:
         callback = self._callback
-        records(state)[callback.record_key] = {
+        record = {
             "monitor": callback.monitor,
             "mode": callback.mode,
             "patience": callback.patience,
@@ -198,6 +200,7 @@ class _ReducingRun(MetricRun):
             "stalls": list(self._steps),
             "past": [[past.factor, past.stalls, past.floor] for past in self._past],
         }
+        records(state)[callback.record_key] = self._context.measured(record)
 
 
 def _without(callback: ReduceOnPlateau, ratio: Any) -> Any:

@@ -12,13 +12,13 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.optim import SGD, Adafactor, AdamW, Optimizer
-from transformers import BertConfig, BertForMaskedLM, Trainer, TrainerCallback
+from transformers import Trainer, TrainerCallback
 
 from hf_strategies import BestWeights, EarlyStopping, StrategyError
 from hf_strategies.trainer.best_weights.files import CheckpointWeights
 from hf_strategies.trainer.best_weights.keeper import BestKeeper
 from tests.tiny import TinyModel, flat
-from tests.trainer.bert_runs import SIZES, bert
+from tests.trainer.bert_runs import bert, lora, tied, with_peft
 from tests.trainer.best_weights.keeper_runs import SCORES, KeepBest, Record, trainer_of
 from tests.trainer.placements import digest, whole_weights
 
@@ -61,20 +61,6 @@ class Interrupt(TrainerCallback):
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         raise KeyboardInterrupt
-
-
-def tied() -> BertForMaskedLM:
-    torch.manual_seed(0)
-    return BertForMaskedLM(BertConfig(**SIZES))
-
-
-# peft asks transformers by a name that is going out of use.
-with_peft = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
-
-
-def lora() -> Any:
-    peft = pytest.importorskip("peft")
-    return peft.get_peft_model(bert(), peft.LoraConfig(r=2, target_modules=["query"], modules_to_save=["classifier"]))
 
 
 def train(folder: Path, where: str = "memory", **options: Any) -> tuple[Trainer, KeepBest, dict[int, str]]:

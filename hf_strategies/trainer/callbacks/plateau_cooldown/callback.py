@@ -155,6 +155,7 @@ class PlateauCooldown(MetricCallback):
                 " evaluation from there on: leave stages or the budget out"
             )
         self.restores = self._options.restores if restore_best_weights else None
+        self.rewind, self.weights_in = rewind, weights_in
 
     def start(
         self, context: TrainerContext, args: TrainingArguments, state: TrainerState, event: dict[str, Any]

@@ -227,7 +227,8 @@ class CooldownRun(MetricRun):
         with_moments = options.rewind == "optimizer"
         name = f"{options.restores}{'-optimizer' if with_moments else ''}"
         optimizer = self._optimizer if with_moments else None
-        return BestKeeper(model, self._args, name, options.weights_in, optimizer=optimizer)
+        averaged = self._context.averaging is not None
+        return BestKeeper(model, self._args, name, options.weights_in, optimizer=optimizer, averaged=averaged)
 
     def _rewind(self, state: TrainerState) -> None:
         """Restore the best weights at a plateau, if ``rewind`` asks for it and they are not the current weights."""
@@ -291,7 +292,7 @@ class CooldownRun(MetricRun):
             "rewound_to": self._rewound_to,
             "restored_best_weights": restored,
         }
-        records(state)[self._key] = result
+        result = records(state)[self._key] = self._context.measured(result)
         return result
 
 

@@ -14,10 +14,9 @@ from transformers import TrainerState, TrainingArguments
 from hf_strategies.errors import StrategyError
 from hf_strategies.lengths import read_span
 from hf_strategies.pytorch.lambda_lr import own_floors
-from hf_strategies.pytorch.lr_scheduler import ScheduleLR
 from hf_strategies.schedules.plateau_cooldown import DEFAULT_LENGTH, Cooldown
 from hf_strategies.stopping.plateau_cooldown import Phases
-from hf_strategies.trainer.callbacks.checks import refuse_epochs, steps_per_epoch
+from hf_strategies.trainer.callbacks.checks import refuse_epochs, steps_per_epoch, warmup_end
 from hf_strategies.trainer.callbacks.context import records
 from hf_strategies.trainer.callbacks.plateau_cooldown.rates import has_own_cooldown
 
@@ -65,7 +64,7 @@ def resolve_cooldown(
     refuse_epochs("cooldown", read_span("cooldown", cooldown.length), loader)
     cooldown = replace(cooldown, steps_per_epoch=steps_per_epoch(args, loader))
     cooldowns = tuple(replace(cooldown, floor=max(cooldown.floor, floor)) for floor in own_floors(scheduler))
-    budget, warmup = _budget(scheduler, state.max_steps), _warmup(scheduler, args, state.max_steps)
+    budget, warmup = _budget(scheduler, state.max_steps), warmup_end(scheduler, args, state.max_steps)
     if warmup >= budget:
         raise StrategyError(
             f"warmup_steps={args.warmup_steps:g} ({warmup} steps) leaves nothing of the {budget} training steps for a"
@@ -90,12 +89,6 @@ def _schedule_settings(scheduler: LambdaLR) -> dict[str, Any]:
 def _budget(scheduler: LambdaLR, max_steps: int) -> int:
     # With on_extend="keep" the schedule ends at its planned step, even if training has been made longer.
     return min(max_steps, scheduler.schedule.total_steps) if has_own_cooldown(scheduler) else max_steps
-
-
-def _warmup(scheduler: LambdaLR, args: TrainingArguments, max_steps: int) -> int:
-    if isinstance(scheduler, ScheduleLR):
-        return scheduler.schedule.warmup_steps
-    return int(args.get_warmup_steps(max_steps))
 
 
 def _latest_start(cooldown: Cooldown, budget: int, warmup: int, is_default: bool) -> int:

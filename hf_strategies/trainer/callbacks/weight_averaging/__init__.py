@@ -1,0 +1,1 @@
+"""The callback `WeightAveraging`: its settings, its run, and the evaluations of the average."""
