@@ -1,6 +1,8 @@
 """Averaged weights in one process: what is evaluated, what is left, and that training goes on as without them."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from transformers import BertForSequenceClassification, TrainerCallback
 
 from hf_strategies import EarlyStopping, PlateauCooldown, ReduceOnPlateau, StrategyError, WeightAveraging
 from hf_strategies.trainer.callbacks.weight_averaging.callback import refuse_arguments
+from tests.conftest import CHECKOUT
 from tests.tiny import TinyModel
 from tests.trainer.averaging_runs import (
     Recorder,
@@ -424,6 +427,14 @@ def test_a_training_that_ends_before_the_average_begins_says_so(
     trainer.train()
     assert digest(in_model(trainer)) == digest(recorder.after[trainer.state.global_step])
     assert "before the average began at step 5" in caplog.text
+
+
+@pytest.mark.slow
+def test_the_checks_for_a_gpu_pass_on_a_cpu() -> None:
+    command = [sys.executable, "-m", "tests.trainer.programs.averaging_on_gpu", "--cpu"]
+    done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, timeout=500)
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert done.stdout.count("\nok ") == 8
 
 
 # --- mistakes ---------------------------------------------------------------------------------------------------
