@@ -8,6 +8,7 @@ such as ``from hf_strategies import EarlyStopping``, also makes every schedule's
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from hf_strategies.averaging import register_average
 from hf_strategies.errors import StrategyError
 from hf_strategies.schedules import (
     SCHEDULES,
@@ -49,6 +50,7 @@ __all__ = [
     "find_lr",
     "layer_decay_optimizer",
     "parameter_groups",
+    "register_average",
     "register_criterion",
     "register_decay",
     "register_schedule",

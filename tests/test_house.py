@@ -28,8 +28,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "trainer": {*BASE, "schedules", "stopping", "averaging", "pytorch"},
     "trainer.lr": {*BASE, "schedules", "pytorch", "trainer.checkpoint", "trainer.distributed"},
     "trainer.best_weights": {*BASE, "pytorch", "trainer.checkpoint", "trainer.distributed"},
+    "checkpoints": {*BASE, "schedules", "stopping", "averaging"},
     "report": {*BASE, "schedules", "stopping", "averaging"},
-    "cli": {*BASE, "report", "schedules", "stopping", "averaging"},
+    "cli": {*BASE, "report", "checkpoints", "schedules", "stopping", "averaging"},
     "finetune": {*BASE, "report", "trainer", "schedules", "stopping", "averaging"},
 }
 # The folders of the tasks: what the recipes share imports none of them, nor does one import another.

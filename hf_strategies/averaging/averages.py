@@ -10,7 +10,7 @@ from the row.
 
 import math
 from bisect import bisect_left
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
@@ -100,22 +100,32 @@ def tail_slot(n: int, *, over: int | float) -> int:
     return _count_read(n, over) % 2
 
 
-def shape_weights(count: int, *, curve: Callable[[float, float], float]) -> tuple[float, ...]:
+def shape_weights(snapshots: int | Sequence[int], *, curve: Callable[[int, int], float]) -> tuple[float, ...]:
     """Imitate a decay of the learning rate, from snapshots of a held rate: ``c_j = d(j - 1) - d(j)``, ``d(N) = 0``.
 
-    N is ``count``, the number of snapshots at even distances, and c_j the weight of the j-th of them, j = 1, ..., N.
-    ``d(j) = curve(j, N)`` is the decay after j of N steps: a function of `hf_strategies.schedules.DECAYS`, which is 1
-    at step 0. The weighted mean is the first snapshot plus d times each later movement: what happened between the
-    snapshots j and j + 1 counts ``d(j)``. A straight line to 0 gives the plain mean.
+    ``snapshots`` is their number N, where they lie at even distances, or the steps at which they were taken, in
+    rising order; c_j is the weight of the j-th of them, j = 1, ..., N. ``d(j) = curve(j, N)`` is the decay after j of
+    N steps: a function of `hf_strategies.schedules.DECAYS`, which is 1 at step 0. Where the steps s_1, ..., s_N are
+    given, ``d(j) = curve(s_j - s_0, s_N - s_0)``, and the window begins one distance before the first of them,
+    ``s_0 = s_1 - (s_2 - s_1)``.
 
-    Raises `StrategyError` for a count below 1, and for a curve that does not begin at 1, rises, or goes below 0.
+    The weighted mean is the first snapshot plus d times each later movement: what happened between the snapshots j
+    and j + 1 counts ``d(j)``. A straight line to 0 gives each snapshot the share of the window that ends with it,
+    which is the plain mean at even distances.
+
+    Raises `StrategyError` for no snapshot, for steps that do not rise, and for a curve that does not begin at 1,
+    rises, or goes below 0.
 
     >>> shape_weights(2, curve=lambda step, steps: (1 - step / steps) ** 2)
     (0.75, 0.25)
+    >>> shape_weights([4, 8, 16], curve=lambda step, steps: 1 - step / steps)
+    (0.25, 0.25, 0.5)
     """
-    if count < 1:
-        raise StrategyError(f"count={count!r} of snapshots is out of range: give at least 1")
-    decay = [*(float(curve(step, count)) for step in range(count)), 0.0]
+    steps = [*range(1, snapshots + 1)] if isinstance(snapshots, int) else [*snapshots]
+    if not steps or any(after <= before for before, after in pairwise(steps)):
+        raise StrategyError(f"snapshots={snapshots!r} are none, or do not rise: give their number, or their steps")
+    start = steps[0] - (steps[1] - steps[0] if len(steps) > 1 else 1)
+    decay = [*(float(curve(step - start, steps[-1] - start)) for step in (start, *steps[:-1])), 0.0]
     weights = tuple(before - after for before, after in pairwise(decay))
     if decay[0] != 1.0 or not all(weight >= 0.0 for weight in weights):
         raise StrategyError(

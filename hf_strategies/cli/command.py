@@ -1,5 +1,6 @@
 """The interface that every command of ``hf-strategies`` has, and what several of them need of the terminal."""
 
+import pkgutil
 import shutil
 import sys
 import warnings
@@ -7,11 +8,15 @@ from abc import ABC, abstractmethod
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from typing import ClassVar
 
-from hf_strategies.errors import visible
+from hf_strategies.errors import StrategyError, did_you_mean, visible
 
-__all__ = ["Command", "can_print", "terminal_width", "warnings_as_lines"]
+__all__ = ["RECIPES", "Command", "can_print", "known_recipe", "terminal_width", "warnings_as_lines"]
+
+RECIPES = "hf_strategies.recipes"
+"""The package with a module for each recipe."""
 
 
 class Command(ABC):
@@ -74,3 +79,14 @@ def warnings_as_lines() -> Iterator[None]:
         yield
     for warning in caught:
         print(f"warning: {visible(' '.join(str(warning.message).split()))}", file=sys.stderr)
+
+
+def known_recipe(name: str | None) -> str:
+    """Return the name of an installed recipe, which is not loaded; raises `StrategyError` for any other name."""
+    folders = import_module(RECIPES).__path__
+    recipes = [module.name for module in pkgutil.iter_modules(folders) if not module.name.startswith("_")]
+    if name is None:
+        raise StrategyError(f"RECIPE is missing: {did_you_mean('', recipes)}")
+    if name not in recipes:
+        raise StrategyError(f"unknown recipe {name!r}: {did_you_mean(name, recipes)}")
+    return name

@@ -1,15 +1,11 @@
 """The command ``find-lr``: the learning-rate range test of a recipe."""
 
-import pkgutil
 from argparse import ArgumentParser, Namespace
 from importlib import import_module
 
-from hf_strategies.cli.command import Command
-from hf_strategies.errors import StrategyError, did_you_mean
+from hf_strategies.cli.command import RECIPES, Command, known_recipe
 
 __all__ = ["FindLrCommand"]
-
-_PACKAGE = "hf_strategies.recipes"
 
 
 class FindLrCommand(Command):
@@ -30,16 +26,6 @@ class FindLrCommand(Command):
 
     def run(self, options: Namespace) -> str:
         """Check the name before the recipe is loaded, which takes seconds, and run the recipe."""
-        recipes = _recipes()
-        if options.recipe is None:
-            raise StrategyError(f"RECIPE is missing: {did_you_mean('', recipes)}")
-        if options.recipe not in recipes:
-            raise StrategyError(f"unknown recipe {options.recipe!r}: {did_you_mean(options.recipe, recipes)}")
-        import_module(f"{_PACKAGE}.{options.recipe}").main([*options.flags, "--find_lr", "true"])
+        recipe = known_recipe(options.recipe)
+        import_module(f"{RECIPES}.{recipe}").main([*options.flags, "--find_lr", "true"])
         return ""
-
-
-def _recipes() -> list[str]:
-    """Return the names of the recipes that are installed, without loading them."""
-    folders = import_module(_PACKAGE).__path__
-    return [module.name for module in pkgutil.iter_modules(folders) if not module.name.startswith("_")]

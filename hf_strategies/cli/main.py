@@ -1,6 +1,7 @@
 """The command ``hf-strategies``: its commands, the reading of the command line, and errors.
 
-No command but ``find-lr`` loads torch or transformers. A user's mistake is one line on stderr and exit code 2.
+No command but ``find-lr`` and ``average`` loads torch, and only ``find-lr`` loads transformers. A user's mistake is
+one line on stderr and exit code 2.
 """
 
 import os
@@ -11,6 +12,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
 from hf_strategies import __version__
+from hf_strategies.cli.average import AverageCommand
+from hf_strategies.cli.averages import AveragesCommand
 from hf_strategies.cli.command import Command
 from hf_strategies.cli.criteria import CriteriaCommand
 from hf_strategies.cli.find_lr import FindLrCommand
@@ -30,6 +33,8 @@ _ROWS: tuple[Command, ...] = (
     FlagsCommand(),
     ReplayCommand(),
     CriteriaCommand(),
+    AveragesCommand(),
+    AverageCommand(),
     FindLrCommand(),
 )
 COMMANDS = {row.name: row for row in _ROWS}

@@ -263,5 +263,13 @@ def test_a_straight_line_is_the_plain_mean_and_a_square_root_weighs_the_first_mo
     assert root == pytest.approx((0.5, 0.20710678, 0.15891862, 0.1339746))
 
 
+def test_uneven_snapshots_count_by_the_distance_to_the_one_before() -> None:
+    # the window is 300 to 1200 steps: 1 - sqrt(x) at 300 / 900 and 600 / 900
+    weights = shape_weights([600, 900, 1200], curve=curve_of("sqrt"))
+    assert weights == pytest.approx(shape_weights(3, curve=curve_of("sqrt")), abs=1e-15)
+    assert shape_weights([600, 900, 1000], curve=curve_of("linear")) == pytest.approx((3 / 7, 3 / 7, 1 / 7))
+    assert shape_weights([50], curve=curve_of("sqrt")) == (1.0,)
+
+
 def curve_of(name: str) -> Callable[[float, float], float]:
     return lambda step, steps: COOLDOWNS[name](step, steps, min_lr_ratio=0.0)

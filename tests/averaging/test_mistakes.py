@@ -93,10 +93,16 @@ def test_an_average_has_one_text(text: str, canonical: str) -> None:
 
 @pytest.mark.parametrize(
     ("count", "curve"),
-    [(0, lambda step, steps: 1 - step / steps), (2, lambda step, steps: step / steps), (2, lambda step, steps: 0.5)],
+    [
+        (0, lambda step, steps: 1 - step / steps),
+        ([], lambda step, steps: 1 - step / steps),
+        ([2, 2], lambda step, steps: 1 - step / steps),
+        (2, lambda step, steps: step / steps),
+        (2, lambda step, steps: 0.5),
+    ],
 )
 def test_a_shape_of_nothing_or_of_a_curve_that_does_not_fall_from_one_is_refused(
-    count: int, curve: Callable[[float, float], float]
+    count: int | list[int], curve: Callable[[float, float], float]
 ) -> None:
     with pytest.raises(StrategyError):
         shape_weights(count, curve=curve)
