@@ -56,6 +56,12 @@ class Improvement:
         if self.z:
             self._standard_error(first, name)
 
+    def known_standard_error(self, evaluation: Evaluation, name: str) -> float | None:
+        """Return the standard error of an evaluation; None if neither the log nor ``samples`` gives it."""
+        if evaluation.stderr is None and self.samples is None:
+            return None
+        return self._standard_error(evaluation, name)
+
     def __str__(self) -> str:
         given = {name: getattr(self, name) for name in IMPROVEMENT_PARAMETERS}
         return ", ".join(f"{name}={value:g}" for name, value in given.items() if value)

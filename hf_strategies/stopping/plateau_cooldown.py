@@ -1,22 +1,22 @@
 """A training that holds its learning rate until the metric reaches a plateau and then cools down.
 
 `cooldown_phases` derives from the log alone when the training holds, cools down and ends. `best_of` chooses the
-evaluation whose weights are saved. `cooldown_reason` and `cooldown_record` describe both to users.
+evaluation whose weights are kept. `cooldown_reason` and `cooldown_record` describe both to users.
 """
 
 import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import median
 from typing import Any
 
 from hf_strategies.stopping.history import Evaluation, Usage
 from hf_strategies.stopping.judge import RowJudge
+from hf_strategies.stopping.keep_rule import KEEP, Candidate, Decision, SelectionNoise, keep, plateau_of
 from hf_strategies.stopping.log_judge import LogJudge
 from hf_strategies.stopping.rule import StoppingRule
 
-__all__ = ["CooldownJudge", "Phases", "best_of", "cooldown_phases", "cooldown_reason", "cooldown_record"]
+__all__ = ["Choice", "CooldownJudge", "Phases", "best_of", "cooldown_phases", "cooldown_reason", "cooldown_record"]
 
 LogHistory = Iterable[Mapping[str, Any]]
 
@@ -93,26 +93,44 @@ def cooldown_phases(
     )
 
 
+@dataclass(frozen=True)
+class Choice:
+    """The evaluation whose weights are to be kept so far, and whether that is the newest evaluation.
+
+    ``decision`` compares all candidates; it is made by the evaluation at the end of the cooldown.
+    """
+
+    evaluation: Evaluation | None = None
+    is_newest: bool = False
+    decision: Decision | None = None
+
+
 def best_of(
-    rule: StoppingRule, log_history: LogHistory, start: int, *, end: int | None = None, total_steps: int | None = None
-) -> tuple[Evaluation | None, bool]:
-    """Return the evaluation whose weights are to be saved so far, and whether that is the newest evaluation.
+    rule: StoppingRule,
+    log_history: LogHistory,
+    start: int,
+    *,
+    end: int | None = None,
+    keeping: str = KEEP[0],
+    total_steps: int | None = None,
+) -> Choice:
+    """Return the evaluation whose weights are to be kept so far.
 
     Of the evaluations up to the step ``start`` it is the best by ``rule``. An evaluation in the cooldown takes its
-    place if it is no worse. An evaluation from the step ``end`` on takes its place if it is no worse than the
-    plateau, which is the median of the evaluations after the best one up to ``start``. The best value before the
-    cooldown was the luckiest of many at a high rate, and weights that have settled need not reach it; but where the
-    cooldown has made the weights worse than the plateau, the best ones before are saved.
+    place if it is no worse. At the step ``end`` it is decided by ``keeping``, one of `KEEP`: with ``"best"`` the end
+    takes its place if it is no worse, with ``"end"`` in any case. With ``"noise_aware"`` the end may be worse by the
+    excess that is expected of the best of several evaluations, see `SelectionNoise`: those of the hold that were near
+    the best one (`plateau_of`), and those of the cooldown if the best one is among them.
 
     >>> rule = StoppingRule.read("loss")
     >>> log = [{"eval_loss": value, "step": k} for k, value in enumerate((0.5, 0.4, 0.6, 0.4), start=1)]
-    >>> best_of(rule, log, 3)[0].step, best_of(rule, log, 4)[0].step
+    >>> best_of(rule, log, 3).evaluation.step, best_of(rule, log, 4).evaluation.step
     (4, 2)
-    >>> log[-1]["eval_loss"] = 0.45  # worse than 0.4, and better than the plateau of 0.6
-    >>> best_of(rule, log, 3)[0].step, best_of(rule, log, 3, end=4)[0].step
+    >>> log[-1]["eval_loss"] = 0.45  # worse than 0.4, by less than luck explains where 0.5, 0.4 and 0.6 came before
+    >>> best_of(rule, log, 3).evaluation.step, best_of(rule, log, 3, end=4).evaluation.step
     (2, 4)
     """
-    return CooldownJudge(rule).best(list(log_history), start, end=end, total_steps=total_steps)
+    return CooldownJudge(rule, keeping).best(list(log_history), start, end=end, total_steps=total_steps)
 
 
 class CooldownJudge:
@@ -122,8 +140,8 @@ class CooldownJudge:
     alone. Each entry of the log is read once, see `LogJudge`.
     """
 
-    def __init__(self, rule: StoppingRule) -> None:
-        self.rule, self._judge = rule, LogJudge(rule)
+    def __init__(self, rule: StoppingRule, keeping: str = KEEP[0]) -> None:
+        self.rule, self._keeping, self._judge = rule, keeping, LogJudge(rule)
         self._chosen: _Chosen | None = None
 
     def phases(
@@ -159,61 +177,88 @@ class CooldownJudge:
         end: int | None = None,
         total_steps: int | None = None,
         usage: Usage | None = None,
-    ) -> tuple[Evaluation | None, bool]:
-        """Return the evaluation whose weights are to be saved so far, and whether that is the newest; see `best_of`.
+    ) -> Choice:
+        """Return the evaluation whose weights are to be kept so far; see `best_of`.
 
         With the ``usage`` of `phases` the log is not read twice.
         """
         judge = self._judge.read(log_history, usage=usage, total_steps=total_steps)
         if self._chosen is None or not self._chosen.is_of(judge, start, end):
-            self._chosen = _Chosen(judge, start, end)
+            self._chosen = _Chosen(judge, start, end, self.rule, self._keeping)
         return self._chosen.best()
 
 
 class _Chosen:
     """The choice of `best_of` for one ``start`` and ``end``, which reads only the evaluations that are new."""
 
-    def __init__(self, judge: RowJudge, start: int, end: int | None) -> None:
-        self._judge, self._start, self._end = judge, start, end
+    def __init__(self, judge: RowJudge, start: int, end: int | None, rule: StoppingRule, keeping: str) -> None:
+        self._judge, self._start, self._end, self._rule, self._keeping = judge, start, end, rule, keeping
         self._held = self._read = -1  # numbers of evaluations: up to the start, and in all
-        self._index: int | None = None
+        self._best: int | None = None  # the index of the best one before the end
+        self._sigma: float | None = None
+        self._decision: Decision | None = None
 
     def is_of(self, judge: RowJudge, start: int, end: int | None) -> bool:
         return self._judge is judge and (self._start, self._end) == (start, end)
 
-    def best(self) -> tuple[Evaluation | None, bool]:
+    def best(self) -> Choice:
         self._judge.grow()
         history = self._judge.history.evaluations
         held = bisect_right(history, self._start, key=_step)
         if held != self._held:
             self._held = self._read = held
-            self._index = self._held_index = self._judge.best_of_first(held)
+            self._set_best(self._judge.best_of_first(held))
         for index in range(self._read, len(history)):
-            if math.isfinite(history[index].value) and self._cost(history[index]) <= self._limit(history[index]):
-                self._index = index
+            self._read_one(index)
         self._read = len(history)
-        best = None if self._index is None else history[self._index]
-        return best, self._index is not None and self._index == len(history) - 1
+        if self._decision:
+            kept = self._decision.kept.evaluation
+            return Choice(kept, kept is history[-1], self._decision)
+        best = None if self._best is None else history[self._best]
+        return Choice(best, best is not None and self._best == len(history) - 1)
 
-    def _limit(self, evaluation: Evaluation) -> float:
-        """Return how high the cost of an evaluation after the start may be for it to take the place of the best."""
-        history = self._judge.history.evaluations
+    def _read_one(self, index: int) -> None:
+        """Take in an evaluation after the start."""
+        evaluation = self._judge.history.evaluations[index]
+        is_finite = math.isfinite(evaluation.value)
         if self._end is not None and evaluation.step >= self._end:
-            best = self._held if self._held_index is None else self._held_index
-            plateau = history[best + 1 : self._held] or history[best : self._held]
-            costs = [self._cost(each) for each in plateau if math.isfinite(each.value)]
-            return median(costs) if costs else math.inf
-        return math.inf if self._index is None else self._cost(history[self._index])
+            if is_finite or self._best is not None:
+                self._decision = self._decision or self._decide(index)
+        elif is_finite and (self._best is None or self._cost(index) <= self._cost(self._best)):
+            self._set_best(index)
 
-    def _cost(self, evaluation: Evaluation) -> float:
-        return self._judge.history.stream.sign * evaluation.value
+    def _decide(self, index: int) -> Decision:
+        """Compare the end, which is the evaluation ``index``, with the best one before it."""
+        history = self._judge.history.evaluations
+        end = Candidate("end", history[index])
+        if self._best is None:
+            return Decision(end, (end,), f"kept {end.text}")
+        best, sign = Candidate("best", history[self._best]), self._judge.history.stream.sign
+        if self._keeping == "end":
+            return Decision(end, (best, end), f"kept {end.text}, as restore_best_weights='end' asks")
+        # In the cooldown the metric is calmer: its evaluations count only where the best one is among them.
+        selected_from = history[: self._held] if self._best < self._held else history[:index]
+        plateau = plateau_of(selected_from, self._best, sign)
+        noise = SelectionNoise.of(plateau if self._keeping == KEEP[0] else plateau[:1], self._sigma)
+        return keep(best, [end], noise, sign)
+
+    def _set_best(self, index: int | None) -> None:
+        """Set the best evaluation and the standard error of its metric, which raises `StrategyError` if it is bad."""
+        self._best = index
+        if index is not None:
+            watched = self._rule.watched
+            evaluation = self._judge.history.evaluations[index]
+            self._sigma = watched.improvement.known_standard_error(evaluation, self._rule.monitor)
+
+    def _cost(self, index: int) -> float:
+        return self._judge.history.stream.sign * self._judge.history.evaluations[index].value
 
 
-def cooldown_reason(rule: StoppingRule, phases: Phases, best: Evaluation | None, step: int) -> str:
+def cooldown_reason(rule: StoppingRule, phases: Phases, choice: Choice, step: int) -> str:
     """Return in one sentence in which phase a training is at ``step``, and why.
 
     >>> rule = StoppingRule.read("loss")
-    >>> cooldown_reason(rule, Phases(40, 48, "eval_loss has not improved for 3 evaluations"), None, 44)
+    >>> cooldown_reason(rule, Phases(40, 48, "eval_loss has not improved for 3 evaluations"), Choice(), 44)
     'In the cooldown from step 40 to 48: eval_loss has not improved for 3 evaluations.'
     """
     why = phases.why or f"the budget ends at step {phases.end}"
@@ -226,18 +271,21 @@ def cooldown_reason(rule: StoppingRule, phases: Phases, best: Evaluation | None,
     if phases.cut is not None:
         outcome = f"Stopped in the cooldown, at step {phases.cut} of {phases.start} to {phases.end},"
         outcome += f" because {rule.monitor} is not finite"
+    best = choice.evaluation
     if best is None:
         return f"{outcome}; {rule.monitor} never was finite."
-    if best.step >= phases.end:
-        return f"{outcome}; kept {best.value:.6g} of its end (epoch {best.epoch:.2f})."
+    if choice.decision:
+        return f"{outcome}; {choice.decision.why}."
     return f"{outcome}; best {best.value:.6g} at step {best.step} (epoch {best.epoch:.2f})."
 
 
-def cooldown_record(
-    rule: StoppingRule, phases: Phases, best: Evaluation | None, step: int, budget: int
-) -> dict[str, Any]:
-    """Return the phases and the best as plain JSON values, under the same names as `rule.record`."""
-    over = phases.at(step) == "over"
+def cooldown_record(rule: StoppingRule, phases: Phases, choice: Choice, step: int, budget: int) -> dict[str, Any]:
+    """Return the phases and the evaluation that is kept as plain JSON values, under the same names as `rule.record`.
+
+    Once the cooldown is over, ``candidates`` has all weights that could be kept, and ``kept`` is the kind of those
+    that are.
+    """
+    over, best, decision = phases.at(step) == "over", choice.evaluation, choice.decision
     return {
         "monitor": rule.monitor,
         "mode": rule.watched.mode,
@@ -251,11 +299,23 @@ def cooldown_record(
         "budget": budget,
         "stopped": over and phases.last < budget,
         "stop_step": phases.last if over and phases.last < budget else None,
-        "reason": cooldown_reason(rule, phases, best, step),
+        "reason": cooldown_reason(rule, phases, choice, step),
         "best_step": best and best.step,
         "best_epoch": best and best.epoch,
-        "best_value": best and best.value,
+        "best_value": best and _finite(best.value),
+        "kept": decision and decision.kept.kind,
+        "candidates": [_candidate_record(each) for each in decision.candidates] if decision else [],
     }
+
+
+def _candidate_record(candidate: Candidate) -> dict[str, Any]:
+    evaluation = candidate.evaluation
+    return {"kind": candidate.kind, "step": evaluation.step, "value": _finite(evaluation.value)}
+
+
+def _finite(value: float) -> float | None:
+    """Return the value; None in place of NaN and infinity, which JSON does not have."""
+    return value if math.isfinite(value) else None
 
 
 def _cut(not_finite: Sequence[Evaluation], start: int, end: int, from_start: bool) -> int | None:

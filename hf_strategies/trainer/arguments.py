@@ -8,6 +8,7 @@ from typing import Any
 from transformers import TrainerCallback
 
 from hf_strategies.errors import StrategyError
+from hf_strategies.stopping.keep_rule import KEEP
 from hf_strategies.stopping.settings import RULE_SETTINGS
 from hf_strategies.trainer.callbacks.early_stopping import EarlyStopping
 from hf_strategies.trainer.callbacks.gradual_unfreezing import GradualUnfreezing
@@ -51,7 +52,13 @@ class _StrategyFlags:
 
 
 # Flags that are shorter than the arguments of the callbacks, because their prefix says the rest.
-_LONG_NAMES = {"when": "stop_when", "length": "cooldown", "shape": "cooldown_shape", "in": "weights_in"}
+_LONG_NAMES = {
+    "when": "stop_when",
+    "length": "cooldown",
+    "shape": "cooldown_shape",
+    "keep": "restore_best_weights",
+    "in": "weights_in",
+}
 
 
 @dataclass
@@ -133,6 +140,19 @@ class PlateauCooldownArguments(_StrategyFlags):
     plateau_cooldown_min_lr_ratio: float | None = field(
         default=None, metadata={"help": "Floor of the cooldown, as a ratio of each group's peak."}
     )
+    plateau_cooldown_hold: str = field(
+        default="peak",
+        metadata={
+            "help": "'peak' refuses a schedule that falls by itself before the cooldown, 'schedule' follows it."
+        },
+    )
+    plateau_cooldown_keep: str = field(
+        default=KEEP[0],
+        metadata={
+            "help": "Which weights are the result: 'noise_aware' (the end of the cooldown, if luck explains by how"
+            " much the best evaluation is better), 'best', or 'end'."
+        },
+    )
     plateau_cooldown_rewind: str = field(
         default="none",
         metadata={
@@ -152,10 +172,17 @@ class PlateauCooldownArguments(_StrategyFlags):
         if self.plateau_cooldown_patience is None and self.plateau_cooldown_when is None:
             _refuse_idle(self, "plateau_cooldown_patience", ("plateau_cooldown_",))
             return None
+        if not self.restore_best_weights and self.plateau_cooldown_keep not in (KEEP[0], "end"):
+            raise StrategyError(
+                f"plateau_cooldown_keep={self.plateau_cooldown_keep!r} and restore_best_weights=False exclude each"
+                " other: give one of them"
+            )
         with _errors_of("plateau_cooldown"):
+            given = self._arguments("plateau_cooldown_")
+            keep = given.pop("restore_best_weights")
             return PlateauCooldown(
-                **self._arguments("plateau_cooldown_"),
-                restore_best_weights=self.restore_best_weights,
+                **given,
+                restore_best_weights=keep if self.restore_best_weights else "end",
                 weights_in=self.best_weights_in,
             )
 

@@ -6,8 +6,16 @@ from typing import Any
 
 import pytest
 
+from hf_strategies.errors import StrategyError
 from hf_strategies.stopping import StoppingRule
-from hf_strategies.stopping.plateau_cooldown import Phases, best_of, cooldown_phases, cooldown_reason, cooldown_record
+from hf_strategies.stopping.plateau_cooldown import (
+    Choice,
+    Phases,
+    best_of,
+    cooldown_phases,
+    cooldown_reason,
+    cooldown_record,
+)
 
 STALLED = "eval_score has not improved for 2 evaluations"
 RULE = StoppingRule.read("score", "patience(2)", "max")
@@ -116,66 +124,114 @@ def test_a_budget_is_a_trigger() -> None:
 def test_the_best_is_over_hold_and_cooldown(
     scores: list[float], start: int, best: int | None, is_newest: bool
 ) -> None:
-    found, newest = best_of(RULE, log(scores), start)
-    assert (found and found.step, newest) == (best, is_newest)
+    choice = best_of(RULE, log(scores), start)
+    assert (choice.evaluation and choice.evaluation.step, choice.is_newest) == (best, is_newest)
+    assert choice.decision is None
+
+
+HELD, LUCKY = [0.7, 0.742, 0.71, 0.7], [0.7, 0.745, 0.7, 0.7]
 
 
 @pytest.mark.parametrize(
-    ("scores", "best"),
+    ("scores", "samples", "kept", "why"),
     [
-        # The plateau after the best one, of step 20, is 0.4, 0.5, with the median 0.45; the cooldown ends at step 60.
-        ([0.3, 0.6, 0.4, 0.5, 0.45, 0.45], 60),
-        ([0.3, 0.6, 0.4, 0.5, 0.45, 0.44], 20),
-        # The median of 0.5, 0.4 and 0.3.
-        ([0.6, 0.5, 0.4, 0.3, 0.2, 0.4], 60),
-        ([0.6, 0.5, 0.4, 0.3, 0.2, 0.39], 10),
-        # Better still in the cooldown, and no worse at its end than the plateau was: the end.
-        ([0.3, 0.6, 0.4, 0.5, 0.7, 0.45], 60),
-        ([0.3, 0.6, 0.4, 0.5, 0.7, 0.44], 50),
-        # NaN has no part in the median, and is not kept.
-        ([0.3, 0.6, math.nan, 0.5, 0.1, 0.5], 60),
-        ([0.3, 0.6, 0.4, 0.5, 0.5, math.nan], 20),
-        # No plateau: the best is the newest of the hold, and the end has to be as good.
-        ([0.3, 0.4, 0.5, 0.6, 0.5, 0.6], 60),
-        ([0.3, 0.4, 0.5, 0.6, 0.5, 0.59], 40),
+        # The best of four, with the standard error sqrt(0.742 * 0.258 / 128) = 0.0387, is 1.0294 * 0.0387 = 0.0398
+        # too good. By the scatter: the median of 0.042, 0.032 and 0.01, divided by 0.954, times 1.0294 is 0.0345.
+        ([*HELD, 0.688], 128, "best", "is 0.054 worse, more than the 0.0398 of selection noise (best of 4, standard"),
+        ([*HELD, 0.688], None, "best", "is 0.054 worse, more than the 0.0345 of selection noise (best of 4, scatter"),
+        # The lucky one is one standard error, 0.0385, above the end, which is above the others.
+        ([*LUCKY, 0.7065], 128, "end", "is 0.0385 better, within the 0.0397 of selection noise (best of 4, standard"),
+        # With 2,000 samples the standard error is 0.0097, and the difference is real.
+        ([*LUCKY, 0.7065], 2000, "best", "more than the 0.01 of selection noise"),
+        # The climb of 0.3 and 0.5 is no part of the plateau: the best of three, 0.8463 * 0.0097 = 0.0082.
+        ([0.3, 0.5, 0.745, 0.7, 0.7, 0.736], 2000, "best", "more than the 0.00825 of selection noise (best of 3,"),
+        ([0.3, 0.5, 0.745, 0.7, 0.7, 0.737], 2000, "end", "within the 0.00825 of selection noise (best of 3,"),
+        # Nothing was selected where the hold ends with its best: the end has to be as good.
+        ([0.3, 0.4, 0.5, 0.6, 0.599], 100, "best", "more than the 0 of selection noise (best of 1,"),
+        ([0.3, 0.4, 0.5, 0.6, 0.6], 100, "end", "no worse than the best, 0.6 at step"),
+        # A collapse is no scatter: the median of 0.042, 0.032 and 0.41 is 0.042, and 1.0294 * 0.044 = 0.0453.
+        ([0.7, 0.742, 0.71, 0.3, 0.55], None, "best", "more than the 0.0453 of selection noise"),
+        # NaN has no part in the scatter, and is not kept.
+        ([0.7, 0.742, math.nan, 0.71, 0.7, math.nan], None, "best", "kept the best, 0.742 at step 20"),
+        ([math.nan, math.nan, 0.4], None, "end", "kept the end, 0.4 at step 30"),
     ],
 )
-def test_the_end_is_kept_when_it_is_no_worse_than_the_plateau_was(scores: list[float], best: int) -> None:
-    found, newest = best_of(RULE, log(scores), 40, end=60)
-    assert found is not None
-    assert (found.step, newest) == (best, best == 60)
-    mirrored = [{"eval_loss": -entry["eval_score"], "step": entry["step"]} for entry in log(scores)]
-    found, _ = best_of(StoppingRule.read("loss"), mirrored, 40, end=60)
-    assert found is not None
-    assert found.step == best
+def test_the_end_is_kept_where_luck_explains_what_the_best_is_above_it(
+    scores: list[float], samples: int | None, kept: str, why: str
+) -> None:
+    rule = StoppingRule.read("score", "patience(2)", "max", samples=samples)
+    end = 10 * len(scores)
+    choice = best_of(rule, log(scores), end - 10, end=end)
+    assert choice.decision is not None
+    assert choice.evaluation is choice.decision.kept.evaluation
+    assert (choice.decision.kept.kind, choice.is_newest) == (kept, kept == "end")
+    assert why in choice.decision.why
+    if samples is None:
+        mirrored = [{"eval_loss": -entry["eval_score"], "step": entry["step"]} for entry in log(scores)]
+        same = best_of(StoppingRule.read("loss"), mirrored, end - 10, end=end).decision
+        assert same is not None
+        assert same.kept.kind == kept
+
+
+def test_the_best_of_the_cooldown_is_a_candidate_too() -> None:
+    choice = best_of(RULE, log([0.3, 0.6, 0.6, 0.7, 0.5, 0.5]), 30, end=60)
+    assert choice.decision is not None
+    assert [(each.kind, each.evaluation.step) for each in choice.decision.candidates] == [("best", 40), ("end", 60)]
+
+
+@pytest.mark.parametrize(("keeping", "worse", "as_good"), [("best", "best", "end"), ("end", "end", "end")])
+def test_the_rule_can_be_given_by_hand(keeping: str, worse: str, as_good: str) -> None:
+    for end, kept in ((0.741, worse), (0.742, as_good)):
+        decision = best_of(RULE, log([*HELD, end]), 40, end=50, keeping=keeping).decision
+        assert decision is not None
+        assert decision.kept.kind == kept
+
+
+def test_a_standard_error_that_the_evaluations_report_counts() -> None:
+    entries = [entry | {"eval_score_stderr": 0.05} for entry in log([*HELD, 0.691])]
+    decision = best_of(RULE, entries, 40, end=50).decision
+    assert decision is not None
+    assert "within the 0.0515 of selection noise (best of 4, standard error 0.05)" in decision.why
+
+
+def test_samples_of_a_metric_that_is_no_proportion_are_refused_at_the_first_evaluation() -> None:
+    rule = StoppingRule.read("score", "patience(2)", "max", samples=100)
+    with pytest.raises(StrategyError, match="samples=100 gives a standard error only to a proportion"):
+        best_of(rule, log([1.5]), 40, end=60)
 
 
 def test_the_margin_of_an_improvement_holds_in_the_hold_only() -> None:
     rule = StoppingRule.read("score", "patience(2)", "max", min_delta=0.1)
     values = log([0.5, 0.55, 0.55, 0.51, 0.56])
-    assert best_of(rule, values[:3], 30)[0] == best_of(rule, values[:1], 30)[0]  # 0.05 is no improvement
-    found, newest = best_of(rule, values, 30)
-    assert (found and found.step, newest) == (50, True)
+    first, third = best_of(rule, values[:1], 30), best_of(rule, values[:3], 30)
+    assert third.evaluation == first.evaluation  # 0.05 is no improvement
+    choice = best_of(rule, values, 30)
+    assert (choice.evaluation and choice.evaluation.step, choice.is_newest) == (50, True)
 
 
 def test_of_losses_the_lowest_is_the_best() -> None:
     losses = [{"eval_loss": value, "step": 10 * k} for k, value in enumerate([0.5, 0.4, 0.6, 0.4, 0.45], start=1)]
-    found, newest = best_of(StoppingRule.read("loss"), losses, 30)
-    assert (found and found.step, newest) == (40, False)
+    choice = best_of(StoppingRule.read("loss"), losses, 30)
+    assert (choice.evaluation and choice.evaluation.step, choice.is_newest) == (40, False)
 
 
 def test_a_sentence_for_each_phase() -> None:
     scores = log([0.5, 0.6, 0.5, 0.6])
-    found, (best, _) = look([0.5, 0.6, 0.5, 0.6]), best_of(RULE, scores, 40)
-    assert [cooldown_reason(RULE, found, best, step) for step in (30, 50, 60)] == [
+    found, choice = look([0.5, 0.6, 0.5, 0.6]), best_of(RULE, scores, 40)
+    assert [cooldown_reason(RULE, found, choice, step) for step in (30, 50, 60)] == [
         "No cooldown yet at step 30; it starts at step 40 at the latest.",
         f"In the cooldown from step 40 to 60: {STALLED}.",
         f"Cooled down from step 40 to 60: {STALLED}; best 0.6 at step 20 (epoch 2.00).",
     ]
-    assert cooldown_reason(RULE, look([]), None, 120) == (
+    ended = best_of(RULE, log([0.5, 0.6, 0.5, 0.6, 0.5, 0.6]), 40, end=60)
+    assert cooldown_reason(RULE, found, ended, 60) == (
+        f"Cooled down from step 40 to 60: {STALLED}; kept the end, 0.6 at step 60: no worse than the best, 0.6 at"
+        " step 20."
+    )
+    assert cooldown_reason(RULE, look([]), Choice(), 120) == (
         "Cooled down from step 80 to 120: the budget ends at step 120; eval_score never was finite."
     )
-    assert cooldown_reason(RULE, look([0.5, 0.4, 0.4, math.nan]), best, 40) == (
+    assert cooldown_reason(RULE, look([0.5, 0.4, 0.4, math.nan]), choice, 40) == (
         "Stopped in the cooldown, at step 40 of 30 to 45, because eval_score is not finite; best 0.6 at step 20"
         " (epoch 2.00)."
     )
@@ -193,7 +249,16 @@ def test_a_sentence_for_each_phase() -> None:
 def test_the_record_is_plain_and_has_the_steps(found: Phases, step: int, expected: dict[str, Any]) -> None:
     import json
 
-    kept = cooldown_record(RULE, found, None, step, 120)
+    kept = cooldown_record(RULE, found, Choice(), step, 120)
     assert {name: kept[name] for name in expected} == expected
     assert (kept["cooldown_start"], kept["cooldown_end"]) == (found.start, found.end)
     assert json.loads(json.dumps(kept)) == kept
+
+
+def test_the_record_has_all_candidates_and_which_is_kept() -> None:
+    kept = cooldown_record(RULE, Phases(40, 50, STALLED), best_of(RULE, log([*HELD, 0.688]), 40, end=50), 50, 120)
+    assert (kept["kept"], kept["best_step"], kept["best_value"]) == ("best", 20, 0.742)
+    assert kept["candidates"] == [
+        {"kind": "best", "step": 20, "value": 0.742},
+        {"kind": "end", "step": 50, "value": 0.688},
+    ]

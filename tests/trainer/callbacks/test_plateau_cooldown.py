@@ -63,7 +63,7 @@ def test_the_floor_of_the_schedule_is_the_end_of_the_cooldown(
     name: str, kwargs: dict[str, Any], settings: dict[str, Any], make_trainer: Callable[..., Any]
 ) -> None:
     options = OPTIONS | {"lr_scheduler_type": name, "lr_scheduler_kwargs": kwargs, "max_steps": 200}
-    trainer = make_trainer(SCORES, callbacks=[cooldown(**settings)], **options)
+    trainer = make_trainer(SCORES, callbacks=[cooldown(hold="schedule", **settings)], **options)
     trainer.train()
     rates = learning_rates(trainer)[2:]
     assert min(rates) >= 0.1 * PEAK * (1 - 1e-12)
@@ -145,11 +145,34 @@ def test_over_any_schedule_it_goes_down_from_where_that_is(make_trainer: Callabl
     options = OPTIONS | {"lr_scheduler_type": name}
     plain = make_trainer(SCORES, **options)
     plain.train()
-    trainer = make_trainer(SCORES, callbacks=[cooldown()], **options)
+    trainer = make_trainer(SCORES, callbacks=[cooldown(hold="schedule")], **options)
     trainer.train()
     held = learning_rates(plain)[:7]
     assert learning_rates(trainer)[:7] == held
     assert learning_rates(trainer)[7:] == pytest.approx([held[6] * 2 / 3, held[6] / 3], abs=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("name", "step"), [("linear", 3), ("cosine", 3), ("linear_warmup_step_decay", 12), ("one_cycle", 10)]
+)
+def test_a_schedule_that_falls_before_the_cooldown_is_refused_unless_it_is_to_be_followed(
+    make_trainer: Callable[..., Any], name: str, step: int
+) -> None:
+    options = OPTIONS | {"lr_scheduler_type": name, "max_steps": 30}
+    if name == "one_cycle":
+        options |= {"warmup_steps": 0}
+    words = f"lr_scheduler_type='{name}' lowers it by itself from step {step} on: take 'linear_warmup_plateau"
+    with pytest.raises(StrategyError, match=words):
+        make_trainer(SCORES, callbacks=[cooldown()], **options).train()
+
+
+def test_a_schedule_that_falls_after_the_latest_start_of_the_cooldown_is_held(
+    make_trainer: Callable[..., Any],
+) -> None:
+    options = OPTIONS | {"lr_scheduler_type": "linear_warmup_stable_decay", "max_steps": 30}
+    trainer = make_trainer(SCORES, callbacks=[cooldown()], **options)
+    trainer.train()
+    assert learning_rates(trainer) == pytest.approx(EXPECTED, abs=1e-15)
 
 
 def test_without_a_plateau_over_any_schedule_too(make_trainer: Callable[..., Any]) -> None:
@@ -172,19 +195,38 @@ def test_the_best_weights_of_hold_and_cooldown_come_back(make_trainer: Callable[
     assert (record(trainer)["restored_best_weights"], record(last)["restored_best_weights"]) == (True, False)
 
 
-def test_the_end_is_kept_where_it_is_as_good_as_the_plateau_was(
+def test_the_end_is_kept_where_luck_explains_what_the_best_is_above_it(
     make_trainer: Callable[..., Any], caplog: pytest.LogCaptureFixture
 ) -> None:
-    # After 0.7, the luckiest, the plateau was 0.6, 0.6, 0.6.
-    trainer = make_trainer([*SCORES[:8], 0.6], callbacks=[cooldown()], **OPTIONS)
+    # Of 0.6, 0.7, 0.6, 0.6, 0.6 held, 0.7 is the luckiest; with 20 samples: 1.163 * sqrt(0.7 * 0.3 / 20) = 0.119.
+    trainer = make_trainer([*SCORES[:8], 0.6], callbacks=[cooldown(samples=20)], **OPTIONS)
     with caplog.at_level(logging.WARNING, logger="hf_strategies"):
         trainer.train()
     assert torch.equal(flat(trainer.model), trainer.weights_at[9])
     assert (record(trainer)["best_step"], record(trainer)["best_value"]) == (9, 0.6)
     assert said(caplog)[1:] == [
-        "Cooled down from step 6 to 9: eval_score has not improved for 3 evaluations; kept 0.6 of its end"
-        " (epoch 2.25)."
+        "Cooled down from step 6 to 9: eval_score has not improved for 3 evaluations; kept the end, 0.6 at"
+        " step 9: the best, 0.7 at step 3, is 0.1 better, within the 0.119 of selection noise (best of 5, standard"
+        " error 0.102)."
     ]
+    assert record(trainer)["kept"] == "end"
+
+
+@pytest.mark.parametrize(("keeping", "step"), [("best", 3), ("noise_aware", 9), ("end", 9)])
+def test_which_weights_are_the_result_can_be_said_by_hand(
+    make_trainer: Callable[..., Any], keeping: str, step: int
+) -> None:
+    trainer = make_trainer(
+        [*SCORES[:8], 0.6], callbacks=[cooldown(samples=20, restore_best_weights=keeping)], **OPTIONS
+    )
+    trainer.train()
+    assert torch.equal(flat(trainer.model), trainer.weights_at[step])
+    assert record(trainer)["best_step"] == step
+
+
+def test_an_unknown_way_to_keep_weights_is_refused() -> None:
+    with pytest.raises(StrategyError, match=r"restore_best_weights='noise' is neither True, .*mean 'noise_aware'"):
+        cooldown(restore_best_weights="noise")
 
 
 def test_the_console_says_where_it_starts_and_ends(
@@ -194,8 +236,9 @@ def test_the_console_says_where_it_starts_and_ends(
         make_trainer(SCORES, callbacks=[cooldown()], **OPTIONS).train()
     assert said(caplog) == [
         "Cooldown started at step 6, ends at step 9: eval_score has not improved for 3 evaluations.",
-        "Cooled down from step 6 to 9: eval_score has not improved for 3 evaluations; best 0.7 at step 3"
-        " (epoch 0.75).",
+        "Cooled down from step 6 to 9: eval_score has not improved for 3 evaluations; kept the best, 0.7 at"
+        " step 3: the end, 0.55 at step 9, is 0.15 worse, more than the 0.061 of selection noise (best of 5, scatter"
+        " 0.0524).",
         "Restored the best weights, of step 3.",
     ]
 
@@ -205,7 +248,8 @@ def test_and_so_when_the_budget_starts_it(make_trainer: Callable[..., Any], capl
         make_trainer(RISING, callbacks=[cooldown()], **(OPTIONS | {"max_steps": 12})).train()
     assert said(caplog) == [
         "Cooldown started at step 8, ends at step 12: the budget ends there.",
-        "Cooled down from step 8 to 12: the budget ends at step 12; kept 0.11 of its end (epoch 3.00).",
+        "Cooled down from step 8 to 12: the budget ends at step 12; kept the end, 0.11 at step 12: no worse than"
+        " the best, 0.1 at step 11.",
     ]
 
 
@@ -391,7 +435,7 @@ def test_a_skipped_update_delays_the_hold_and_not_the_cooldown(make_trainer: Cal
 def test_skipped_updates_over_a_falling_schedule(make_trainer: Callable[..., Any]) -> None:
     # transformers' linear is 1 - i / 20 after i made updates; at step 6 five were made
     options = OPTIONS | {"lr_scheduler_type": "linear", "warmup_steps": 0, "max_steps": 20}
-    trainer = make_trainer(SCORES, callbacks=[cooldown(), Skip(2, 7)], **options)
+    trainer = make_trainer(SCORES, callbacks=[cooldown(hold="schedule"), Skip(2, 7)], **options)
     trainer.train()
     expected = [PEAK * ratio for ratio in (1, 0.95, 0.95, 0.9, 0.85, 0.8, 0.75, 0.5, 0.25)]
     assert learning_rates(trainer) == pytest.approx(expected, abs=1e-15)

@@ -225,7 +225,8 @@ def test_without_its_callback_a_reduced_rate_stays_or_jumps(
 def test_a_stock_schedule_that_jumps_under_a_callback_is_told(
     make_trainer: Callable[..., Any], caplog: pytest.LogCaptureFixture
 ) -> None:
-    options = WATCHING | {"lr_scheduler_type": "linear", "callbacks": [PlateauCooldown(patience=9, cooldown=1)]}
+    callback = PlateauCooldown(patience=9, cooldown=1, hold="schedule")
+    options = WATCHING | {"lr_scheduler_type": "linear", "callbacks": [callback]}
     with caplog.at_level(logging.WARNING, logger="hf_strategies"):
         go_on(make_trainer, options, options | {"warmup_steps": 0}, [])
     assert "The learning rate jumps from 0.03 to 0.01875 at step 5" in caplog.text

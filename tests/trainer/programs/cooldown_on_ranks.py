@@ -22,7 +22,7 @@ START = 7  # the step that the resumed run starts from, in the cooldown
 
 
 def make(folder: Path, rank: int, name: str, done: int = 0, **more: Any) -> Any:
-    callback = PlateauCooldown("score", 3, 0.5, mode="max", rewind="optimizer")
+    callback = PlateauCooldown("score", 3, 0.5, mode="max", rewind="optimizer", hold="schedule")
     return tiny_trainer(
         folder,
         SCORES[rank][done:],

@@ -7,16 +7,18 @@ from transformers import EarlyStoppingCallback, Trainer, TrainerCallback, Traine
 from hf_strategies.errors import StrategyError, did_you_mean
 from hf_strategies.schedules.plateau_cooldown import Cooldown
 from hf_strategies.stopping import Metric, StoppingRule
+from hf_strategies.stopping.keep_rule import read_keep
 from hf_strategies.stopping.parameters import Count
 from hf_strategies.trainer.best_weights.keeper import read_where
 from hf_strategies.trainer.callbacks.base import MetricCallback, MetricRun, best_weights_name
 from hf_strategies.trainer.callbacks.checks import check_needs, refuse_other_restorer
 from hf_strategies.trainer.callbacks.context import TrainerContext
 from hf_strategies.trainer.callbacks.early_stopping import EarlyStopping
+from hf_strategies.trainer.callbacks.plateau_cooldown.rates import HOLDS
 from hf_strategies.trainer.callbacks.plateau_cooldown.run import CooldownOptions, CooldownRun
 from hf_strategies.trainer.callbacks.plateau_cooldown.settings import DEFAULTS
 from hf_strategies.trainer.callbacks.reduce_on_plateau import ReduceOnPlateau
-from hf_strategies.values import switch, within
+from hf_strategies.values import within
 
 __all__ = ["PLATEAU", "REWINDS", "PlateauCooldown"]
 
@@ -40,16 +42,19 @@ class PlateauCooldown(MetricCallback):
         floor + (base(s) - floor) * (1 - sqrt((t - s) / K))  s <= t < s + K, the cooldown (``cooldown_shape="sqrt"``)
 
     where base is the schedule in use and floor is ``min_lr_ratio``. Take
-    ``lr_scheduler_type="linear_warmup_plateau_cooldown"``, or any other schedule of this package or of transformers
-    that is a `LambdaLR`, such as ``constant_with_warmup`` or ``cosine``. The cooldown starts at s, the step of the
+    ``lr_scheduler_type="linear_warmup_plateau_cooldown"``, or another schedule that stays at its peak, such as
+    ``constant_with_warmup``. A schedule that lowers the rate by itself before the cooldown, such as ``linear`` or
+    ``cosine``, is refused unless ``hold="schedule"``. The cooldown starts at s, the step of the
     first evaluation at which ``stop_when`` holds, or of the ``patience``-th evaluation in a row without an
     improvement. Evaluations in the warmup do not count. The length is K = ceil(``cooldown`` * s) steps. If there is
     no plateau in time, s is the last step with s + K <= N, where N is the number of training steps, so that the
     cooldown ends with the training.
 
-    At the end of the cooldown training stops, with an evaluation. The last weights stay if their metric is no worse
-    than the plateau, the median of the evaluations after the best evaluation up to s. (The best evaluation itself
-    would be too strict a bound, because it was the luckiest of many.) Otherwise the best weights of hold and cooldown
+    At the end of the cooldown training stops, with an evaluation. The best evaluation of hold and cooldown was the
+    luckiest of k on the plateau, and is expected to be too good by the excess c_k * sigma. Here c_k is the expected
+    maximum of k standard normal numbers (1.03 for k = 4), and sigma the standard error of the metric (``samples``, or
+    ``<metric>_stderr`` among the metrics), or else the scatter of these evaluations; `SelectionNoise` derives it. The
+    last weights stay if their metric is worse than the best by no more than the excess. Otherwise the best weights
     are restored. Before its end, the cooldown stops only if the metric is NaN or infinite.
 
     All of this is a pure function of the Trainer's `log_history`, the step and the number of training steps. So a
@@ -68,13 +73,16 @@ class PlateauCooldown(MetricCallback):
         min_delta: the smallest change that is an improvement, in the metric's unit. `EarlyStopping` describes this
             and ``relative_delta``, ``z``, ``samples``, ``smoothing``, ``start_from`` and ``weights_in``.
         mode: ``"min"`` or ``"max"``; None if ``monitor`` is a metric whose direction is known.
-        restore_best_weights: restore the best weights if the end of the cooldown is worse than the plateau; False
-            leaves the last weights in any case.
+        restore_best_weights: which weights are the result: ``"noise_aware"`` (or True) decides as above; ``"best"``
+            restores the best weights if the end of the cooldown is worse at all; ``"end"`` (or False) leaves the last
+            weights in any case.
         cooldown_shape: the curve of the cooldown: ``"sqrt"`` (1-sqrt), ``"linear"``, ``"cosine"``,
             ``"polynomial"``, ``"exponential"`` (with a floor). None takes the value in `lr_scheduler_kwargs`, or
             ``"sqrt"``.
         min_lr_ratio: the floor of the cooldown and of ``stages``, as a ratio of each group's peak; if the schedule's
             own floor is higher (transformers' ``min_lr`` and ``min_lr_rate`` too), or with None, that holds.
+        hold: ``"peak"`` refuses a schedule that falls by itself before the cooldown; ``"schedule"`` follows any
+            `LambdaLR` until the cooldown, such as ``inverse_sqrt``.
         stop_when: criteria in place of ``patience``, such as ``"patience(3) or time_budget('2h')"``.
         rewind: what is restored at each plateau: ``"weights"`` for the best weights, with fresh moments of the
             optimizer; ``"optimizer"`` for the best weights and the optimizer's state of that time, which is saved
@@ -83,9 +91,9 @@ class PlateauCooldown(MetricCallback):
         stages: the number of plateaus at which the rate is lowered, before the plateau that starts the cooldown.
         factor: the factor of the rate at each of these plateaus, in (0, 1].
 
-    Raises `StrategyError` for a bad argument; when training starts with a scheduler that is no `LambdaLR`, without
-    `eval_strategy`, beside `EarlyStopping` or `ReduceOnPlateau`, or with several evaluation sets if the default
-    criterion watches the loss too; and when the rate would jump on resume.
+    Raises `StrategyError` for a bad argument; when training starts with a scheduler that is no `LambdaLR` or falls by
+    itself, without `eval_strategy`, beside `EarlyStopping` or `ReduceOnPlateau`, or with several evaluation sets if
+    the default criterion watches the loss too; and when the rate would jump on resume.
 
     >>> from transformers import Trainer, TrainingArguments
     >>> args = TrainingArguments("out", eval_strategy="epoch", lr_scheduler_type="linear_warmup_plateau_cooldown",
@@ -102,10 +110,11 @@ class PlateauCooldown(MetricCallback):
         cooldown: int | float | str | None = None,
         min_delta: float = 0.0,
         mode: str | None = None,
-        restore_best_weights: bool = True,
+        restore_best_weights: bool | str = "noise_aware",
         *,
         cooldown_shape: str | None = None,
         min_lr_ratio: float | None = None,
+        hold: str = "peak",
         stop_when: str | None = None,
         rewind: str = "none",
         stages: int = 0,
@@ -136,8 +145,9 @@ class PlateauCooldown(MetricCallback):
         given = {"cooldown": cooldown, "cooldown_shape": cooldown_shape, "min_lr_ratio": min_lr_ratio}
         given = {name: value for name, value in given.items() if value is not None}
         Cooldown.read(**{**DEFAULTS, **given})
-        if rewind not in REWINDS:
-            raise StrategyError(f"rewind={rewind!r} is no choice: {did_you_mean(str(rewind), REWINDS)}")
+        for name, choice, choices in (("rewind", rewind, REWINDS), ("hold", hold, HOLDS)):
+            if choice not in choices:
+                raise StrategyError(f"{name}={choice!r} is no choice: {did_you_mean(str(choice), choices)}")
         self._options = CooldownOptions(
             rule=self.rule,
             rule_without_loss=without_loss if self.optional_names else None,
@@ -146,7 +156,8 @@ class PlateauCooldown(MetricCallback):
             stages=Count(0, "", low=0).read("stages", stages),
             factor=within("factor", factor, 0, 1, above_low=True),
             restores=f"{best_weights_name(self.rule)}-cooldown",
-            restore_best_weights=switch("restore_best_weights", restore_best_weights),
+            keeping=read_keep(restore_best_weights),
+            hold=hold,
             weights_in=read_where("weights_in", weights_in),
         )
         if self._options.stages and self.rule.budgets:
@@ -154,7 +165,7 @@ class PlateauCooldown(MetricCallback):
                 f"stages={stages!r} with a budget in stop_when, which stays spent, would lower the rate at every"
                 " evaluation from there on: leave stages or the budget out"
             )
-        self.restores = self._options.restores if restore_best_weights else None
+        self.restores = None if self._options.keeping == "end" else self._options.restores
         self.rewind, self.weights_in = rewind, weights_in
 
     def start(

@@ -5,13 +5,17 @@ from typing import Any, TypeGuard
 
 from torch.optim.lr_scheduler import LambdaLR
 
+from hf_strategies.errors import StrategyError
 from hf_strategies.pytorch.lambda_lr import set_rates
 from hf_strategies.pytorch.lr_scheduler import ScheduleLR
 from hf_strategies.schedules.plateau_cooldown import Cooldown, Timeline
 
-__all__ = ["CooldownRates", "has_own_cooldown"]
+__all__ = ["HOLDS", "CooldownRates", "has_own_cooldown", "refuse_falling"]
 
 Ratio = Callable[[Any], float]
+
+HOLDS = ("peak", "schedule")
+"""The values of ``hold``: the schedule has to stay at its peak until the cooldown, or may fall by itself before."""
 
 
 class CooldownRates:
@@ -89,6 +93,26 @@ class CooldownRates:
 def has_own_cooldown(scheduler: Any) -> TypeGuard[ScheduleLR]:
     """Whether the schedule is a ``plateau_cooldown``, which itself cools down at the end of the budget."""
     return isinstance(scheduler, ScheduleLR) and scheduler.schedule.name.endswith("plateau_cooldown")
+
+
+def refuse_falling(scheduler: LambdaLR, warmup: int, latest: int, name: str) -> None:
+    """Raise `StrategyError` if the schedule ``name`` lowers the rate by itself before the cooldown.
+
+    The warmup ends at the step ``warmup``, and the cooldown starts at the step ``latest`` at the latest.
+    """
+    if has_own_cooldown(scheduler):
+        return
+    for ratio in {getattr(each, "under_cooldown", each) for each in scheduler.lr_lambdas}:
+        before = ratio(warmup)
+        for step in range(warmup + 1, latest + 1):
+            now = ratio(step)
+            if now < before:
+                raise StrategyError(
+                    f"PlateauCooldown holds the learning rate, and lr_scheduler_type={name!r} lowers it by itself"
+                    f" from step {step} on: take 'linear_warmup_plateau_cooldown' or 'constant_with_warmup', or"
+                    " follow the schedule until the plateau, by hold='schedule'"
+                )
+            before = now
 
 
 def _without_own_cooldown(scheduler: LambdaLR, ratio: Ratio) -> Ratio:

@@ -11,13 +11,13 @@ from transformers.trainer_utils import IntervalStrategy, SaveStrategy
 from hf_strategies.pytorch.lambda_lr import lambda_lr
 from hf_strategies.pytorch.shards import OptimizerPieces
 from hf_strategies.schedules.plateau_cooldown import Timeline
-from hf_strategies.stopping import Evaluation, StoppingRule
+from hf_strategies.stopping import StoppingRule
 from hf_strategies.stopping.history import read_log
-from hf_strategies.stopping.plateau_cooldown import CooldownJudge, Phases, cooldown_reason, cooldown_record
+from hf_strategies.stopping.plateau_cooldown import Choice, CooldownJudge, Phases, cooldown_reason, cooldown_record
 from hf_strategies.trainer.best_weights.keeper import BestKeeper
 from hf_strategies.trainer.callbacks.base import MetricRun, save_state
 from hf_strategies.trainer.callbacks.context import TrainerContext, records
-from hf_strategies.trainer.callbacks.plateau_cooldown.rates import CooldownRates
+from hf_strategies.trainer.callbacks.plateau_cooldown.rates import CooldownRates, refuse_falling
 from hf_strategies.trainer.callbacks.plateau_cooldown.settings import (
     Bounds,
     pop_record,
@@ -48,7 +48,8 @@ class CooldownOptions:
     stages: int
     factor: float
     restores: str
-    restore_best_weights: bool
+    keeping: str
+    hold: str
     weights_in: str
 
 
@@ -69,10 +70,12 @@ class CooldownRun(MetricRun):
     ) -> None:
         self._options, self._context, self._args = _without_missing_loss(options, state), context, args
         self._usage = UsageLog(state, options.rule.budgets, context.trainer)
-        self._judge = CooldownJudge(self._options.rule)
+        self._judge = CooldownJudge(self._options.rule, options.keeping)
         self._optimizer = event["optimizer"]
         scheduler = lambda_lr(f"{_NAME} cannot cool down", event["lr_scheduler"])
         self._cooldown = resolve_cooldown(options.cooldown, scheduler, args, state, event.get("train_dataloader"))
+        if options.hold == "peak":
+            refuse_falling(scheduler, self._cooldown.warmup, self._cooldown.latest, _name_of(args))
         self._keeper = self._make_keeper(event["model"])
         self._settings = self._describe_settings()
         before = pop_record(_NAME, state) or {}
@@ -156,7 +159,7 @@ class CooldownRun(MetricRun):
     def finish(self, state: TrainerState) -> None:
         """Remove the cooldown from the scheduler, restore the best weights, and record how training ended."""
         self._rates.remove()
-        restored = bool(self._options.restore_best_weights and self._keeper and self._keeper.restore())
+        restored = bool(self._options.keeping != "end" and self._keeper and self._keeper.restore())
         result = self._record(state, restored)
         if not self.was_over:
             say(state, result["reason"])
@@ -180,16 +183,16 @@ class CooldownRun(MetricRun):
 
     def _read_log(self, state: TrainerState) -> bool:
         """Set the phases, the timeline and the best evaluation; return whether the last evaluation is the best."""
-        self._phases, self._best, is_newest = self._phases_within(state, self._bounds)
+        self._phases, self._choice = self._phases_within(state, self._bounds)
         self._timeline = Timeline(self._phases.start, self._phases.end, self._phases.drops, self._options.factor)
-        return is_newest
+        return self._choice.is_newest
 
-    def _phases_within(self, state: TrainerState, bounds: Bounds) -> tuple[Phases, Evaluation | None, bool]:
-        """Return the phases, the best evaluation, and whether that is the last one, as rank 0 reads them."""
+    def _phases_within(self, state: TrainerState, bounds: Bounds) -> tuple[Phases, Choice]:
+        """Return the phases and the evaluation whose weights are to be kept, as rank 0 reads them."""
         cooldown, options = self._cooldown, self._options
         usage = self._usage.usage(state)
         if self._judge.rule != options.rule:  # since the first evaluation, which has no loss
-            self._judge = CooldownJudge(options.rule)
+            self._judge = CooldownJudge(options.rule, options.keeping)
         plan = self._judge.phases(
             state.log_history,
             length=cooldown.cooldown.steps,
@@ -200,10 +203,10 @@ class CooldownRun(MetricRun):
             rewinds=options.rewind != "none",
             usage=usage,
         )
-        best, is_newest = self._judge.best(
+        choice = self._judge.best(
             state.log_history, plan.start, end=plan.end, total_steps=cooldown.budget, usage=usage
         )
-        return from_rank_zero((plan, best, is_newest))
+        return from_rank_zero((plan, choice))
 
     def _warmup_end(self, bounds: Bounds) -> int:
         """Return the step up to which evaluations do not count for a plateau."""
@@ -222,7 +225,7 @@ class CooldownRun(MetricRun):
 
     def _make_keeper(self, model: Any) -> BestKeeper | None:
         options = self._options
-        if not options.restore_best_weights and options.rewind == "none":
+        if options.keeping == "end" and options.rewind == "none":
             return None
         with_moments = options.rewind == "optimizer"
         name = f"{options.restores}{'-optimizer' if with_moments else ''}"
@@ -260,11 +263,11 @@ class CooldownRun(MetricRun):
 
     def _resume(self, state: TrainerState) -> None:
         """Read the best weights again, and print where the resumed run is."""
-        if self._keeper and self._best:
-            metric = f"{self._options.rule.monitor}={self._best.value:.6g}"
-            self._keeper.resume(state, self._best.step, metric)
+        best = self._choice.evaluation
+        if self._keeper and best:
+            self._keeper.resume(state, best.step, f"{self._options.rule.monitor}={best.value:.6g}")
         if self.was_over:
-            reason = cooldown_reason(self._options.rule, self._phases, self._best, state.global_step)
+            reason = cooldown_reason(self._options.rule, self._phases, self._choice, state.global_step)
             say(state, f"This run has ended already and does not train on. {reason}")
         elif self._announced:
             say(state, f"Resumed in the cooldown from step {self._phases.start} to {self._phases.end}.")
@@ -283,7 +286,7 @@ class CooldownRun(MetricRun):
     def _record(self, state: TrainerState, restored: bool = False) -> dict[str, Any]:
         """Write the record into the Trainer's state and return it."""
         rule, budget = self._options.rule, self._cooldown.budget
-        result = cooldown_record(rule, self._phases, self._best, state.global_step, budget)
+        result = cooldown_record(rule, self._phases, self._choice, state.global_step, budget)
         result |= {
             "settings": self._settings,
             "after_step": self._bounds.after,
@@ -294,6 +297,11 @@ class CooldownRun(MetricRun):
         }
         result = records(state)[self._key] = self._context.measured(result)
         return result
+
+
+def _name_of(args: TrainingArguments) -> str:
+    """Return the name of the schedule; transformers has it as a member of an enum."""
+    return str(getattr(args.lr_scheduler_type, "value", args.lr_scheduler_type))
 
 
 def _without_missing_loss(options: CooldownOptions, state: TrainerState) -> CooldownOptions:
