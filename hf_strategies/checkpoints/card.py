@@ -1,5 +1,6 @@
 """The model card of an average, whose section names the sources."""
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -34,12 +35,11 @@ def card(mean: WeightedMean, *, name: str, how: str, watched: Watched | None, me
     ``how`` says in a sentence how the sources were chosen and weighed. ``watched`` is the metric that is shown for
     each source; ``measured`` its value for the average, None where it was not evaluated.
     """
-    metric = watched.metric.text if watched else None
-    value = (
-        f"{metric} of the average: {measured:.6g}."
-        if measured is not None
-        else "The average itself was not evaluated; the values are those of its sources."
-    )
+    metric = watched.metric.text if watched and any(_value(source, watched) for source in mean.sources) else ""
+    if measured is not None and watched:
+        value = f"{watched.metric.text} of the average: {measured:.6g}."
+    else:
+        value = "The average itself was not evaluated" + ("; the values are those of its sources." if metric else ".")
     lines = [
         *_front_matter(mean.sources),
         f"# {_in_a_cell(name)}",
@@ -48,7 +48,7 @@ def card(mean: WeightedMean, *, name: str, how: str, watched: Watched | None, me
         "",
         f"{visible(how)} {value}",
         "",
-        f"| source | step | {metric or 'metric'} | weight |",
+        f"| source | step | {metric} | weight |",
         "|-|-|-|-|",
         *(f"| {' | '.join(map(_in_a_cell, row))} |" for row in _rows(mean, watched)),
         "",
@@ -96,9 +96,11 @@ def _front_matter(sources: Sequence[Source]) -> list[str]:
     """Return what holds of the metadata of the sources' card, or of that of their run."""
     newest = sources[-1].folder
     found: Mapping[str, Any] = {}
-    for file in (newest.parent / CARD, newest / CARD) if sources[-1].step is not None else (newest / CARD,):
-        found = {**_metadata(file), **found}
+    for folder in (newest.parent, newest) if sources[-1].step is not None else (newest,):
+        found = {**found, **_metadata(folder / CARD)}
     kept = {key: found[key] for key in _KEPT if key in found}
+    if os.path.isabs(str(kept.get("base_model", ""))):
+        del kept["base_model"]  # a folder of this machine
     return ["---", yaml.safe_dump(kept, allow_unicode=True).rstrip(), "---", ""] if kept else []
 
 

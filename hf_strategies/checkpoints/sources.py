@@ -24,7 +24,7 @@ _SUFFIXES_OF_NO_METRIC = ("_runtime", "_per_second", "_preparation_time")
 
 @dataclass(frozen=True)
 class Source:
-    """A folder with weights; ``step`` and ``evaluation``, the metrics measured there, are those of a checkpoint."""
+    """A folder with weights; ``step`` and ``evaluation``, the metrics of these weights, are those of a checkpoint."""
 
     folder: Path
     name: str
@@ -54,8 +54,9 @@ class Watched:
 def checkpoints_of(run: Path) -> list[Source]:
     """Return the checkpoints in the folder of a run, in the order of their steps.
 
-    The evaluation of a checkpoint is the one at its step. Raises `StrategyError` where there is none, and for a
-    checkpoint that was not written to its end.
+    The evaluation of a checkpoint is the one at its step. A checkpoint of `WeightAveraging` has none: the model in it
+    has the raw weights, and what was evaluated is their average. Raises `StrategyError` where there is no checkpoint,
+    and for one that was not written to its end.
     """
     folders = sorted(_checkpoint_folders(run), key=_step)
     if not folders:
@@ -68,7 +69,8 @@ def checkpoints_of(run: Path) -> list[Source]:
     sources = []
     for folder, log in logs.items():
         step = _step(folder)
-        sources.append(Source(folder, folder.name, step, _evaluation(newest, step) | _evaluation(log, step)))
+        evaluation = {} if _has_average(folder) else _evaluation(newest, step) | _evaluation(log, step)
+        sources.append(Source(folder, folder.name, step, evaluation))
     return sources
 
 
@@ -153,6 +155,10 @@ def _check_folder(run: Path) -> None:
         raise StrategyError(f"{run} is no folder: give the output_dir of a Trainer's run")
 
 
+def _has_average(folder: Path) -> bool:
+    return any(folder.glob("weight_average*.safetensors"))
+
+
 def _step(folder: Path) -> int:
     match = _CHECKPOINT.fullmatch(folder.name)
     return int(match[1]) if match else -1
@@ -184,6 +190,11 @@ def _is_metric(key: str) -> bool:
 
 def _refuse_unknown(sources: Sequence[Source], metric: Metric, *, any_measured: bool) -> None:
     known = sorted({name for source in sources for name in source.evaluation})
+    if not known and any(_has_average(source.folder) for source in sources):
+        raise StrategyError(
+            "the metrics of this run are those of the average that WeightAveraging keeps, and the checkpoints have"
+            " the raw weights: take --last or --greedy"
+        )
     if not known:
         raise StrategyError(
             f"none of {_how_many(sources)} was evaluated at its step: take --last, or train with the same"

@@ -130,10 +130,16 @@ class _Choice:
         return best(self._sources, _count(self._options, "best") or 0, self.watched)
 
     def _greedy(self, place: Path) -> "tuple[WeightedMean, str, float | None]":
+        from hf_strategies.checkpoints.folder import WeightedMean
         from hf_strategies.checkpoints.greedy import RecipeEvaluation, greedy_soup
 
         assert self.watched is not None
         recipe, *flags = self._options.recipe
+        if any(weights.is_adapter for weights in WeightedMean.of(self._sources).weights()):
+            raise StrategyError(
+                f"{self._sources[-1].folder} has an adapter, and a recipe evaluates whole models: take --last or"
+                " --best"
+            )
         evaluate = RecipeEvaluation(recipe, flags, self.watched, place)
         soup = greedy_soup(self._sources, self.watched, evaluate, report=_report)
         metric = self.watched.metric.text

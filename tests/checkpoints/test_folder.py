@@ -137,6 +137,17 @@ def test_the_card_keeps_what_holds_for_an_average_too_and_no_results(tmp_path: P
     card = ModelCard.load(tmp_path / "average" / "README.md")
     assert card.data.to_dict() == kept
     assert "0.9" not in card.text
+    assert "The average itself was not evaluated.\n\n| source | step |  | weight |" in card.text
+
+
+def test_a_base_model_in_a_folder_is_not_named_on_the_card(tmp_path: Path) -> None:
+    for step in (2, 4):
+        folder = write_checkpoint(tmp_path / f"checkpoint-{step}", {"w": torch.zeros(2)})
+    (tmp_path / "README.md").write_text("---\nlibrary_name: transformers\nlicense: mit\n---\n")
+    (folder / "README.md").write_text("---\nbase_model: /home/me/model\nlibrary_name: peft\n---\n")
+    main(["average", str(tmp_path), "--last", "2"])
+    card = ModelCard.load(tmp_path / "average" / "README.md")
+    assert card.data.to_dict() == {"library_name": "peft", "license": "mit"}
 
 
 def test_a_name_cannot_break_the_card_s_table(tmp_path: Path) -> None:

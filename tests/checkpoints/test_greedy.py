@@ -1,11 +1,14 @@
 """The greedy soup: what is taken in, and the evaluation by a recipe in a process of its own."""
 
 import json
+import subprocess
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from transformers import BertConfig, BertForSequenceClassification, set_seed
 
 from hf_strategies.checkpoints.folder import WeightedMean
@@ -13,6 +16,7 @@ from hf_strategies.checkpoints.greedy import greedy_soup
 from hf_strategies.checkpoints.sources import Source, Watched
 from hf_strategies.cli.main import main
 from hf_strategies.stopping.metric import Metric
+from tests.checkpoints.runs import write_checkpoint
 from tests.cli.commands import check_mistake
 from tests.finetune.models import SIZES, wordpiece
 from tests.finetune.runs import write_csv
@@ -50,6 +54,40 @@ def test_lower_may_be_better_and_the_best_alone_may_stay_alone() -> None:
 def test_of_equal_ones_the_older_comes_first_and_a_mean_that_is_not_better_is_enough() -> None:
     means = {"ab": 0.5, "abc": 0.5, "abcd": 0.5}
     assert soup_of({**dict.fromkeys("abcd", 0.5), **means})[:2] == ("abcd", 0.5)
+
+
+def test_final_models_of_several_runs_are_tried_too_and_the_recipe_gets_its_flags(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands = []
+
+    def recipe(command: list[str], **_: Any) -> subprocess.CompletedProcess[str]:
+        """Measure minus the distance of the weight from 2."""
+        commands.append(command[1:])
+        model, results = (
+            Path(command[command.index(f"--{name}") + 1]) for name in ("model_name_or_path", "output_dir")
+        )
+        weight = load_file(model / "model.safetensors")["w"].item()
+        results.mkdir()
+        (results / "eval_results.json").write_text(json.dumps({"eval_accuracy": -abs(weight - 2), "epoch": 1.0}))
+        return subprocess.CompletedProcess(command, 0, "", "")
+
+    monkeypatch.setattr("hf_strategies.checkpoints.greedy.subprocess.run", recipe)
+    runs = []
+    for value in (0.5, 3.0, 5.0):  # 3 is best alone, (3 + 0.5) / 2 is nearer to 2, (3 + 0.5 + 5) / 3 is further
+        runs.append(str(write_checkpoint(tmp_path / f"run_{value}", {"w": torch.tensor([value])})))
+    flags = ["--greedy", "--metric", "accuracy", "--output", str(tmp_path / "o")]
+    assert main(["average", *runs, *flags, "--recipe", "text_classification", "--validation-file", "x.csv"]) == 0
+    assert load_file(tmp_path / "o" / "model.safetensors")["w"].item() == 1.75
+    assert len(commands) == 5
+    for command in commands:
+        assert command[:4] == ["-m", "hf_strategies.recipes.text_classification", "--validation_file", "x.csv"]
+        assert command[-6:] == ["--do_train", "false", "--do_eval", "true", "--do_predict", "false"]
+    card = (tmp_path / "o" / "README.md").read_text()
+    assert "the plain mean of 2 of 3 final models, by eval_accuracy as the recipe text_classification has it." in card
+    assert "eval_accuracy of the average: -0.25." in card
+    check = ["--greedy", "--metric", "acuracy", "--mode", "max", "--output", str(tmp_path / "p")]
+    assert main(["average", *runs, *check, "--recipe", "text_classification"]) == 2
 
 
 @pytest.fixture

@@ -179,3 +179,9 @@ def test_several_runs_take_an_output_and_no_choice_of_checkpoints(
     check_mistake(both, "has no model.safetensors and no adapter_model.safetensors", capsys)
     check_mistake(f"average {run} {run}/ --output {tmp_path}/o", "is given twice", capsys)
     check_mistake(f"average {run} {tmp_path}/none --output {tmp_path}/o", "is no folder", capsys)
+
+
+def test_an_adapter_alone_is_not_evaluated_by_a_recipe(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_checkpoint(tmp_path / "checkpoint-2", {"a": torch.zeros(2)}, name="adapter_model.safetensors")
+    command = f"average {tmp_path} --greedy --recipe text_classification --validation_file x.csv"
+    check_mistake(command, "checkpoint-2 has an adapter, and a recipe evaluates whole models", capsys)

@@ -81,3 +81,12 @@ def test_the_metric_is_the_one_whose_best_value_the_trainer_recorded_or_the_loss
     ambiguous = run_of(tmp_path / "c", {"step": 2, "eval_a": 1.0, "eval_b": 1.0}, best_metric=1.0, best_global_step=2)
     with pytest.raises(StrategyError, match="that of eval_a and of eval_b: give --metric"):
         watched_metric(ambiguous, None, None)
+
+
+def test_the_metrics_of_a_run_that_averages_its_weights_are_not_those_of_its_raw_checkpoints(tmp_path: Path) -> None:
+    run = run_of(tmp_path, *scores(0.5, 0.6), steps=(2, 4))
+    for step in (2, 4):
+        (run / f"checkpoint-{step}" / "weight_average.safetensors").write_bytes(b"")
+    assert [dict(source.evaluation) for source in last(checkpoints_of(run), 2)] == [{}, {}]
+    with pytest.raises(StrategyError, match="those of the average that WeightAveraging keeps"):
+        best(checkpoints_of(run), 1, watched_metric(run, "accuracy", None))
