@@ -32,7 +32,8 @@ def write_mean(sources: Sequence[Weights], shares: Sequence[float], target: Path
 
     ``shares`` are at least 0 and sum to 1. The mean is computed in float32, in float64 for weights of that type, and
     written in the type of the sources. Weights that all sources have alike stay as they are, bit by bit. Integers
-    and truth values are those of the last source, the newest one. Raises `StrategyError` for weights that are not
+    and truth values are those of the last source, the newest one; statistics that a model keeps in float, as a batch
+    norm does, are averaged as weights are. Raises `StrategyError` for weights that are not
     finite, and for quantised ones that differ.
     """
     newest = sources[-1]

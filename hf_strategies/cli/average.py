@@ -99,10 +99,10 @@ class _Choice:
         """
         from hf_strategies.checkpoints.folder import WeightedMean
 
-        if len(self._runs) > 1:
-            self._check_same_start()
         if self._options.greedy:
-            return self._greedy(place)
+            return self._greedy(place)  # what does not fit is left out by its value
+        if len(self._runs) > 1 and not self._options.same_start:
+            self._check_same_start()
         if self._options.shape:
             curve = COOLDOWNS[self._options.shape]
             steps = [source.step or 0 for source in self._sources]
@@ -151,9 +151,7 @@ class _Choice:
         from hf_strategies.checkpoints.folder import WeightedMean
         from hf_strategies.checkpoints.same_start import check_same_start
 
-        weights = WeightedMean.of(self._sources).weights()
-        if not self._options.same_start:
-            check_same_start(weights)
+        check_same_start(WeightedMean.of(self._sources).weights())
 
     def _what(self, which: str) -> str:
         if len(self._runs) > 1:

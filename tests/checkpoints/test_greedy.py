@@ -86,8 +86,8 @@ def test_final_models_of_several_runs_are_tried_too_and_the_recipe_gets_its_flag
     card = (tmp_path / "o" / "README.md").read_text()
     assert "the plain mean of 2 of 3 final models, by eval_accuracy as the recipe text_classification has it." in card
     assert "eval_accuracy of the average: -0.25." in card
-    check = ["--greedy", "--metric", "acuracy", "--mode", "max", "--output", str(tmp_path / "p")]
-    assert main(["average", *runs, *check, "--recipe", "text_classification"]) == 2
+    mistaken = ["--greedy", "--metric", "acuracy", "--mode", "max", "--output", str(tmp_path / "p")]
+    assert main(["average", *runs, *mistaken, "--recipe", "text_classification"]) == 2
 
 
 @pytest.fixture
