@@ -1,0 +1,78 @@
+"""The figure of the landing study: the arms with their intervals, and the curves of two settings."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from benchmarks.landing.arms import BASELINE
+from benchmarks.landing.records import RAW, Cell
+
+if TYPE_CHECKING:
+    from benchmarks.landing.table import Result
+
+__all__ = ["draw"]
+
+SHOWN = "ema(over='1ep')"
+
+
+def draw(cells: Sequence[Cell], found: Sequence["Result"], path: Path) -> None:
+    """Draw the arms beside the curves of the setting where the default cooldown is worst, and of the median one."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, axes = plt.subplots(1, 3, figsize=(17, 6.5), width_ratios=[1.5, 1, 1], constrained_layout=True)
+    _arms(axes[0], [each for each in found if each.name != BASELINE])
+    of_default = next(each for each in found if each.name == "cooldown, as it is").tasks
+    order = sorted(of_default, key=lambda task: of_default[task].mean)
+    for axis, task, what in (
+        (axes[1], order[len(order) // 2], "the median setting"),
+        (axes[2], order[0], "the worst"),
+    ):
+        _curves(axis, [cell for cell in cells if cell.task == task])
+        axis.set_title(f"{task}: {what} of the default cooldown")
+    figure.savefig(path, dpi=90)
+    plt.close(figure)
+
+
+def _arms(axis: Any, found: Sequence["Result"]) -> None:
+    for place, each in enumerate(reversed(found)):
+        dots = [difference.mean for difference in each.tasks.values()]
+        axis.plot(dots, [place] * len(dots), ".", color="0.7", zorder=1)
+        low, high = each.difference.mean - each.difference.low, each.difference.high - each.difference.mean
+        color = "tab:blue" if each.name.endswith("as it is") else "tab:orange"
+        axis.errorbar(each.difference.mean, place, xerr=[[low], [high]], fmt="o", color=color, capsize=3)
+    axis.axvline(0, color="0.4", linewidth=0.8)
+    axis.set_yticks(range(len(found)), [each.name for each in reversed(found)])
+    axis.set_xlabel(f"points over {BASELINE}")
+    axis.set_title(
+        "blue: as it is; orange: options chosen on other data sets;\ndots: settings; bars: 95 %", fontsize=10
+    )
+    axis.grid(axis="x", alpha=0.3)
+
+
+def _curves(axis: Any, cells: Sequence[Cell]) -> None:
+    epochs = cells[0].record["steps_per_epoch"]
+    for name, color, label in ((RAW, "tab:red", "held rate"), (SHOWN, "tab:blue", "its average over an epoch")):
+        curves = [cell.curve(name) for cell in cells]
+        steps = np.array([point.step for point in curves[0]]) / epochs
+        axis.plot(
+            steps, np.mean([[point.test for point in curve] for curve in curves], axis=0), color=color, label=label
+        )
+    ends: dict[int, list[float]] = {}
+    for cell in cells:
+        for branch in cell.record["cooled"]:
+            if branch["length"] == 0.5:
+                ends.setdefault(branch["start"], []).append(branch["evaluations"][-1][RAW][2])
+    starts = sorted(ends)
+    axis.plot(
+        [start / epochs for start in starts], [np.mean(ends[start]) for start in starts], "o", color="tab:green",
+        markersize=4, label="end of a cooldown from there",
+    )  # fmt: skip
+    axis.set_xlabel("epochs at the held rate")
+    axis.set_ylabel("test metric, mean of seeds and rates")
+    axis.grid(alpha=0.3)
+    axis.legend()
