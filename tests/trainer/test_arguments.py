@@ -12,6 +12,7 @@ from hf_strategies import (
     ReduceOnPlateau,
     StrategyArguments,
     StrategyError,
+    WeightAveraging,
 )
 
 
@@ -64,6 +65,24 @@ def test_flags_become_callbacks() -> None:
         ({"reduce_on_plateau_patience": 1, "reduce_on_plateau_factor": 2}, "factor=2 is out of range"),
         ({"layer_decay": 1.5}, r"layer_decay=1.5 is not in \(0, 1\]"),
         ({"unfreeze_every": "often"}, "often"),
+        ({"average_weights": "emma(over=3)"}, "average_weights: average: there is no average 'emma': did you mean"),
+        ({"average_weights": "ema(over=1ep)"}, "a length with a unit needs quotes"),
+        ({"average_weights": "tail(over=3)", "average_weights_in": "gpu"}, "weights_in='gpu' is no place"),
+        ({"average_weights": "tail(over=3)", "average_weights_start_from": "2.5"}, "start_from='2.5' is ambiguous"),
+        ({"average_weights_in": "cpu"}, "average_weights_in='cpu' has no effect without average_weights"),
+        ({"average_weights_keep_raw": True}, "average_weights_keep_raw=True has no effect without average_weights"),
+        (
+            {"average_weights": "tail(over=3)", "early_stopping_patience": 2, "best_weights_in": "disk"},
+            "EarlyStopping with weights_in='disk' beside WeightAveraging",
+        ),
+        (
+            {
+                "average_weights": "tail(over=3)",
+                "plateau_cooldown_patience": 2,
+                "plateau_cooldown_rewind": "weights",
+            },
+            "rewind='weights'. beside WeightAveraging",
+        ),
     ],
 )
 def test_a_bad_value_is_told_when_the_flags_are_read(options: dict[str, Any], words: str) -> None:
@@ -77,6 +96,16 @@ def test_a_bad_value_is_told_when_the_flags_are_read(options: dict[str, Any], wo
 def test_a_patience_is_read_in_every_unit(patience: str, read: str) -> None:
     (stopping,) = parsed("--early_stopping_patience", patience).callbacks()
     assert str(stopping.rule.condition) == f"patience({read})"
+
+
+def test_the_flags_of_an_average_become_its_callback() -> None:
+    flags = ["--average_weights", "tail(over=0.5)", "--average_weights_start_from", "2ep"]
+    flags += ["--average_weights_in", "cpu", "--average_weights_keep_raw", "--early_stopping_patience", "3"]
+    averaging, stopping = parsed(*flags).callbacks()
+    assert isinstance(averaging, WeightAveraging)
+    assert isinstance(stopping, EarlyStopping)
+    assert str(averaging.average) == "tail(over=0.5)"
+    assert (averaging.start_from, averaging.weights_in, averaging.keep_raw) == ("2ep", "cpu", True)
 
 
 def test_every_setting_of_early_stopping_has_a_flag() -> None:

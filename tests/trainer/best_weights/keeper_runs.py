@@ -80,7 +80,8 @@ def trainer_of(
     }
     model = options.pop("model", None)
     given = list(scores)
-    return Trainer(
+    trainer_class: type[Trainer] = options.pop("trainer_class", Trainer)
+    return trainer_class(
         model=bert() if model is None else model,
         args=TrainingArguments(output_dir=str(folder), **(settings | options)),
         train_dataset=examples(4) * 8,

@@ -10,7 +10,15 @@ import pytest
 import torch
 from transformers import TrainerCallback
 
-from hf_strategies import EarlyStopping, GradualUnfreezing, LRFinder, PlateauCooldown, ReduceOnPlateau, StrategyError
+from hf_strategies import (
+    EarlyStopping,
+    GradualUnfreezing,
+    LRFinder,
+    PlateauCooldown,
+    ReduceOnPlateau,
+    StrategyError,
+    WeightAveraging,
+)
 from tests.trainer.bert_runs import arguments, bert_trainer
 
 EACH_STEP = {"eval_strategy": "steps", "eval_steps": 1, "max_steps": 4}
@@ -19,6 +27,7 @@ CALLBACKS: dict[str, Callable[[], TrainerCallback]] = {
     "PlateauCooldown": lambda: PlateauCooldown("score", patience=2, mode="max"),
     "ReduceOnPlateau": lambda: ReduceOnPlateau("score", patience=2, mode="max"),
     "GradualUnfreezing": lambda: GradualUnfreezing(1),
+    "WeightAveraging": lambda: WeightAveraging("ema(over=3)"),
 }
 
 

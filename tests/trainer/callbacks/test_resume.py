@@ -11,7 +11,7 @@ from torch.nn.functional import dropout
 from transformers import Trainer, TrainerCallback
 from transformers.trainer_jit_checkpoint import JITCheckpointCallback
 
-from hf_strategies import EarlyStopping, PlateauCooldown, ReduceOnPlateau
+from hf_strategies import EarlyStopping, PlateauCooldown, ReduceOnPlateau, WeightAveraging
 from tests.tiny import flat, learning_rates
 
 # by epoch, of four steps each
@@ -187,3 +187,33 @@ def test_a_checkpoint_on_sigterm_has_the_best_weights(make_trainer: Callable[...
     again.train(resume_from_checkpoint=str(checkpoint.parent.parent / "saved" / "checkpoint-4"))
     assert again.state.global_step == 8
     assert torch.equal(flat(again.model), first.weights_at[2])
+
+
+@pytest.mark.parametrize("event", ["on_step_begin", "on_pre_optimizer_step", "on_step_end"])
+@pytest.mark.parametrize("with_stopping", [False, True])
+def test_a_checkpoint_on_sigterm_has_the_average(
+    make_trainer: Callable[..., Any], event: str, with_stopping: bool
+) -> None:
+    options = {"eval_strategy": "steps", "eval_steps": 1, "max_steps": 8, "lr_scheduler_type": "constant"}
+    scores = [0.5, 0.4, 0.4, 0.3, 0.2, 0.1, 0.9, 0.1, 0.1]
+
+    def callbacks() -> list[TrainerCallback]:
+        stopping = [EarlyStopping(patience=20, **WATCH)] if with_stopping else []
+        return [*stopping, WeightAveraging("ema(over=3)")]
+
+    whole = make_trainer(scores, folder="whole", callbacks=callbacks(), **options)
+    whole.train()
+    preempt = Preempt(event, 4)
+    first = make_trainer(scores, callbacks=[preempt, *callbacks()], enable_jit_checkpoint=True, **options)
+    preempt.attach(first)
+    first.train()
+    checkpoint = Path(first.args.output_dir) / "checkpoint-4"
+    saved = checkpoint.parent.parent / "saved" / "checkpoint-4"
+    shutil.move(checkpoint, saved)
+    assert (saved / "weight_average.safetensors").is_file()
+    # If the signal came with the end of the step, its evaluation is made on resume, where a callback watches it.
+    left = scores[3:] if with_stopping and event == "on_step_end" else scores[4:]
+    again = make_trainer(left, folder="new", callbacks=callbacks(), **options)
+    again.train(resume_from_checkpoint=str(saved))
+    assert again.state.global_step == 8
+    assert torch.equal(flat(again.model), flat(whole.model))

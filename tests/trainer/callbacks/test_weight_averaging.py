@@ -9,9 +9,16 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
-from transformers import BertForSequenceClassification, TrainerCallback
+from transformers import BertForSequenceClassification, Trainer, TrainerCallback
 
-from hf_strategies import EarlyStopping, PlateauCooldown, ReduceOnPlateau, StrategyError, WeightAveraging
+from hf_strategies import (
+    EarlyStopping,
+    GradualUnfreezing,
+    PlateauCooldown,
+    ReduceOnPlateau,
+    StrategyError,
+    WeightAveraging,
+)
 from hf_strategies.trainer.callbacks.weight_averaging.callback import refuse_arguments
 from tests.conftest import CHECKOUT
 from tests.tiny import TinyModel
@@ -325,6 +332,41 @@ def test_after_training_evaluate_sees_what_is_in_the_model(tmp_path: Path) -> No
     assert final != digest(recorder.after[6])
     trainer.evaluate()
     assert digest(recorder.evaluated[6]) == final == digest(in_model(trainer))
+
+
+class Twice(Trainer):
+    """A Trainer whose `evaluate` evaluates by two calls of the stock one."""
+
+    def evaluate(self, *args: Any, **options: Any) -> dict[str, float]:
+        return super().evaluate(*args, **options) | super().evaluate(*args, metric_key_prefix="again")
+
+
+def test_a_trainer_with_an_evaluate_of_its_own_evaluates_the_average(tmp_path: Path) -> None:
+    sees = Sees()
+    trainer, recorder = averaged_trainer(tmp_path, [sees], trainer_class=Twice, **EVALUATED)
+    trainer.train()
+    check_averages(recorder)
+    assert [len(set(sees.of("evaluate", step))) for step in range(1, 7)] == [1] * 6
+    assert [len(sees.of("evaluate", step)) for step in range(1, 7)] == [2] * 6
+
+
+def test_a_second_training_of_the_same_trainer_begins_a_new_average(tmp_path: Path) -> None:
+    trainer, recorder = averaged_trainer(tmp_path, **EVALUATED)
+    trainer.train()
+    recorder.after, recorder.evaluated = {}, {}
+    trainer.train()
+    check_averages(recorder)
+
+
+def test_layers_that_unfreeze_one_after_the_other_are_averaged_from_the_start(tmp_path: Path) -> None:
+    def train(folder: str, **options: Any) -> Recorder:
+        trainer, recorder = averaged_trainer(tmp_path / folder, [GradualUnfreezing(2)], **EVALUATED, **options)
+        trainer.train()
+        return recorder
+
+    recorder = train("averaged")
+    check_averages(recorder)
+    assert digests(recorder.after) == digests(train("alone", average=None).after)
 
 
 # --- which steps ------------------------------------------------------------------------------------------------

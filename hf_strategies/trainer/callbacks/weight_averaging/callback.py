@@ -134,15 +134,22 @@ class WeightAveraging(TrainerCallback):
         """Complete the checkpoint that the Trainer writes on SIGTERM."""
         self._join_preemption(args, state, control)
 
+    def on_optimizer_step(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Take in the weights after an optimizer step, before any callback's `on_step_end` can save or evaluate."""
+        if self._run and not self._ended and not _undoes_step(find_trainer(self)):
+            self._run.stepped(state.global_step + 1)
+
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Take in the weights after an optimizer step, unless the step is undone because the run had ended before."""
+        """Prepare the checkpoint of this step; undo the step if the run had ended before."""
         trainer = find_trainer(self)
         if self._ended:
             self._ended.undo(control, trainer)
         elif self._run and not _undoes_step(trainer):
-            self._run.stepped()
+            self._run.stepped(state.global_step)  # for a Trainer whose own loop does not call `on_optimizer_step`
             if control.should_save:
                 self._run.before_save()
             if state.global_step < state.max_steps:

@@ -59,7 +59,7 @@ class AveragingRun:
         self._start = self._first_step(event)
         self._weights = AveragedWeights(event["model"], self._plan.slots, in_cpu_memory)
         self._files = CheckpointFiles(self._weights, args, _FILES)
-        self._updates = 0
+        self._updates, self._step = 0, state.global_step
         self._is_final = False  # whether the average is in the model for good
         before = self._take_record()
         if state.global_step:
@@ -71,9 +71,11 @@ class AveragingRun:
 
     # --- events ---------------------------------------------------------------------------------------------
 
-    def stepped(self) -> None:
-        """Take in the weights after an optimizer step, unless mixed precision has skipped it."""
-        step = self.state.global_step
+    def stepped(self, step: int) -> None:
+        """Take in the weights after an optimizer step, once, unless mixed precision has skipped it."""
+        if step == self._step:
+            return
+        self._step = step
         if step > self._start and not self._trainer.accelerator.optimizer_step_was_skipped:
             self._updates += 1
             self._weights.update(self._plan.coefficients(self._updates))
@@ -176,5 +178,5 @@ class AveragingRun:
         return {"average": str(self._average), "lengths": lengths, "start_from": start}
 
     def _record(self) -> None:
-        more = {"start": self._start, "updates": self._updates, "step": self.state.global_step}
+        more = {"start": self._start, "updates": self._updates, "step": self._step}
         records(self.state)[NAME] = self._settings() | more | {"is_final": self._is_final}
