@@ -25,6 +25,8 @@ _BYTES = {
 """The bytes of a number of each type of safetensors that torch can compute with."""
 
 _QUANTISED = {"I8", "U8"}
+_INTEGERS = {name for name in _BYTES if name[0] in "IU"} | {"BOOL"}
+_WIDE = {"F64", "C64"}  # these are averaged in their own type
 
 
 def write_mean(sources: Sequence[Weights], shares: Sequence[float], target: Path) -> None:
@@ -46,30 +48,38 @@ def write_mean(sources: Sequence[Weights], shares: Sequence[float], target: Path
 
 def mean_tensor(sources: Sequence[Weights], shares: Sequence[float], key: Key) -> torch.Tensor:
     """Return the weighted mean of one tensor, in the type of the sources; see `write_mean`."""
-    newest = sources[-1].load(key)
-    if not (newest.is_floating_point() or newest.is_complex()):
-        if sources[-1].entries[key].dtype in _QUANTISED:
-            _refuse_quantised(sources, key, newest)
-        return newest
-    mean, total = torch.zeros(()), 0.0
+    dtype = sources[-1].entries[key].dtype
+    if dtype in _INTEGERS:
+        return _integers(sources, key)
+    mean, total, own = torch.zeros(()), 0.0, torch.float32
     for source, share in zip(sources, shares, strict=True):
         if share > 0.0:
-            weights, total = _widened(source.load(key)), total + share
+            weights, total = source.load(key), total + share
+            own = weights.dtype
+            wide = own if dtype in _WIDE else torch.float32
             # The form of a running mean: a weight that all sources have alike is left exactly as it is.
-            mean = weights if total == share else mean.add_(weights.sub_(mean), alpha=share / total)
-    if not torch.isfinite(mean).all():
-        return _equal_or_refused(sources, key, newest)
-    return mean.to(newest.dtype)
+            mean = weights.to(wide, copy=True) if total == share else mean.lerp_(weights.to(wide), share / total)
+    return mean.to(own) if _is_finite(mean) else _equal_or_refused(sources, key)
 
 
-def _widened(weights: torch.Tensor) -> torch.Tensor:
-    """Return a copy that the mean is computed with."""
-    wide = weights.dtype in (torch.float64, torch.complex64, torch.complex128)
-    return weights.clone() if wide else weights.to(torch.float32, copy=True)
+def _is_finite(tensor: torch.Tensor) -> bool:
+    """Whether all entries are finite; `torch.isfinite` would take as much memory again as the tensor has."""
+    real = torch.view_as_real(tensor) if tensor.is_complex() else tensor
+    return real.numel() == 0 or all(math.isfinite(bound) for bound in torch.aminmax(real))
 
 
-def _equal_or_refused(sources: Sequence[Weights], key: Key, newest: torch.Tensor) -> torch.Tensor:
+def _integers(sources: Sequence[Weights], key: Key) -> torch.Tensor:
+    """Return the integers or truth values of the newest source; weights that are quantised have to be all alike."""
+    newest = sources[-1].load(key)
+    is_quantised = sources[-1].entries[key].dtype in _QUANTISED
+    if is_quantised and not all(torch.equal(source.load(key), newest) for source in sources[:-1]):
+        raise StrategyError(f"{key[2]!r} is quantised, and differs between the sources: save the weights dequantised")
+    return newest
+
+
+def _equal_or_refused(sources: Sequence[Weights], key: Key) -> torch.Tensor:
     """Return a tensor with infinite entries, such as a mask, if all sources have the same."""
+    newest = sources[-1].load(key)
     for source in sources:
         if not torch.equal(source.load(key), newest):
             raise StrategyError(
@@ -77,11 +87,6 @@ def _equal_or_refused(sources: Sequence[Weights], key: Key, newest: torch.Tensor
                 " diverged, average checkpoints from before that"
             )
     return newest
-
-
-def _refuse_quantised(sources: Sequence[Weights], key: Key, newest: torch.Tensor) -> None:
-    if not all(torch.equal(source.load(key), newest) for source in sources[:-1]):
-        raise StrategyError(f"{key[2]!r} is quantised, and differs between the sources: save the weights dequantised")
 
 
 def _in_order(keys: Sequence[Key], entries: Mapping[Key, Entry]) -> list[Key]:
