@@ -19,12 +19,16 @@ _FEWEST = 64  # entries: the cosine of two random matrices of n entries has the 
 def check_same_start(weights: Sequence[Weights]) -> None:
     """Raise `StrategyError` if a matrix of two models shows that they did not begin with the same weights.
 
-    The mean of two models is a model only where both lie in one basin. Fine-tunings of one pretrained model do, as
-    long as the head began with the same values too: a head that each run initialises by its own seed puts its
-    features and its units elsewhere, so that the mean of two such heads fits neither body. Fine-tuning moves a weight
-    by little beside its random initial value, so the cosine of two matrices that began alike is far above that of
-    independent ones, 0 on average. Every matrix of at least 64 entries is compared, except those that peft
-    initialises with zeros (``lora_B``), which tell nothing.
+    The mean of two models is a good model only where both lie in one basin of the loss. Fine-tunings of one
+    pretrained model do as a rule (Neyshabur et al. 2020, arXiv:2008.11687), and a soup of them begins with one head
+    too (Wortsman et al. 2022, arXiv:2203.05482). Models that began with other random weights have their features in
+    other units, so that a mean of their matrices mixes what has nothing to do with each other, and a body that was
+    fine-tuned under a head of its own has moved to fit that head.
+
+    Fine-tuning moves a matrix by little beside its random initial value, so the cosine of two that began alike is far
+    above that of independent ones, which is 0 on average: for two fine-tunings of MiniLM on 77 intents, 256 steps
+    each, 0.93 for a head that began alike, and 0.04 for heads of their own. Every matrix of at least 64 entries is
+    compared, except those that peft initialises with zeros (``lora_B``), which tell nothing.
     """
     first = weights[0]
     for other in weights[1:]:
@@ -35,8 +39,8 @@ def check_same_start(weights: Sequence[Weights]) -> None:
             if tensors[0].is_floating_point() and (alike := cosine(*tensors)) < LEAST_COSINE:
                 raise StrategyError(
                     f"{key[2]!r} of {first.folder} and of {other.folder} did not begin with the same values (cosine"
-                    f" {alike:.2f}), and their mean fits neither: fine-tune all from one saved model whose head is in"
-                    " it, or give --same_start if you know that they did"
+                    f" {alike:.2f}), and the mean of models that began apart need not be one: fine-tune all from one"
+                    " saved model whose head is in it, or give --same_start if you know that they did"
                 )
 
 

@@ -25,7 +25,7 @@ PEFT), or the final models of several runs, and write a model that loads like an
 a few tensors are in memory at a time."""
 _EXAMPLES = """\
 With several folders, the final models are averaged. They have to have begun with the same weights, those of
-the head too: a head that each run initialised by its own seed cannot be averaged with another.
+the head too, which a head that each run initialises by its own seed does not: fine-tune all from one saved model.
 
 --shape imitates a decay of the learning rate (linear, cosine, sqrt, ...) from the checkpoints of a run at a held
 rate. --greedy averages, from the best on, those of which none makes the average worse, as a recipe measures it on
