@@ -39,7 +39,8 @@ _MODEL = re.compile(
     r"(model|pytorch_model|adapter_model)[^/]*\.(safetensors|bin)(\.index\.json)?|(generation_|adapter_)?config\.json"
     r"|tokenizer(_config)?\.json|special_tokens_map\.json|added_tokens\.json|chat_template\.\w+"
 )
-_BEST_WEIGHTS = re.compile(r"_best_weights-.+")
+_WAITING = re.compile(r"_best_weights-.+|_weight_average")
+_RAW_MODEL = ("raw", "training_args.bin")  # the folder of `average_weights_keep_raw`, and a file that a model has
 
 _ENDED = "ended"
 _HIGHEST_NUMBER = 2**31 - 1  # of a process
@@ -177,7 +178,9 @@ class RunFolder:
         """Yield what a recipe writes under names of its own, beside the checkpoints."""
         for path in self.path.iterdir():
             if path.is_dir():
-                if _BEST_WEIGHTS.fullmatch(path.name) or (path / "adapter_config.json").is_file():
+                is_raw_model = path.name == _RAW_MODEL[0] and (path / _RAW_MODEL[1]).is_file()
+                is_adapter = (path / "adapter_config.json").is_file()
+                if _WAITING.fullmatch(path.name) or is_raw_model or is_adapter:
                     yield path
             elif _RESULTS.fullmatch(path.name) or (_MODEL.fullmatch(path.name) and not keep_model):
                 yield path

@@ -12,6 +12,7 @@ from torch import Tensor, distributed, nn
 from torch.nn.modules.batchnorm import _NormBase
 
 from hf_strategies.errors import StrategyError
+from hf_strategies.pytorch.conversion import Conversion, Part
 from hf_strategies.pytorch.shards import (
     Piece,
     drop_gathered,
@@ -22,10 +23,6 @@ from hf_strategies.pytorch.shards import (
 )
 
 __all__ = ["AveragedWeights"]
-
-# Elements whose type or place is changed at once, so that a copy of all weights never exists: on a CPU 4 MB, which
-# stay in its cache, and 16 MB from a GPU; on a GPU 128 MB, for few launches.
-_CHUNK_ON_CPU, _CHUNK_TO_CPU, _CHUNK_ON_GPU = 1 << 20, 1 << 22, 1 << 25
 
 
 class AveragedWeights:
@@ -78,10 +75,10 @@ class AveragedWeights:
             )
         refuse_unknown_placements(model, "weights cannot be averaged")
         self._model, self._in_cpu_memory = model, in_cpu_memory
+        self._conversion = Conversion(in_cpu_memory)
         self._slots: list[dict[str, Tensor]] = [{} for _ in range(slots)]  # by the name of the piece
         self._trained: set[str] = set()  # the parameters that are averaged
         self._raw: dict[str, Tensor] | None = None  # while an average is in the model
-        self._memory: dict[torch.dtype, Tensor] = {}  # CPU memory for copies of a chunk, by their type
 
     @torch.no_grad()
     def update(self, coefficients: Sequence[float]) -> None:
@@ -93,10 +90,10 @@ class AveragedWeights:
         self._refuse_swapped("update")
         reshard(self._model)
         begun = [set(averages) for averages in self._slots]
-        for chunk in self._chunks():
-            for pairs, coefficient in zip(self._following(chunk, coefficients, begun), coefficients, strict=True):
-                if pairs:
-                    torch._foreach_lerp_([old for old, _ in pairs], [new for _, new in pairs], coefficient)
+        for chunk in self._conversion.chunks(self._sources()):
+            for averages, coefficient, old in zip(self._slots, coefficients, begun, strict=True):
+                if coefficient != 0.0:
+                    self._follow(averages, chunk, coefficient, old)
 
     @torch.no_grad()
     def swap_in(self, slot: int) -> None:
@@ -164,7 +161,7 @@ class AveragedWeights:
                     f"{os.fspath(paths[0])!r} is of another model or average: {key} is {tuple(tensor.shape)} there"
                     f" and {'missing' if here is None else tuple(here.shape)} here"
                 )
-            slots[int(slot)][name] = tensor.to(self._device_of(here))
+            slots[int(slot)][name] = tensor.to(self._conversion.device_of(here))
         for number, averages in enumerate(slots):
             if averages and (missing := expected.keys() - averages.keys()):
                 raise StrategyError(f"{os.fspath(paths[0])!r} is of another model: {min(missing)} is missing there")
@@ -240,79 +237,22 @@ class AveragedWeights:
                 if source.name in averages:
                     yield Piece(f"{slot}.{source.name}", averages[source.name], source.placement)
 
-    def _device_of(self, tensor: Tensor) -> torch.device:
-        return torch.device("cpu") if self._in_cpu_memory else tensor.device
-
-    def _following(
-        self, chunk: "list[_Part]", coefficients: Sequence[float], begun: list[set[str]]
-    ) -> list[list[tuple[Tensor, Tensor]]]:
-        """Start each average that has not ``begun`` or restarts; return the others of each slot, with their weights.
-
-        Both are then of one type and in one place, as a vectorized operation needs them.
-        """
-        following: list[list[tuple[Tensor, Tensor]]] = [[] for _ in self._slots]
-        for part, new in zip(chunk, self._converted(chunk), strict=True):
-            for averages, coefficient, old, pairs in zip(self._slots, coefficients, begun, following, strict=True):
-                if coefficient == 0.0:
-                    continue
-                if part.name not in averages:
-                    averages[part.name] = self._empty_average(part.whole)
-                average = part.of(averages[part.name])
-                if coefficient == 1.0 or part.name not in old:
-                    average.copy_(new)
-                else:
-                    pairs.append((average, new))
-        return following
-
-    def _converted(self, chunk: "list[_Part]") -> list[Tensor]:
-        """Return the weights in the type, and at the place, of their average."""
-        tensors = [part.of(part.whole) for part in chunk]
-        first = tensors[0]  # all are of one type, on one device
-        if not self._needs_copy(first):
-            return tensors
-        sizes = [tensor.numel() for tensor in tensors]
-        copies = torch.split(self._scratch(sum(sizes), first), sizes)
-        news = [each.view_as(tensor) for each, tensor in zip(copies, tensors, strict=True)]
-        torch._foreach_copy_(news, tensors)
-        return news
-
-    def _scratch(self, size: int, of: Tensor) -> Tensor:
-        """Return memory for copies; on a CPU the same each time, because fresh memory costs more than the average."""
-        kind, device = _average_type(of), self._device_of(of)
-        if device.type != "cpu":
-            return torch.empty(size, dtype=kind, device=device)
-        memory = self._memory.get(kind)
-        if memory is None or memory.numel() < size:
-            memory = self._memory[kind] = torch.empty(size, dtype=kind, pin_memory=of.is_cuda)
-        return memory[:size]
-
-    def _chunks(self) -> "Iterator[list[_Part]]":
-        """Read each averaged piece once, in groups of one device and type, none much larger than its chunk."""
-        chunks: dict[tuple[torch.device, torch.dtype], list[_Part]] = {}
-        sizes: dict[tuple[torch.device, torch.dtype], int] = {}
-        for piece in self._sources():
-            tensor = piece.tensor  # DeepSpeed copies offloaded master weights to the device when they are read
-            kind, limit = (tensor.device, tensor.dtype), self._chunk_size(tensor)
-            splits = self._needs_copy(tensor) and tensor.is_contiguous()
-            for part in _parts(piece.name, tensor, limit if splits else tensor.numel()):
-                size = part.of(tensor).numel()
-                if kind in chunks and sizes[kind] + size > limit:
-                    yield chunks.pop(kind)
-                    sizes[kind] = 0
-                chunks.setdefault(kind, []).append(part)
-                sizes[kind] = sizes.get(kind, 0) + size
-        yield from chunks.values()
-
-    def _chunk_size(self, tensor: Tensor) -> int:
-        if tensor.device.type != "cpu":
-            return _CHUNK_TO_CPU if self._in_cpu_memory else _CHUNK_ON_GPU
-        return _CHUNK_ON_CPU if self._needs_copy(tensor) else _CHUNK_ON_GPU
-
-    def _needs_copy(self, tensor: Tensor) -> bool:
-        return tensor.dtype != _average_type(tensor) or tensor.device != self._device_of(tensor)
-
-    def _empty_average(self, tensor: Tensor) -> Tensor:
-        return torch.empty_like(tensor, dtype=_average_type(tensor), device=self._device_of(tensor))
+    def _follow(
+        self, averages: dict[str, Tensor], chunk: list[tuple[Part, Tensor]], coefficient: float, begun: set[str]
+    ) -> None:
+        """Let the averages of a slot follow the weights of a chunk; those that have not ``begun`` begin with them."""
+        olds, news = [], []
+        for part, new in chunk:
+            if part.name not in averages:
+                averages[part.name] = self._conversion.empty(part.whole)
+            average = part.of(averages[part.name])
+            if coefficient == 1.0 or part.name not in begun:
+                average.copy_(new)
+            else:
+                olds.append(average)
+                news.append(new)
+        if olds:
+            torch._foreach_lerp_(olds, news, coefficient)
 
     def _refuse_swapped(self, call: str) -> None:
         if self._raw is not None:
@@ -359,30 +299,3 @@ def _gathered(parameter: Any, average: Tensor | None) -> Tensor:
         whole.narrow(0, address.start, address.numel).copy_(average)
     distributed.all_reduce(whole, group=parameter._dp_group)
     return whole.view_as(parameter)
-
-
-@dataclass(frozen=True)
-class _Part:
-    """A part of a piece: ``begin`` to ``end`` of its values in their order in memory, or all of them."""
-
-    name: str
-    whole: Tensor
-    begin: int = 0
-    end: int | None = None
-
-    def of(self, tensor: Tensor) -> Tensor:
-        """Return this part of a tensor of the same shape, such as the average of the piece."""
-        return tensor if self.end is None else tensor.view(-1)[self.begin : self.end]
-
-
-def _average_type(tensor: Tensor) -> torch.dtype:
-    return torch.promote_types(tensor.dtype, torch.float32)
-
-
-def _parts(name: str, tensor: Tensor, size: int) -> Iterator[_Part]:
-    """Split a piece into parts of at most ``size`` values."""
-    if tensor.numel() <= size:
-        yield _Part(name, tensor)
-        return
-    for begin in range(0, tensor.numel(), size):
-        yield _Part(name, tensor, begin, min(begin + size, tensor.numel()))

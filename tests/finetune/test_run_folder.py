@@ -115,6 +115,9 @@ class TestClear:
     WRITTEN = (
         "checkpoint-4/model.safetensors",
         "_best_weights-eval_loss-1f/waiting-4/best.safetensors",
+        "_weight_average/waiting-4/weight_average.safetensors",
+        "raw/training_args.bin",
+        "raw/model.safetensors",
         "adapter/adapter_config.json",
         "all_results.json",
         "_all_results.tmp.json",

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn, get_swa_multi_avg_fn
 
 from hf_strategies import StrategyError
-from hf_strategies.pytorch import averaged_weights
+from hf_strategies.pytorch import conversion
 from hf_strategies.pytorch.averaged_weights import AveragedWeights
 
 
@@ -63,7 +63,7 @@ def test_it_is_bit_for_bit_torch_s_averaged_model(
 def test_it_is_the_weighted_sum_in_every_type_however_it_is_split(
     monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype, chunk: int
 ) -> None:
-    monkeypatch.setattr(averaged_weights, "_CHUNK_ON_CPU", chunk)
+    monkeypatch.setattr(conversion, "_CHUNK_ON_CPU", chunk)
     module = model(dtype)
     average = AveragedWeights(module, slots=2)
     recorded = []

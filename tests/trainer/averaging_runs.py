@@ -64,6 +64,12 @@ def largest_difference(found: Reference, reference: Reference) -> float:
     )
 
 
+def share_rounded_alike(found: Reference, reference: Reference) -> float:
+    """The share of the weights that are the reference, rounded to their type."""
+    same = sum((found[name] == value.to(found[name].dtype)).sum().item() for name, value in reference.items())
+    return same / sum(value.numel() for value in reference.values())
+
+
 def averaged_trainer(
     folder: Path, callbacks: Sequence[TrainerCallback] = (), scores: Sequence[float] = (), **options: Any
 ) -> tuple[Trainer, Recorder]:

@@ -55,6 +55,10 @@ def check_all(placement: str, folder: Path) -> None:
     for key in ("raw", "averages", "final"):
         assert found["in cpu memory"][key] == found["averaged"][key]
     check_run(found["bf16 alone"], found["bf16"], BF16)
+    if placement.startswith("zero"):
+        # What is evaluated is the float64 average of the masters, rounded to bfloat16. An average of the bfloat16
+        # weights themselves would be another number for many of them.
+        assert found["bf16"]["rounded alike"] >= 0.995
     check_resumed(found["bf16"], found["bf16 resumed"])
 
 

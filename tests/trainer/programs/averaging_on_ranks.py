@@ -10,7 +10,15 @@ from typing import Any
 from accelerate import PartialState
 
 from hf_strategies import EarlyStopping, WeightAveraging
-from tests.trainer.averaging_runs import Reference, averaged_trainer, digests, ema_3, in_model, largest_difference
+from tests.trainer.averaging_runs import (
+    Reference,
+    averaged_trainer,
+    digests,
+    ema_3,
+    in_model,
+    largest_difference,
+    share_rounded_alike,
+)
 from tests.trainer.placements import digest, place
 from tests.two_processes import write_report
 
@@ -37,6 +45,9 @@ def train(folder: Path, resume: int | None = None, average: Any = True, **option
 
         found["difference"] = max(
             largest_difference(seen, reference(step)) for step, seen in recorder.evaluated.items()
+        )
+        found["rounded alike"] = min(
+            share_rounded_alike(seen, reference(step)) for step, seen in recorder.evaluated.items()
         )
         found["final difference"] = largest_difference(in_model(trainer), reference(STEPS))
         trainer.save_model(str(folder / "final"))

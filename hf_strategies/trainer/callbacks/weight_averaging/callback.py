@@ -47,9 +47,12 @@ class WeightAveraging(TrainerCallback):
 
     A checkpoint of the Trainer has the raw weights, and beside them the average in a file, or one file per process
     if the weights are sharded. A resumed run has bit for bit the raw weights and the average of the uninterrupted
-    run. From a checkpoint without an average, the average begins where the run is resumed. The callback needs no
-    place among the callbacks, and works under DDP, FSDP 2, DeepSpeed ZeRO-1, 2 and 3, `torch.compile` and PEFT. See
-    `AveragedWeights` for which tensors are averaged, the precision, and the cost in memory and time.
+    run. From a checkpoint without an average, the average begins where the run is resumed. What `push_to_hub` uploads
+    during training is raw, too.
+
+    The callback may stand anywhere among the callbacks. It works under DDP, FSDP 2, DeepSpeed ZeRO-1, 2 and 3,
+    `torch.compile` and PEFT. See `AveragedWeights` for which tensors are averaged, the precision, and the cost in
+    memory and time.
 
     Args:
         average: an average as text, such as ``"ema(over='1ep')"`` or ``"tail(over=0.5)"``; `hf_strategies.averaging`

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from accelerate.state import PartialState
+from accelerate.utils import DistributedType
 from transformers import Trainer
 
 from hf_strategies.averaging import Average
@@ -49,6 +51,8 @@ class AveragingRun:
         in_cpu_memory: bool,
     ) -> None:
         args, state = trainer.args, trainer.state
+        if PartialState().distributed_type == DistributedType.MEGATRON_LM:
+            raise StrategyError(f"weights cannot be averaged under Megatron-LM: leave {NAME} out")
         loader = event.get("train_dataloader")
         self.state, self._args, self._trainer = state, args, trainer
         self._average, self._start_from = average, start_from
