@@ -20,7 +20,7 @@ from hf_strategies.finetune.command import command_of
 from hf_strategies.finetune.command_line import parse
 from hf_strategies.trainer.arguments import StrategyArguments
 from hf_strategies.trainer.callbacks.base import MetricCallback
-from hf_strategies.trainer.callbacks.weight_averaging.callback import WeightAveraging, refuse_arguments
+from hf_strategies.trainer.callbacks.weight_averaging.run import refuse_arguments
 
 __all__ = ["Flags", "check_metrics", "read_flags"]
 
@@ -58,7 +58,7 @@ def read_flags(data_arguments: type, argv: Sequence[str] | None, description: st
     _check_processes(flags.run)
     _check_label_names(flags.run.label_names)
     _check_evaluation(flags)
-    if any(isinstance(callback, WeightAveraging) for callback in flags.callbacks):
+    if any(getattr(callback, "average", None) for callback in flags.callbacks):
         refuse_arguments(flags.run, keep_raw=flags.strategy.average_weights_keep_raw)
     check_metrics(flags, metrics)
     return flags

@@ -140,8 +140,9 @@ class CooldownJudge:
     alone. Each entry of the log is read once, see `LogJudge`.
     """
 
-    def __init__(self, rule: StoppingRule, keeping: str = KEEP[0]) -> None:
-        self.rule, self._keeping, self._judge = rule, keeping, LogJudge(rule)
+    def __init__(self, rule: StoppingRule, keeping: str = KEEP[0], averaged: bool = False) -> None:
+        self.rule, self.keeping, self._judge = rule, keeping, LogJudge(rule)
+        self.averaged = averaged  # whether the evaluations of the hold are of an average of the weights
         self._chosen: _Chosen | None = None
 
     def phases(
@@ -184,15 +185,15 @@ class CooldownJudge:
         """
         judge = self._judge.read(log_history, usage=usage, total_steps=total_steps)
         if self._chosen is None or not self._chosen.is_of(judge, start, end):
-            self._chosen = _Chosen(judge, start, end, self.rule, self._keeping)
+            self._chosen = _Chosen(judge, start, end, self)
         return self._chosen.best()
 
 
 class _Chosen:
     """The choice of `best_of` for one ``start`` and ``end``, which reads only the evaluations that are new."""
 
-    def __init__(self, judge: RowJudge, start: int, end: int | None, rule: StoppingRule, keeping: str) -> None:
-        self._judge, self._start, self._end, self._rule, self._keeping = judge, start, end, rule, keeping
+    def __init__(self, judge: RowJudge, start: int, end: int | None, owner: CooldownJudge) -> None:
+        self._judge, self._start, self._end, self._owner = judge, start, end, owner
         self._held = self._read = -1  # numbers of evaluations: up to the start, and in all
         self._best: int | None = None  # the index of the best one before the end
         self._sigma: float | None = None
@@ -233,22 +234,24 @@ class _Chosen:
         end = Candidate("end", history[index])
         if self._best is None:
             return Decision(end, (end,), f"kept {end.text}")
-        best, sign = Candidate("best", history[self._best]), self._judge.history.stream.sign
-        if self._keeping == "end":
+        is_average = self._owner.averaged and self._best < self._held and history[index].step > self._start
+        best = Candidate("average" if is_average else "best", history[self._best])
+        keeping, sign = self._owner.keeping, self._judge.history.stream.sign
+        if keeping == "end":
             return Decision(end, (best, end), f"kept {end.text}, as restore_best_weights='end' asks")
         # In the cooldown the metric is calmer: its evaluations count only where the best one is among them.
         selected_from = history[: self._held] if self._best < self._held else history[:index]
         plateau = plateau_of(selected_from, self._best, sign)
-        noise = SelectionNoise.of(plateau if self._keeping == KEEP[0] else plateau[:1], self._sigma)
+        noise = SelectionNoise.of(plateau if keeping == KEEP[0] else plateau[:1], self._sigma)
         return keep(best, [end], noise, sign)
 
     def _set_best(self, index: int | None) -> None:
         """Set the best evaluation and the standard error of its metric, which raises `StrategyError` if it is bad."""
         self._best = index
         if index is not None:
-            watched = self._rule.watched
+            rule = self._owner.rule
             evaluation = self._judge.history.evaluations[index]
-            self._sigma = watched.improvement.known_standard_error(evaluation, self._rule.monitor)
+            self._sigma = rule.watched.improvement.known_standard_error(evaluation, rule.monitor)
 
     def _cost(self, index: int) -> float:
         return self._judge.history.stream.sign * self._judge.history.evaluations[index].value

@@ -153,6 +153,13 @@ class PlateauCooldownArguments(_StrategyFlags):
             " much the best evaluation is better), 'best', or 'end'."
         },
     )
+    plateau_cooldown_average: str | None = field(
+        default=None,
+        metadata={
+            "help": "Judge the plateau by an average of the weights, such as \"ema(over='1ep')\"; with"
+            " plateau_cooldown_length 0, training ends there with the average."
+        },
+    )
     plateau_cooldown_rewind: str = field(
         default="none",
         metadata={

@@ -19,7 +19,7 @@ from hf_strategies import (
     StrategyError,
     WeightAveraging,
 )
-from hf_strategies.trainer.callbacks.weight_averaging.callback import refuse_arguments
+from hf_strategies.trainer.callbacks.weight_averaging.run import refuse_arguments
 from tests.conftest import CHECKOUT
 from tests.tiny import TinyModel
 from tests.trainer.averaging_runs import (

@@ -4,6 +4,7 @@ from typing import Any
 
 from transformers import EarlyStoppingCallback, Trainer, TrainerCallback, TrainerState, TrainingArguments
 
+from hf_strategies.averaging import Average
 from hf_strategies.errors import StrategyError, did_you_mean
 from hf_strategies.schedules.plateau_cooldown import Cooldown
 from hf_strategies.stopping import Metric, StoppingRule
@@ -18,6 +19,7 @@ from hf_strategies.trainer.callbacks.plateau_cooldown.rates import HOLDS
 from hf_strategies.trainer.callbacks.plateau_cooldown.run import CooldownOptions, CooldownRun
 from hf_strategies.trainer.callbacks.plateau_cooldown.settings import DEFAULTS
 from hf_strategies.trainer.callbacks.reduce_on_plateau import ReduceOnPlateau
+from hf_strategies.trainer.callbacks.weight_averaging.run import refuse_arguments
 from hf_strategies.values import within
 
 __all__ = ["PLATEAU", "REWINDS", "PlateauCooldown"]
@@ -69,7 +71,8 @@ class PlateauCooldown(MetricCallback):
             metric nor the loss (``eval_loss``) has improved for 2 evaluations; if the loss is the metric, for 3.
             If the evaluations have no loss, the metric is watched alone, with a patience of 3.
         cooldown: the length of the cooldown: a fraction, in (0, 1), of the steps done when it starts; a number of
-            steps as an int; or ``"2ep"``. None takes the value in `lr_scheduler_kwargs`, or 0.5.
+            steps as an int; or ``"2ep"``. None takes the value in `lr_scheduler_kwargs`, or 0.5. With ``average``, 0
+            ends training at the plateau: the average is the result, and no step is spent on a cooldown.
         min_delta: the smallest change that is an improvement, in the metric's unit. `EarlyStopping` describes this
             and ``relative_delta``, ``z``, ``samples``, ``smoothing``, ``start_from`` and ``weights_in``.
         mode: ``"min"`` or ``"max"``; None if ``monitor`` is a metric whose direction is known.
@@ -83,6 +86,10 @@ class PlateauCooldown(MetricCallback):
             own floor is higher (transformers' ``min_lr`` and ``min_lr_rate`` too), or with None, that holds.
         hold: ``"peak"`` refuses a schedule that falls by itself before the cooldown; ``"schedule"`` follows any
             `LambdaLR` until the cooldown, such as ``inverse_sqrt``.
+        average: an average of the weights of the hold, such as ``"ema(over='1ep')"`` or ``"tail(over=0.5)"``, from
+            the end of the warmup on. While the rate is held, evaluations are of the average, so that it decides when
+            there is a plateau, and it may be the best weights that are restored. In the cooldown evaluations are of
+            the weights themselves. See `WeightAveraging`, which averages through the whole training instead.
         stop_when: criteria in place of ``patience``, such as ``"patience(3) or time_budget('2h')"``.
         rewind: what is restored at each plateau: ``"weights"`` for the best weights, with fresh moments of the
             optimizer; ``"optimizer"`` for the best weights and the optimizer's state of that time, which is saved
@@ -115,6 +122,7 @@ class PlateauCooldown(MetricCallback):
         cooldown_shape: str | None = None,
         min_lr_ratio: float | None = None,
         hold: str = "peak",
+        average: str | Average | None = None,
         stop_when: str | None = None,
         rewind: str = "none",
         stages: int = 0,
@@ -142,6 +150,18 @@ class PlateauCooldown(MetricCallback):
         self.names = self.rule.names
         self.optional_names = ("eval_loss",) if self._adds_loss and "eval_loss" not in without_loss.names else ()
         self.asks_for_evaluations = bool(self.rule.budgets)
+        cools_down = cooldown not in (0, "0")
+        if not cools_down and average is None:
+            raise StrategyError(
+                f"cooldown={cooldown!r} ends training at the plateau at the full rate: give average=, such as"
+                " \"ema(over='1ep')\", whose weights are then the result, or take EarlyStopping"
+            )
+        if average is not None and rewind != "none":
+            raise StrategyError(
+                f"rewind={rewind!r} with average={str(average)!r} would train on from the average, with the"
+                " optimizer's state of the raw weights: leave one of them out"
+            )
+        cooldown = cooldown if cools_down else None
         given = {"cooldown": cooldown, "cooldown_shape": cooldown_shape, "min_lr_ratio": min_lr_ratio}
         given = {name: value for name, value in given.items() if value is not None}
         Cooldown.read(**{**DEFAULTS, **given})
@@ -159,6 +179,8 @@ class PlateauCooldown(MetricCallback):
             keeping=read_keep(restore_best_weights),
             hold=hold,
             weights_in=read_where("weights_in", weights_in),
+            average=None if average is None else Average.read(average),
+            cools_down=cools_down,
         )
         if self._options.stages and self.rule.budgets:
             raise StrategyError(
@@ -166,7 +188,7 @@ class PlateauCooldown(MetricCallback):
                 " evaluation from there on: leave stages or the budget out"
             )
         self.restores = None if self._options.keeping == "end" else self._options.restores
-        self.rewind, self.weights_in = rewind, weights_in
+        self.rewind, self.weights_in, self.average = rewind, weights_in, self._options.average
 
     def start(
         self, context: TrainerContext, args: TrainingArguments, state: TrainerState, event: dict[str, Any]
@@ -176,6 +198,8 @@ class PlateauCooldown(MetricCallback):
         if self._adds_loss:
             _refuse_several_sets(context.trainer, self.rule.monitor)
         _refuse_other_strategies(context.trainer, self)
+        if self._options.average is not None:
+            refuse_arguments(args, name="PlateauCooldown(average=...)")
         refuse_other_restorer(context.trainer, self, EarlyStopping)
         return CooldownRun(self._options, context, args, state, event)
 

@@ -8,6 +8,7 @@ import torch
 from transformers import TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_utils import IntervalStrategy, SaveStrategy
 
+from hf_strategies.averaging import Average
 from hf_strategies.pytorch.lambda_lr import lambda_lr
 from hf_strategies.pytorch.shards import OptimizerPieces
 from hf_strategies.schedules.plateau_cooldown import Timeline
@@ -17,6 +18,7 @@ from hf_strategies.stopping.plateau_cooldown import Choice, CooldownJudge, Phase
 from hf_strategies.trainer.best_weights.keeper import BestKeeper
 from hf_strategies.trainer.callbacks.base import MetricRun, save_state
 from hf_strategies.trainer.callbacks.context import TrainerContext, records
+from hf_strategies.trainer.callbacks.plateau_cooldown.hold_average import HoldAverage
 from hf_strategies.trainer.callbacks.plateau_cooldown.rates import CooldownRates, refuse_falling
 from hf_strategies.trainer.callbacks.plateau_cooldown.settings import (
     Bounds,
@@ -38,7 +40,8 @@ class CooldownOptions:
     """The checked settings of a `PlateauCooldown`; ``cooldown`` has the settings of the cooldown that were given.
 
     ``rule_without_loss`` takes the place of ``rule`` if the evaluations have no loss; None if they have to have all
-    names of ``rule``.
+    names of ``rule``. ``average`` is the average of the hold's weights by which the plateau is judged. Unless
+    ``cools_down``, training ends at the plateau.
     """
 
     rule: StoppingRule
@@ -51,6 +54,8 @@ class CooldownOptions:
     keeping: str
     hold: str
     weights_in: str
+    average: Average | None
+    cools_down: bool
 
 
 class CooldownRun(MetricRun):
@@ -70,12 +75,12 @@ class CooldownRun(MetricRun):
     ) -> None:
         self._options, self._context, self._args = _without_missing_loss(options, state), context, args
         self._usage = UsageLog(state, options.rule.budgets, context.trainer)
-        self._judge = CooldownJudge(self._options.rule, options.keeping)
+        self._judge = self._make_judge()
         self._optimizer = event["optimizer"]
         scheduler = lambda_lr(f"{_NAME} cannot cool down", event["lr_scheduler"])
         self._cooldown = resolve_cooldown(options.cooldown, scheduler, args, state, event.get("train_dataloader"))
         if options.hold == "peak":
-            refuse_falling(scheduler, self._cooldown.warmup, self._cooldown.latest, _name_of(args))
+            refuse_falling(scheduler, self._cooldown.warmup, self._latest, _name_of(args))
         self._keeper = self._make_keeper(event["model"])
         self._settings = self._describe_settings()
         before = pop_record(_NAME, state) or {}
@@ -83,6 +88,7 @@ class CooldownRun(MetricRun):
         self._bounds = self._resume_bounds(before, scheduler, state) if step else Bounds()
         self._rewound_to = list(before.get("rewound_to", ()))
         self._read_log(state)
+        self._average = options.average and HoldAverage(options.average, context, event, lambda: self._phases.start)
         self._announced = step > 0 and self._phases.at(step) != "hold"
         late = before.get("skipped_at_start") if self._announced else None
         rates = [float(group["lr"]) for group in scheduler.optimizer.param_groups]
@@ -116,13 +122,15 @@ class CooldownRun(MetricRun):
                 f" learning rate is multiplied by {self._options.factor:g}, to {rate:.4g}.",
             )
         self._report_phase(state)
-        if self._phases.cut is not None:
+        if self._phases.cut is not None or (not self._options.cools_down and self._phases.why):
             control.should_training_stop = True
 
     def stepped(self, state: TrainerState, control: TrainerControl) -> None:
         """Set the rate of the next update; at the end of the cooldown, stop training and ask for an evaluation."""
         step = state.global_step
         self._usage.stepped(state)
+        if self._average:
+            self._average.stepped(state, control)
         # `spent` reports a budget only once, and an evaluation in the warmup would not count.
         if self._warmup_end(self._bounds) < step < self._phases.start and self._usage.spent(state):
             control.should_evaluate = True
@@ -140,6 +148,8 @@ class CooldownRun(MetricRun):
         """Write the best weights and the record for the checkpoint of this step, if there is one."""
         if self._keeper:
             self._keeper.before_save(state, control)
+        if self._average:
+            self._average.before_save(control)
         if control.should_save:
             self._record(state)
 
@@ -147,6 +157,8 @@ class CooldownRun(MetricRun):
         """Put the best weights into the checkpoint, or protect the checkpoint that holds them."""
         if self._keeper:
             self._keeper.on_save(state)
+        if self._average:
+            self._average.saved()
 
     def track(self, state: TrainerState) -> None:
         """Send the result to the trackers."""
@@ -159,6 +171,8 @@ class CooldownRun(MetricRun):
     def finish(self, state: TrainerState) -> None:
         """Remove the cooldown from the scheduler, restore the best weights, and record how training ended."""
         self._rates.remove()
+        if self._average:
+            self._average.finish(state)
         restored = bool(self._options.keeping != "end" and self._keeper and self._keeper.restore())
         result = self._record(state, restored)
         if not self.was_over:
@@ -192,11 +206,11 @@ class CooldownRun(MetricRun):
         cooldown, options = self._cooldown, self._options
         usage = self._usage.usage(state)
         if self._judge.rule != options.rule:  # since the first evaluation, which has no loss
-            self._judge = CooldownJudge(options.rule, options.keeping)
+            self._judge = self._make_judge()
         plan = self._judge.phases(
             state.log_history,
-            length=cooldown.cooldown.steps,
-            latest=min(max(cooldown.latest, bounds.earliest), cooldown.budget),
+            length=cooldown.cooldown.steps if options.cools_down else lambda step: 0,
+            latest=min(max(self._latest, bounds.earliest), cooldown.budget),
             total_steps=cooldown.budget,
             stages=options.stages,
             after_step=self._warmup_end(bounds),
@@ -207,6 +221,15 @@ class CooldownRun(MetricRun):
             state.log_history, plan.start, end=plan.end, total_steps=cooldown.budget, usage=usage
         )
         return from_rank_zero((plan, choice))
+
+    def _make_judge(self) -> CooldownJudge:
+        options = self._options
+        return CooldownJudge(options.rule, options.keeping, averaged=options.average is not None)
+
+    @property
+    def _latest(self) -> int:
+        """The last step at which the cooldown may start."""
+        return self._cooldown.latest if self._options.cools_down else self._cooldown.budget
 
     def _warmup_end(self, bounds: Bounds) -> int:
         """Return the step up to which evaluations do not count for a plateau."""
@@ -230,7 +253,7 @@ class CooldownRun(MetricRun):
         with_moments = options.rewind == "optimizer"
         name = f"{options.restores}{'-optimizer' if with_moments else ''}"
         optimizer = self._optimizer if with_moments else None
-        averaged = self._context.averaging is not None
+        averaged = options.average is not None or self._context.averaging is not None
         return BestKeeper(model, self._args, name, options.weights_in, optimizer=optimizer, averaged=averaged)
 
     def _rewind(self, state: TrainerState) -> None:
@@ -250,7 +273,7 @@ class CooldownRun(MetricRun):
         self._shown_phase = self._phases.at(state.global_step)
         if self._shown_phase == "hold":
             self._context.show(f"cooldown at step {self._phases.start} at the latest")
-        else:
+        elif self._options.cools_down:
             self._context.show(f"cooldown, ends at step {self._phases.end}")
             self._announce(state)
         self._record(state)
@@ -274,7 +297,9 @@ class CooldownRun(MetricRun):
 
     def _describe_settings(self) -> str:
         options, cooldown = self._options, self._cooldown.cooldown
-        parts = [f"{options.rule}", f"cooldown={cooldown.length!r}", f"cooldown_shape={cooldown.shape!r}"]
+        length = repr(cooldown.length) if options.cools_down else "0"
+        parts = [f"{options.rule}", f"cooldown={length}", f"cooldown_shape={cooldown.shape!r}"]
+        parts += [f"average={str(options.average)!r}"] if options.average else []
         parts += [f"min_lr_ratio={cooldown.floor:g}"] if cooldown.floor else []
         parts += [f"stages={options.stages}, factor={options.factor:g}"] if options.stages else []
         return ", ".join(parts + ([f"rewind={options.rewind!r}"] if options.rewind != "none" else []))

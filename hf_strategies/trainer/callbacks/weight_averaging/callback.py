@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
-from transformers.trainer_utils import SaveStrategy
 
 from hf_strategies.averaging import Average
 from hf_strategies.errors import StrategyError, did_you_mean
@@ -13,11 +12,11 @@ from hf_strategies.lengths import read_span
 from hf_strategies.trainer.callbacks.base import EndedRun, MetricCallback, preemption_folder, save_state
 from hf_strategies.trainer.callbacks.context import find_trainer
 from hf_strategies.trainer.callbacks.plateau_cooldown.callback import PlateauCooldown
-from hf_strategies.trainer.callbacks.weight_averaging.run import NAME, AveragingRun
+from hf_strategies.trainer.callbacks.weight_averaging.run import NAME, AveragingRun, refuse_arguments
 from hf_strategies.trainer.distributed import from_rank_zero
 from hf_strategies.values import switch
 
-__all__ = ["PLACES", "WeightAveraging", "refuse_arguments", "refuse_others"]
+__all__ = ["PLACES", "WeightAveraging", "refuse_others"]
 
 PLACES = ("device", "cpu")
 """The values of ``weights_in``: where the average is kept."""
@@ -213,30 +212,6 @@ class WeightAveraging(TrainerCallback):
             self._run.saved()
 
 
-def refuse_arguments(args: TrainingArguments, *, keep_raw: bool = False) -> None:
-    """Raise `StrategyError` for arguments of the Trainer that make no sense with averaged weights."""
-    if args.load_best_model_at_end:
-        raise StrategyError(
-            f"load_best_model_at_end=True beside {NAME} would load the raw weights of the best average: leave it out,"
-            " and take EarlyStopping, which keeps the average"
-        )
-    if args.save_strategy == SaveStrategy.BEST:
-        raise StrategyError(
-            f"save_strategy='best' beside {NAME} would save the raw weights of the best average: set 'steps', 'epoch'"
-            " or 'no', and take EarlyStopping, which keeps the average"
-        )
-    optimizer = str(getattr(args.optim, "value", args.optim))
-    if optimizer.startswith("schedule_free"):
-        raise StrategyError(f"optim={optimizer!r} beside {NAME} is an average already: leave one of them out")
-    plugin = getattr(args, "fsdp_plugin_args", None) or {}
-    kind = plugin.get("state_dict_type", "FULL_STATE_DICT") if args.fsdp else "FULL_STATE_DICT"
-    if keep_raw and "FULL" not in str(kind):
-        raise StrategyError(
-            f"keep_raw=True with state_dict_type={kind!r} writes no model: set fsdp_config={{'state_dict_type':"
-            " 'FULL_STATE_DICT'}"
-        )
-
-
 def refuse_others(callbacks: Iterable[TrainerCallback]) -> None:
     """Raise `StrategyError` if a callback among these makes no sense beside a `WeightAveraging` among them."""
     every = list(callbacks)
@@ -244,6 +219,11 @@ def refuse_others(callbacks: Iterable[TrainerCallback]) -> None:
     if len(averaging) > 1:
         raise StrategyError(f"there are two {NAME} callbacks: leave one out")
     for other in every if averaging else ():
+        if isinstance(other, PlateauCooldown) and other.average is not None:
+            raise StrategyError(
+                f"PlateauCooldown(average={str(other.average)!r}) beside {NAME} would average the weights twice:"
+                " leave one of them out"
+            )
         if isinstance(other, PlateauCooldown) and other.rewind != "none":
             raise StrategyError(
                 f"PlateauCooldown(rewind={other.rewind!r}) beside {NAME} would train on from the average, with the"

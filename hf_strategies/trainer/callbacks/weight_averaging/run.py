@@ -1,12 +1,13 @@
 """The average of the weights in one training: when it is updated, evaluated, saved, read again, and left in place."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from accelerate.state import PartialState
 from accelerate.utils import DistributedType
-from transformers import Trainer
+from transformers import Trainer, TrainingArguments
+from transformers.trainer_utils import SaveStrategy
 
 from hf_strategies.averaging import Average
 from hf_strategies.errors import StrategyError
@@ -19,7 +20,7 @@ from hf_strategies.trainer.callbacks.context import records
 from hf_strategies.trainer.callbacks.weight_averaging.evaluations import AveragedEvaluations
 from hf_strategies.trainer.distributed import say
 
-__all__ = ["NAME", "AveragingRun"]
+__all__ = ["NAME", "AveragingRun", "refuse_arguments"]
 
 NAME = "WeightAveraging"
 _FILES = "weight_average"  # the beginning of their names
@@ -37,6 +38,8 @@ class AveragingRun:
         trainer: the Trainer.
         event: the keywords of `on_train_begin`.
         in_cpu_memory: see `AveragedWeights`.
+        is_held: returns whether the weights after a step are still averaged, and evaluated as the average; None for
+            all steps.
 
     Raises `StrategyError` for lengths in epochs that are not known, if no update would be averaged, and for a
     checkpoint with the average of another run or of other settings.
@@ -49,6 +52,7 @@ class AveragingRun:
         trainer: Trainer,
         event: Mapping[str, Any],
         in_cpu_memory: bool,
+        is_held: Callable[[int], bool] | None = None,
     ) -> None:
         args, state = trainer.args, trainer.state
         if PartialState().distributed_type == DistributedType.MEGATRON_LM:
@@ -56,6 +60,7 @@ class AveragingRun:
         loader = event.get("train_dataloader")
         self.state, self._args, self._trainer = state, args, trainer
         self._average, self._start_from = average, start_from
+        self._is_held = is_held or (lambda step: True)
         for name, value in average.parameters.items():
             if isinstance(value, Span):
                 refuse_epochs(f"average={str(average)!r}: {name}", value, loader)
@@ -70,7 +75,7 @@ class AveragingRun:
             self._resume(before)
         self._record()
         self._evaluations = AveragedEvaluations(trainer, self._swap_in, self._weights.swap_out)
-        if self._start < state.max_steps and not self._updates:
+        if is_held is None and self._start < state.max_steps and not self._updates:
             say(state, f"{NAME}: from step {self._start + 1} on, evaluations and the final model are {self.words}.")
 
     # --- events ---------------------------------------------------------------------------------------------
@@ -80,7 +85,8 @@ class AveragingRun:
         if step == self._step:
             return
         self._step = step
-        if step > self._start and not self._trainer.accelerator.optimizer_step_was_skipped:
+        skipped = self._trainer.accelerator.optimizer_step_was_skipped
+        if step > self._start and self._is_held(step) and not skipped:
             self._updates += 1
             self._weights.update(self._plan.coefficients(self._updates))
         self._record()
@@ -141,7 +147,7 @@ class AveragingRun:
         return start
 
     def _swap_in(self) -> bool:
-        if not self._updates or self._is_final:
+        if not self._updates or self._is_final or not self._is_held(self.state.global_step):
             return False
         self._weights.swap_in(self._plan.read(self._updates))
         return True
@@ -184,3 +190,27 @@ class AveragingRun:
     def _record(self) -> None:
         more = {"start": self._start, "updates": self._updates, "step": self._step}
         records(self.state)[NAME] = self._settings() | more | {"is_final": self._is_final}
+
+
+def refuse_arguments(args: TrainingArguments, *, keep_raw: bool = False, name: str = NAME) -> None:
+    """Raise `StrategyError` for the Trainer's arguments that make no sense with the averaged weights of ``name``."""
+    if args.load_best_model_at_end:
+        raise StrategyError(
+            f"load_best_model_at_end=True beside {name} would load the raw weights of the best average: leave it out,"
+            " and take EarlyStopping, which keeps the average"
+        )
+    if args.save_strategy == SaveStrategy.BEST:
+        raise StrategyError(
+            f"save_strategy='best' beside {name} would save the raw weights of the best average: set 'steps', 'epoch'"
+            " or 'no', and take EarlyStopping, which keeps the average"
+        )
+    optimizer = str(getattr(args.optim, "value", args.optim))
+    if optimizer.startswith("schedule_free"):
+        raise StrategyError(f"optim={optimizer!r} beside {name} is an average already: leave one of them out")
+    plugin = getattr(args, "fsdp_plugin_args", None) or {}
+    kind = plugin.get("state_dict_type", "FULL_STATE_DICT") if args.fsdp else "FULL_STATE_DICT"
+    if keep_raw and "FULL" not in str(kind):
+        raise StrategyError(
+            f"keep_raw=True with state_dict_type={kind!r} writes no model: set fsdp_config={{'state_dict_type':"
+            " 'FULL_STATE_DICT'}"
+        )
