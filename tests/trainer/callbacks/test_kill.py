@@ -63,6 +63,17 @@ def test_killed_in_a_step_in_an_evaluation_and_around_a_checkpoint(tmp_path: Pat
     check(found)
 
 
+def test_killed_runs_with_averaged_weights_end_with_the_average_of_the_whole_run(tmp_path: Path) -> None:
+    kills: Kills = {
+        "averaged-in-an-evaluation": [["evaluate", 7]],
+        "averaged-between-a-checkpoint-and-its-average": [["save", STOP - 2, 3]],
+    }
+    found = outcomes(tmp_path, {"averaged-whole": [], **kills})
+    raw, found["whole"] = found["whole"], found.pop("averaged-whole")
+    assert raw["report"]["weights"] != found["whole"]["report"]["weights"]
+    check(found)
+
+
 @pytest.mark.slow
 def test_killed_at_ten_moments(tmp_path: Path) -> None:
     found = outcomes(tmp_path, moments(10))

@@ -23,7 +23,7 @@ from transformers import (
 )
 from transformers.trainer_utils import get_last_checkpoint
 
-from hf_strategies import EarlyStopping
+from hf_strategies import EarlyStopping, WeightAveraging
 from tests.trainer.bert_runs import SIZES, examples
 from tests.trainer.placements import digest
 
@@ -118,13 +118,14 @@ def train(folder: Path, kill: list[Any] | None, resume: bool) -> dict[str, Any]:
     )
     killer = Killer(*kill) if kill else None
     stopping = EarlyStopping("score", 4, mode="max")
+    averaging = [WeightAveraging("tail(over=3)")] if folder.name.startswith("averaged") else []
     trainer = Saving(
         model=model,
         args=args,
         train_dataset=examples(),
         eval_dataset=examples(4),
         compute_metrics=lambda _: {"score": left[trainer.state.global_step]},
-        callbacks=[stopping, Log(folder / "rates.txt"), *([killer] if killer else [])],
+        callbacks=[stopping, *averaging, Log(folder / "rates.txt"), *([killer] if killer else [])],
     )
     trainer.killer = killer
     trainer.train(resume_from_checkpoint=last_complete(folder) if resume else None)
