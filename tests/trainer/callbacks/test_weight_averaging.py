@@ -528,6 +528,34 @@ def test_an_optimizer_that_averages_already_is_refused(tmp_path: Path) -> None:
         refuse_arguments(trainer.args)
 
 
+def test_raw_weights_that_the_trainer_would_not_write_are_refused(tmp_path: Path) -> None:
+    trainer, _ = averaged_trainer(tmp_path)
+    trainer.args.fsdp = True
+    trainer.args.fsdp_plugin_args = {"state_dict_type": "SHARDED_STATE_DICT"}
+    refuse_arguments(trainer.args)
+    with pytest.raises(
+        StrategyError, match="keep_raw=True with state_dict_type='SHARDED_STATE_DICT' writes no model"
+    ):
+        refuse_arguments(trainer.args, keep_raw=True)
+
+
+class Searching(TrainerCallback):
+    """Let the training be a trial of a search."""
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        state.is_hyper_param_search = True
+
+
+def test_in_a_search_there_is_an_average_without_files_and_no_raw_folder(tmp_path: Path) -> None:
+    trainer, recorder = averaged_trainer(tmp_path, [Searching()], **EVALUATED, **EACH)
+    trainer.train()
+    check_averages(recorder)
+    assert not list(tmp_path.rglob("weight_average*"))
+    trainer, _ = averaged_trainer(tmp_path, [Searching()], average=WeightAveraging(keep_raw=True))
+    with pytest.raises(StrategyError, match="keep_raw=True in a hyperparameter search"):
+        trainer.train()
+
+
 def test_without_a_trainer_there_is_one_clear_error(tmp_path: Path) -> None:
     trainer, _ = averaged_trainer(tmp_path)
     with pytest.raises(StrategyError, match="in a loop of your own, use"):
