@@ -65,8 +65,7 @@ def test_killed_in_a_step_in_an_evaluation_and_around_a_checkpoint(tmp_path: Pat
 
 def test_killed_runs_with_averaged_weights_end_with_the_average_of_the_whole_run(tmp_path: Path) -> None:
     kills: Kills = {
-        "averaged-in-an-evaluation": [["evaluate", 7]],
-        "averaged-between-a-checkpoint-and-its-average": [["save", STOP - 2, 3]],
+        "averaged": [["evaluate", 7], ["save", STOP - 2, 3]],  # there, between the checkpoint and its average
     }
     found = outcomes(tmp_path, {"averaged-whole": [], **kills})
     raw, found["whole"] = found["whole"], found.pop("averaged-whole")

@@ -70,18 +70,18 @@ def scenarios(folder: Path, options: dict[str, Any], *, few: bool) -> dict[str, 
     found["files"] = sorted(file.name for file in (folder / "averaged" / "checkpoint-3").glob("weight_average*"))
     steps = [3] if few else range(1, STEPS)
     found["resumed"] = {step: train(folder / "averaged", step, **options) for step in steps}
-    found["best"] = best(folder / "best", **options)
-    found["best resumed"] = best(folder / "best", 3, **options)
     return found if few else found | more_scenarios(folder, options)
 
 
 def more_scenarios(folder: Path, options: dict[str, Any]) -> dict[str, Any]:
-    """The average in CPU memory; training in bfloat16, with fp32 masters under DeepSpeed."""
+    """The best average; the average in CPU memory; training in bfloat16, with fp32 masters under DeepSpeed."""
     on_cpu = WeightAveraging("ema(over=3)", weights_in="cpu")
     half = options | {"bf16": True}
     if "deepspeed" in options:
         half |= {"deepspeed": options["deepspeed"] | {"bf16": {"enabled": True}}}
     return {
+        "best": best(folder / "best", **options),
+        "best resumed": best(folder / "best", 3, **options),
         "in cpu memory": train(folder / "cpu", average=on_cpu, **options),
         "bf16 alone": train(folder / "bf16_alone", average=None, **half),
         "bf16": train(folder / "bf16", **half),
