@@ -25,6 +25,11 @@ def check_same_start(weights: Sequence[Weights]) -> None:
     other units, so that a mean of their matrices mixes what has nothing to do with each other, and a body that was
     fine-tuned under a head of its own has moved to fit that head.
 
+    Measured, one pair each: two BERTs of 2 layers trained from other random weights on the docstrings have the
+    accuracies 0.576 and 0.591, and their mean 0.275. MiniLM, fine-tuned on 1,000 examples of banking77 for 256 steps,
+    is less delicate: under a head of its own each, 0.772 and 0.728, the mean 0.736; under one head, 0.772 and 0.732,
+    the mean 0.742.
+
     Fine-tuning moves a matrix by little beside its random initial value, so the cosine of two that began alike is far
     above that of independent ones, which is 0 on average: for two fine-tunings of MiniLM on 77 intents, 256 steps
     each, 0.93 for a head that began alike, and 0.04 for heads of their own. Every matrix of at least 64 entries is
