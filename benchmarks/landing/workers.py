@@ -14,48 +14,61 @@ import torch
 from torch import multiprocessing
 
 from benchmarks.landing.results import done, write
+from hf_strategies.errors import StrategyError, did_you_mean
 
 LOG = "log.txt"
 _HEAVY = ("wnut17", "xquad", "docstrings", "docstrings_flipped", "banking77", "nlupp", "nlupp_flipped")
 """Tasks that take long: they come first, so that the others fill the gaps at the end."""
+
+_CONTEXT: Any = multiprocessing.get_context("spawn")
 
 Unit = tuple[str, tuple[int, ...]]
 
 
 def run(args: Namespace) -> None:
     """Train what has no results yet, the first group of seeds of all tasks before the next."""
+    waiting, running, messages = _units(args), list[Any](), _CONTEXT.Queue()
     args.out.mkdir(parents=True, exist_ok=True)
-    context: Any = multiprocessing.get_context("spawn")
-    waiting, running, messages = _units(args), list[Any](), context.Queue()
-    started, deadline = time.time(), time.time() + args.seconds
+    deadline = time.time() + args.seconds
     with (args.out / LOG).open("a", encoding="utf-8", buffering=1) as log:
         while running or (waiting and time.time() < deadline):
             while waiting and len(running) < args.workers and time.time() < deadline:
-                running.append(context.Process(target=_work, args=(args, deadline, waiting.pop(0), messages)))
+                running.append(_CONTEXT.Process(target=_work, args=(args, deadline, waiting.pop(0), messages)))
                 running[-1].start()
-            for text in _messages(args, messages):
-                line = f"{time.time() - started:6.1f} s {text}"
-                print(line, flush=True)
-                log.write(line + "\n")
-            running = [process for process in running if process.is_alive() or not messages.empty()]
+            ended = [process for process in running if not process.is_alive()]
+            while text := _message(args, messages):  # what a process sent is there when it has ended
+                _say(log, text)
+            for process in ended:
+                running.remove(process)
+                if process.exitcode:  # killed, for its memory say: it could send nothing
+                    _say(log, f"a process ended with exit code {process.exitcode}: its unit has no results")
+
+
+def _say(log: Any, text: str) -> None:
+    line = f"{time.strftime('%H:%M:%S')} {text}"
+    print(line, flush=True)
+    log.write(line + "\n")
 
 
 def _units(args: Namespace) -> list[Unit]:
     prepared = [file.stem for file in sorted(args.folder.glob("*.npz")) if file.stem != "encoder"]
     names = args.tasks or sorted(prepared, key=lambda name: _HEAVY.index(name) if name in _HEAVY else len(_HEAVY))
     finished = done(args.out)
+    for name in names:
+        if name not in prepared:
+            raise StrategyError(f"--tasks: {name!r} is not in {args.folder}: {did_you_mean(name, prepared)}")
     units = [(name, tuple(seeds)) for seeds in args.seeds for name in names]
     return [(name, seeds) for name, seeds in units if not {(name, seed) for seed in seeds} <= finished]
 
 
-def _messages(args: Namespace, messages: Any) -> list[str]:
-    """Wait a second for messages of the processes, and write the results among them."""
+def _message(args: Namespace, messages: Any) -> str:
+    """Wait a second for a message of the processes, and write the results in it; an empty text if there is none."""
     try:
         label, text, cells = messages.get(timeout=1.0)
     except queue.Empty:
-        return []
+        return ""
     write(args.out, cells)
-    return [f"{label}: {text}"]
+    return f"{label}: {text}"
 
 
 def _work(args: Namespace, deadline: float, unit: Unit, messages: Any) -> None:

@@ -15,6 +15,7 @@ from benchmarks import RESULTS
 from benchmarks.landing.data import Data, _parts, _share
 from benchmarks.landing.study import AVERAGES, Averages, Curve, Study, decay
 from benchmarks.landing.workers import run
+from hf_strategies import StrategyError
 from hf_strategies.schedules.plateau_cooldown import Cooldown
 from hf_strategies.stopping import verdict
 
@@ -28,7 +29,7 @@ def folder(tmp_path: Path) -> Path:
     count = TRAIN + VALIDATION + TEST
     ids = generator.integers(1, WORDS, (2, count, LENGTH))
     meta = {
-        "task": "toy", "data": "toy", "metric": "accuracy", "kind": "labels", "rates": [1e-3, 5e-3], "epochs": 3,
+        "task": "toy", "data": "toy", "metric": "accuracy", "kind": "labels", "rates": [1e-3, 5e-3], "epochs": 2,
         "small_bert": True, "seeds": [0, 1], "counts": [TRAIN, VALIDATION, TEST], "outputs": 3,
     }  # fmt: skip
     arrays: dict[str, Any] = {
@@ -115,15 +116,29 @@ def test_a_cooldown_is_the_same_alone_and_beside_others(folder: Path, monkeypatc
 
 def test_a_run_writes_a_line_for_each_cell_once(folder: Path) -> None:
     args = Namespace(
-        folder=folder, out=folder / "out", tasks=None, seeds=[(0, 1)], device="cpu", workers=1, branches=8, seconds=60
+        folder=folder, out=folder / "out", tasks=None, seeds=[(1,)], device="cpu", workers=1, branches=8, seconds=60
     )
     run(args)
     text = (args.out / "landing.jsonl").read_text()
     records = [json.loads(line) for line in text.splitlines()]
-    assert [(record["seed"], record["lr"]) for record in records] == [(0, 1e-3), (0, 5e-3), (1, 1e-3), (1, 5e-3)]
+    assert [(record["seed"], record["lr"]) for record in records] == [(1, 1e-3), (1, 5e-3)]
     check(records, args.out / "landing_rows.npz")
     run(args)  # nothing is left to do
     assert (args.out / "landing.jsonl").read_text() == text
+    with pytest.raises(StrategyError, match=r"'tof' is not in .*: did you mean 'toy'"):
+        run(Namespace(**{**vars(args), "tasks": ["tof"]}))
+
+
+def test_a_unit_that_fails_leaves_its_traceback_and_the_others_go_on(folder: Path) -> None:
+    (folder / "broken.npz").write_bytes(b"no archive")
+    args = Namespace(
+        folder=folder, out=folder / "out", tasks=["broken", "toy"], seeds=[(0,)], device="cpu", workers=1, branches=8,
+        seconds=60,
+    )  # fmt: skip
+    run(args)
+    log = (args.out / "log.txt").read_text()
+    assert "broken 0: failed\nTraceback" in log
+    assert "toy 0: done" in log
 
 
 def test_committed_results_agree_with_their_rows() -> None:
