@@ -31,8 +31,14 @@ def main() -> None:
     run.add_argument("--workers", type=int, default=1, help="processes at once")
     run.add_argument("--seconds", type=float, default=float("inf"), help="time after which it ends")
     run.add_argument("--branches", type=int, default=24, help="cooldowns trained at once")
+    table = commands.add_parser(
+        "table", help="write landing.md and landing.png beside the results, and print the first"
+    )
+    table.add_argument("results", type=Path, nargs="?", default=RESULTS / "landing.jsonl", help="landing.jsonl")
     args = parser.parse_args()
-    if args.command == "prepare":
+    if args.command == "table":
+        from benchmarks.landing.table import print_report as command
+    elif args.command == "prepare":
         from benchmarks.landing.prepare import prepare as command
         from benchmarks.landing.tasks import TASKS
 

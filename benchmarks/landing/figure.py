@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["draw"]
 
 SHOWN = "ema(over='1ep')"
+LONG = 0.5
 
 
 def draw(cells: Sequence[Cell], found: Sequence["Result"], path: Path) -> None:
@@ -62,17 +63,31 @@ def _curves(axis: Any, cells: Sequence[Cell]) -> None:
         axis.plot(
             steps, np.mean([[point.test for point in curve] for curve in curves], axis=0), color=color, label=label
         )
-    ends: dict[int, list[float]] = {}
-    for cell in cells:
-        for branch in cell.record["cooled"]:
-            if branch["length"] == 0.5:
-                ends.setdefault(branch["start"], []).append(branch["evaluations"][-1][RAW][2])
-    starts = sorted(ends)
-    axis.plot(
-        [start / epochs for start in starts], [np.mean(ends[start]) for start in starts], "o", color="tab:green",
-        markersize=4, label="end of a cooldown from there",
-    )  # fmt: skip
+    starts, levels = _ends(cells)
+    axis.plot(starts, levels, "o", color="tab:green", markersize=4, label="end of a cooldown from there")
     axis.set_xlabel("epochs at the held rate")
     axis.set_ylabel("test metric, mean of seeds and rates")
     axis.grid(alpha=0.3)
     axis.legend()
+
+
+def _ends(cells: Sequence[Cell]) -> tuple[list[float], list[float]]:
+    """Return the starts of cooldowns in epochs, and the level that they end at.
+
+    Not every cell has a cooldown from every start: the level is the held rate's mean there plus the mean gain of
+    those that have one.
+    """
+    gains: dict[int, list[float]] = {}
+    held: dict[int, list[float]] = {}
+    for cell in cells:
+        tests = {point.step: point.test for point in cell.curve(RAW)}
+        for step, test in tests.items():
+            held.setdefault(step, []).append(test)
+        for branch in cell.record["cooled"]:
+            if branch["length"] == LONG:
+                end = branch["evaluations"][-1][RAW][2]
+                gains.setdefault(branch["start"], []).append(end - tests[branch["start"]])
+    starts = sorted(gains)
+    epoch = cells[0].record["steps_per_epoch"]
+    levels = [float(np.mean(held[start]) + np.mean(gains[start])) for start in starts]
+    return [start / epoch for start in starts], levels

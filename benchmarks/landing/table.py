@@ -1,5 +1,6 @@
 """The report of the landing study: tables of the arms, the settings and the keep rules, and the figure."""
 
+from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from benchmarks.landing.bootstrap import Difference, Draws
 from benchmarks.landing.choose import HeldOut, Outcomes, by_validation, default, held_out, outcomes
 from benchmarks.landing.records import RAW, Cell, Rows, read_cells
 
-__all__ = ["Result", "results", "write_report"]
+__all__ = ["Result", "print_report", "results", "write_report"]
 
 NEAR = 0.5
 """Points within which a run is as good as the best of its trajectory."""
@@ -93,6 +94,11 @@ def write_report(path: Path) -> str:
     path.with_suffix(".md").write_text(text + "\n", encoding="utf-8")
     draw(cells, found, path.with_suffix(".png"))
     return text
+
+
+def print_report(args: Namespace) -> None:
+    """Write the report on ``args.results`` and print the table."""
+    print(write_report(args.results))
 
 
 def _head(cells: Sequence[Cell]) -> list[str]:

@@ -533,7 +533,7 @@ def test_a_mistyped_metric_is_told(make_trainer: Callable[..., Any]) -> None:
     ("options", "words"),
     [
         ({"cooldown": 1.5}, "cooldown=1.5 is ambiguous"),
-        ({"cooldown": 0}, "cooldown=0 gives 0 steps"),
+        ({"cooldown": 0}, "cooldown=0 ends training at the plateau at the full rate: give average="),
         ({"cooldown_shape": "steps"}, "cooldown_shape='steps' is none of its choices"),
         ({"cooldown_shape": "exponential"}, "give min_lr_ratio above 0"),
         ({"min_lr_ratio": -1}, r"min_lr_ratio=-1 is out of range"),
