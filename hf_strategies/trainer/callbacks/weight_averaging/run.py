@@ -69,6 +69,7 @@ class AveragingRun:
         self._weights = AveragedWeights(event["model"], self._plan.slots, in_cpu_memory)
         self._files = CheckpointFiles(self._weights, args, _FILES)
         self._updates, self._step = 0, state.global_step
+        self._loss_scale = self._read_loss_scale()
         self._is_final = False  # whether the average is in the model for good
         before = self._take_record()
         if state.global_step:
@@ -85,7 +86,7 @@ class AveragingRun:
         if step == self._step:
             return
         self._step = step
-        skipped = self._trainer.accelerator.optimizer_step_was_skipped
+        skipped = self._was_skipped()
         if step > self._start and self._is_held(step) and not skipped:
             self._updates += 1
             self._weights.update(self._plan.coefficients(self._updates))
@@ -145,6 +146,18 @@ class AveragingRun:
                 " give a smaller one, or train longer"
             )
         return start
+
+    def _was_skipped(self) -> bool:
+        """Return whether mixed precision has skipped the last step; call it once after each step."""
+        # accelerate looks whether the optimizer's `step` was called, but a fused optimizer, the Trainer's default, is
+        # called and skips the step in its kernel. GradScaler lowers its scale after each skipped step, and only then.
+        before, self._loss_scale = self._loss_scale, self._read_loss_scale()
+        return self._loss_scale < before or self._trainer.accelerator.optimizer_step_was_skipped
+
+    def _read_loss_scale(self) -> float:
+        """Return the factor by which fp16 scales the loss; 1 without a GradScaler."""
+        scaler = self._trainer.accelerator.scaler
+        return 1.0 if scaler is None else float(scaler.get_scale())
 
     def _swap_in(self) -> bool:
         if not self._updates or self._is_final or not self._is_held(self.state.global_step):
