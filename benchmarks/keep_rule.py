@@ -5,10 +5,10 @@
 
 A plateau of k evaluations and the end of a cooldown are measured on the same n rows. The true accuracy of the plateau
 is 0.75, or wanders around it; that of the end differs from it by a known amount. A measurement adds two normal errors
-whose variances add up to p (1 - p) / n: that of the choice of rows, which is common to all evaluations, and one of its
-own. The package's `best_of` decides, with the standard error known from the number of rows, or from the scatter alone;
-beside it the end always, the better measured always, and the rule before this one: the end, unless it is
-worse than the median of the evaluations after the best one.
+whose variances add up to p (1 - p) / n: that of the choice of rows, which all evaluations share, and one of its own.
+The package's `best_of` decides, with the standard error known from the number of rows, or from the scatter alone. It
+is compared with always the end, always the better measured, and the rule before this one: the end, unless it is worse
+than the median of the evaluations after the best one.
 
 The regret of a rule is the true accuracy of the better of two candidates, the best measured evaluation of the plateau
 and the end, minus that of the one which the rule keeps.
@@ -153,7 +153,7 @@ def _line(cells: Iterable[str]) -> str:
 
 
 def _cell(outcome: Outcome) -> str:
-    share = "–" if np.isnan(outcome.share) else f"{outcome.share:.0%}"
+    share = "none" if np.isnan(outcome.share) else f"{outcome.share:.0%}"
     return f"{share}, {outcome.regret:.2f}"
 
 

@@ -18,7 +18,7 @@ def evaluations(values):
 
 # Harter 1961, Biometrika 48, table 1.
 @pytest.mark.parametrize(
-    "count, tabulated", [(2, 0.56419), (3, 0.84628), (4, 1.02938), (5, 1.16296), (10, 1.53875), (100, 2.50759)]
+    ("count", "tabulated"), [(2, 0.56419), (3, 0.84628), (4, 1.02938), (5, 1.16296), (10, 1.53875), (100, 2.50759)]
 )
 def test_the_expected_maximum_is_the_tabulated_one(count, tabulated):
     assert expected_maximum(count) == pytest.approx(tabulated, abs=6e-6)
