@@ -1,17 +1,18 @@
 """The flags of this package, for `HfArgumentParser` beside `TrainingArguments`."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from transformers import TrainerCallback
+from transformers import TrainerCallback, TrainingArguments
 
 from hf_strategies.errors import StrategyError
 from hf_strategies.stopping.keep_rule import KEEP
 from hf_strategies.stopping.settings import RULE_SETTINGS
 from hf_strategies.trainer.callbacks.early_stopping import EarlyStopping
 from hf_strategies.trainer.callbacks.gradual_unfreezing import GradualUnfreezing
+from hf_strategies.trainer.callbacks.layer_groups import LayerGroupsCheck
 from hf_strategies.trainer.callbacks.plateau_cooldown.callback import PLATEAU, PlateauCooldown
 from hf_strategies.trainer.callbacks.reduce_on_plateau import ReduceOnPlateau
 from hf_strategies.trainer.callbacks.weight_averaging.callback import WeightAveraging, refuse_others
@@ -25,11 +26,11 @@ __all__ = [
 ]
 
 
-def _flag(setting: str, default: Any = None, more: str = "") -> Any:
+def _flag(setting: str, default: Any = ..., more: str = "") -> Any:
     """Return the dataclass field of a flag for a setting of the stopping rule, with its default and its help."""
     row = RULE_SETTINGS[setting]
     text = row.help[0].upper() + row.help[1:]
-    return field(default=row.default if default is None else default, metadata={"help": f"{text}{more}."})
+    return field(default=row.default if default is ... else default, metadata={"help": f"{text}{more}."})
 
 
 @dataclass
@@ -98,7 +99,7 @@ class EarlyStoppingArguments(_StrategyFlags):
             return EarlyStopping(
                 **self._arguments("early_stopping_"),
                 restore_best_weights=self.restore_best_weights if restores else False,
-                weights_in=self.best_weights_in,
+                weights_in=self.best_weights_in if restores else "memory",
             )
 
 
@@ -112,13 +113,15 @@ class PlateauCooldownArguments(_StrategyFlags):
 
     plateau_cooldown_patience: int | str | None = _flag(
         "patience",
-        more=". The learning rate then cools down, and training stops. Unset, and without"
-        " plateau_cooldown_when: never",
+        more=". The learning rate then cools down, and training stops. There is a cooldown if this,"
+        " plateau_cooldown_when or plateau_cooldown_monitor is given",
     )
     plateau_cooldown_when: str | None = _flag(
-        "stop_when", more=f". The callback's own default, for scripts, is {PLATEAU!r}"
+        "stop_when", more=f". Without it and without plateau_cooldown_patience: {PLATEAU!r}"
     )
-    plateau_cooldown_monitor: str = _flag("monitor")
+    plateau_cooldown_monitor: str | None = _flag(
+        "monitor", None, " (default loss). Given alone, it asks for the cooldown with the default criterion"
+    )
     plateau_cooldown_mode: str | None = _flag("mode")
     plateau_cooldown_min_delta: float = _flag("min_delta")
     plateau_cooldown_relative_delta: float = _flag("relative_delta")
@@ -176,8 +179,9 @@ class PlateauCooldownArguments(_StrategyFlags):
 
     def plateau_cooldown(self) -> PlateauCooldown | None:
         """Return the callback, None when it is not asked for; raises `StrategyError` for a bad value."""
-        if self.plateau_cooldown_patience is None and self.plateau_cooldown_when is None:
-            _refuse_idle(self, "plateau_cooldown_patience", ("plateau_cooldown_",))
+        asks = (self.plateau_cooldown_patience, self.plateau_cooldown_when, self.plateau_cooldown_monitor)
+        if all(each is None for each in asks):
+            _refuse_idle(self, "plateau_cooldown_monitor", ("plateau_cooldown_",))
             return None
         if not self.restore_best_weights and self.plateau_cooldown_keep not in (KEEP[0], "end"):
             raise StrategyError(
@@ -186,8 +190,9 @@ class PlateauCooldownArguments(_StrategyFlags):
             )
         with _errors_of("plateau_cooldown"):
             given = self._arguments("plateau_cooldown_")
-            keep = given.pop("restore_best_weights")
+            keep, monitor = given.pop("restore_best_weights"), given.pop("monitor")
             return PlateauCooldown(
+                "loss" if monitor is None else monitor,
                 **given,
                 restore_best_weights=keep if self.restore_best_weights else "end",
                 weights_in=self.best_weights_in,
@@ -236,14 +241,14 @@ class StrategyArguments(
 ):
     """When training is done, and which parameters learn how fast; add it beside `TrainingArguments`.
 
-    ``HfArgumentParser((TrainingArguments, StrategyArguments))`` gives the flags, ``callbacks()`` what goes into
-    ``Trainer(callbacks=...)`` and ``optimizer_cls_and_kwargs(args)`` what goes into the Trainer's argument of that
-    name. Raises `StrategyError` for a bad value when it is made.
+    ``HfArgumentParser((TrainingArguments, StrategyArguments))`` gives the flags, and `trainer_kwargs` all arguments
+    of the Trainer that they ask for: ``Trainer(model, args, **strategy.trainer_kwargs(args))``. `callbacks` alone
+    leaves out ``layer_decay`` and ``head_learning_rate``: if one of these is set, training is then refused. Raises
+    `StrategyError` for a bad value, and for one that would have no effect, when it is made.
 
-    >>> StrategyArguments().callbacks()
-    []
-    >>> [callback.rule.monitor for callback in StrategyArguments(early_stopping_patience=3).callbacks()]
-    ['eval_loss']
+    >>> strategy = StrategyArguments(early_stopping_patience=3, layer_decay=0.9)
+    >>> sorted(strategy.trainer_kwargs(TrainingArguments("out")))
+    ['callbacks', 'optimizer_cls_and_kwargs']
     """
 
     reduce_on_plateau_patience: int | None = field(
@@ -267,9 +272,29 @@ class StrategyArguments(
         if self.reduce_on_plateau_patience is None:
             _refuse_idle(self, "reduce_on_plateau_patience", ("reduce_on_plateau_",))
 
+    def trainer_kwargs(self, args: TrainingArguments, callbacks: Iterable[TrainerCallback] = ()) -> dict[str, Any]:
+        """Return the arguments of a Trainer that apply all of these settings, for ``Trainer(...)`` or a subclass.
+
+        ``args`` are the Trainer's, whose optimizer gets the learning rates by depth. ``callbacks`` are your own: they
+        come after those of the settings. There is an ``optimizer_cls_and_kwargs`` only where the settings need one.
+        The model plays no part, so that this works with `model_init` and in a hyperparameter search.
+
+        >>> sorted(StrategyArguments(unfreeze_every="1ep").trainer_kwargs(TrainingArguments("out")))
+        ['callbacks']
+        """
+        optimizer = self.optimizer_cls_and_kwargs(args)
+        kwargs: dict[str, Any] = {"callbacks": [*self.callbacks(), *callbacks]}
+        return kwargs if optimizer is None else kwargs | {"optimizer_cls_and_kwargs": optimizer}
+
     def callbacks(self) -> list[TrainerCallback]:
-        """Return new callbacks for a Trainer."""
+        """Return new callbacks for a Trainer; `trainer_kwargs` adds the learning rates by depth.
+
+        >>> StrategyArguments().callbacks()
+        []
+        """
         callbacks: list[TrainerCallback] = []
+        if self.layer_decay is not None or self.head_learning_rate is not None:
+            callbacks.append(LayerGroupsCheck(self.layer_decay, self.head_learning_rate))
         if self.unfreeze_every is not None:
             with _errors_of("unfreeze_every"):
                 callbacks.append(GradualUnfreezing(self.unfreeze_every))

@@ -141,7 +141,7 @@ def test_the_flags_of_a_plateau_cooldown_become_its_callback() -> None:
 
 
 def test_a_setting_of_a_cooldown_that_nobody_asked_for_is_told() -> None:
-    with pytest.raises(StrategyError, match="plateau_cooldown_stages=2 has no effect without plateau_cooldown_pat"):
+    with pytest.raises(StrategyError, match="plateau_cooldown_stages=2 has no effect without plateau_cooldown_mon"):
         StrategyArguments(plateau_cooldown_stages=2)
 
 

@@ -14,7 +14,7 @@ from hf_strategies.pytorch.lr_scheduler import ScheduleLR
 from hf_strategies.stopping import StoppingRule
 from hf_strategies.stopping.condition import calls
 
-__all__ = ["check_needs", "refuse_epochs", "refuse_other_restorer", "steps_per_epoch", "warmup_end"]
+__all__ = ["check_needs", "refuse_epochs", "refuse_idle", "refuse_other_restorer", "steps_per_epoch", "warmup_end"]
 
 
 def check_needs(
@@ -97,6 +97,15 @@ def _logs_too_seldom(args: TrainingArguments, state: TrainerState) -> bool:
         return True
     both_by_steps = args.logging_strategy == args.eval_strategy == IntervalStrategy.STEPS
     return both_by_steps and state.logging_steps > state.eval_steps
+
+
+def refuse_idle(name: str, value: object, default: object, why: str) -> None:
+    """Raise `StrategyError` for a setting that was given and would have no effect; ``why`` has the remedy too.
+
+    >>> refuse_idle("factor", 0.1, 0.1, "without stages: set that too")
+    """
+    if value != default:
+        raise StrategyError(f"{name}={value!r} has no effect {why}")
 
 
 def refuse_other_restorer(trainer: Trainer | None, callback: TrainerCallback, kind: type[TrainerCallback]) -> None:

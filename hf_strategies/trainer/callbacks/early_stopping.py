@@ -11,7 +11,7 @@ from hf_strategies.stopping.history import Usage
 from hf_strategies.stopping.log_judge import LogJudge
 from hf_strategies.trainer.best_weights.keeper import BestKeeper, read_where
 from hf_strategies.trainer.callbacks.base import MetricCallback, MetricRun, best_weights_name, save_state
-from hf_strategies.trainer.callbacks.checks import check_needs, refuse_other_restorer
+from hf_strategies.trainer.callbacks.checks import check_needs, refuse_idle, refuse_other_restorer
 from hf_strategies.trainer.callbacks.context import TrainerContext, records, take_records
 from hf_strategies.trainer.callbacks.usage import UsageLog
 from hf_strategies.trainer.distributed import from_rank_zero, say
@@ -112,6 +112,10 @@ class EarlyStopping(MetricCallback):
         restores = switch("restore_best_weights", restore_best_weights)
         self.restores = best_weights_name(self.rule) if restores else None
         self.weights_in = read_where("weights_in", weights_in)
+        if not restores:
+            refuse_idle("weights_in", weights_in, "memory", "with restore_best_weights=False: leave one of them out")
+        if not self.rule.watched.improvement.z:
+            refuse_idle("samples", samples, None, "without z: set that too, such as z=1, or leave it out")
 
     @property
     def record_key(self) -> str:

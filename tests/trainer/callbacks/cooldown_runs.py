@@ -22,8 +22,9 @@ EXPECTED = [PEAK * ratio for ratio in (0, 0.5, 1, 1, 1, 1, 1, 2 / 3, 1 / 3)]
 
 
 def cooldown(**options: Any) -> PlateauCooldown:
-    settings = {"monitor": "score", "mode": "max", "patience": 3, "cooldown": 0.5, "cooldown_shape": "linear"}
-    return PlateauCooldown(**(settings | options))
+    settings = {"monitor": "score", "mode": "max", "patience": 3, "cooldown": 0.5}
+    shape = {} if options.get("cooldown") == 0 else {"cooldown_shape": "linear"}
+    return PlateauCooldown(**(settings | shape | options))
 
 
 def record(trainer: Any) -> dict[str, Any]:

@@ -216,8 +216,9 @@ def test_the_end_is_kept_where_luck_explains_what_the_best_is_above_it(
 def test_which_weights_are_the_result_can_be_said_by_hand(
     make_trainer: Callable[..., Any], keeping: str, step: int
 ) -> None:
+    samples = {"samples": 20} if keeping == "noise_aware" else {}
     trainer = make_trainer(
-        [*SCORES[:8], 0.6], callbacks=[cooldown(samples=20, restore_best_weights=keeping)], **OPTIONS
+        [*SCORES[:8], 0.6], callbacks=[cooldown(restore_best_weights=keeping, **samples)], **OPTIONS
     )
     trainer.train()
     assert torch.equal(flat(trainer.model), trainer.weights_at[step])

@@ -8,11 +8,11 @@ from hf_strategies.averaging import Average
 from hf_strategies.errors import StrategyError, did_you_mean
 from hf_strategies.schedules.plateau_cooldown import Cooldown
 from hf_strategies.stopping import Metric, StoppingRule
-from hf_strategies.stopping.keep_rule import read_keep
+from hf_strategies.stopping.keep_rule import KEEP, read_keep
 from hf_strategies.stopping.parameters import Count
 from hf_strategies.trainer.best_weights.keeper import read_where
 from hf_strategies.trainer.callbacks.base import MetricCallback, MetricRun, best_weights_name
-from hf_strategies.trainer.callbacks.checks import check_needs, refuse_other_restorer
+from hf_strategies.trainer.callbacks.checks import check_needs, refuse_idle, refuse_other_restorer
 from hf_strategies.trainer.callbacks.context import TrainerContext
 from hf_strategies.trainer.callbacks.early_stopping import EarlyStopping
 from hf_strategies.trainer.callbacks.plateau_cooldown.rates import HOLDS
@@ -187,8 +187,25 @@ class PlateauCooldown(MetricCallback):
                 f"stages={stages!r} with a budget in stop_when, which stays spent, would lower the rate at every"
                 " evaluation from there on: leave stages or the budget out"
             )
+        self._refuse_idle(cooldown_shape, min_lr_ratio, samples)
         self.restores = None if self._options.keeping == "end" else self._options.restores
         self.rewind, self.weights_in, self.average = rewind, weights_in, self._options.average
+
+    def _refuse_idle(self, cooldown_shape: str | None, min_lr_ratio: float | None, samples: float | None) -> None:
+        """Raise `StrategyError` for settings that would have no effect beside the others."""
+        options = self._options
+        if not options.stages:
+            refuse_idle("factor", options.factor, 0.1, "without stages: set that too, or leave it out")
+        if not options.cools_down:
+            why = "with cooldown=0: leave one of them out"
+            refuse_idle("cooldown_shape", cooldown_shape, None, why)
+            refuse_idle("min_lr_ratio", None if options.stages else min_lr_ratio, None, why)
+        if options.keeping == "end" and options.rewind == "none":
+            why = "with restore_best_weights='end', which keeps no other weights: leave one of them out"
+            refuse_idle("weights_in", options.weights_in, "memory", why)
+        if options.keeping != KEEP[0] and not self.rule.watched.improvement.z:
+            why = f"with restore_best_weights={options.keeping!r} and without z: leave it out"
+            refuse_idle("samples", samples, None, why)
 
     def start(
         self, context: TrainerContext, args: TrainingArguments, state: TrainerState, event: dict[str, Any]
