@@ -1,5 +1,6 @@
 # make demo   install, then fine-tune on the offline default; figures and tables in runs/demo
 # make test   install, then run the tests that need no network
+# make figures install, then make docs/*.png again, from the demo and a run with a cooldown
 # make faults install, then kill, damage and starve runs, let them go on, and print what became of them
 PYTHON ?= python3
 VENV := .venv
@@ -7,7 +8,7 @@ BIN := $(VENV)/bin
 export HF_HUB_OFFLINE := 1
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: install demo test slow faults lint types wheel check clean
+.PHONY: install demo figures test slow faults lint types wheel check clean
 
 install: $(VENV)/installed
 
@@ -21,6 +22,16 @@ $(VENV)/installed: pyproject.toml constraints.txt
 demo: install
 	$(BIN)/accelerate launch --num_processes 1 --num_machines 1 --mixed_precision no --dynamo_backend no \
 		recipes/text_classification.py --config recipes/configs/demo.yaml
+
+figures: demo
+	$(BIN)/accelerate launch --num_processes 1 --num_machines 1 --mixed_precision no --dynamo_backend no \
+		recipes/token_classification.py --output_dir runs/cooldown --overwrite_output_dir true --figure true \
+		--lr_scheduler_type linear_warmup_plateau_cooldown --num_train_epochs 12 --eval_strategy steps --eval_steps 100 \
+		--plateau_cooldown_monitor f1 --plateau_cooldown_patience 2
+	cp runs/demo/training.png docs/demo.png
+	cp runs/cooldown/training.png docs/cooldown.png
+	$(BIN)/hf-strategies plot linear_warmup_cosine_decay exponential_warmup_step_decay \
+		linear_warmup_stable_decay one_cycle --output docs/schedules.png
 
 test: install
 	$(BIN)/python -m pytest -n 2 -m "not slow"

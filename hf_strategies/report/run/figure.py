@@ -1,40 +1,68 @@
 """Figures of trainings: the learning rate above the validation curve of a run; a learning-rate range test."""
 
 import os
-from collections.abc import Iterator
 from typing import Any
 
 from hf_strategies.files import replacing
 from hf_strategies.report.figure_file import plain
+from hf_strategies.report.run.marks import draw_labels, draw_lines, marks
+from hf_strategies.report.run.rates import RateCurve
 from hf_strategies.report.run.report import RunReport
 from hf_strategies.schedules.lr_range import RangeTest
 
 __all__ = ["draw_range_test", "draw_run"]
 
+_WIDTH = 8.0  # inches
+_PANEL = 0.88  # of the width, without the labels of the y axis
+_MARGIN = 0.03  # of the steps, at both sides
+
 
 def draw_run(report: RunReport, path: str | os.PathLike[str], *, title: str = "") -> None:
     """Draw a run into a PNG, SVG or PDF file; the suffix of ``path`` selects the format. Needs matplotlib.
 
-    Lines differ by dashes and marks as well as by colour, so that the figure can be read in greyscale.
+    The upper panel has the learning rate of each update, as the schedule and the callbacks have set it, and the lower
+    one the watched metric. Lines differ by dashes and marks as well as by colour, so that the figure can be read in
+    greyscale.
     """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(8, 6), layout="constrained")
+    figure = Figure(figsize=(_WIDTH, 6), layout="constrained")
     rate, curve = figure.subplots(2, 1, sharex=True, height_ratios=(2, 3))
-    steps, rates = zip(*report.learning_rates, strict=True) if report.learning_rates else ((), ())
-    rate.plot(steps, rates, color="black", linewidth=1.5)
-    rate.set_ylabel("learning rate")
-    rate.ticklabel_format(axis="y", style="sci", scilimits=(-2, 2))
-    rate.set_title(plain(title))
+    last = max(report.last_step, 1)
+    rate.set_xlim(-_MARGIN * last, (1 + _MARGIN) * last)
+    _draw_rate(rate, report)
     _draw_validation(curve, report)
+    found = marks(report)
     for axes in (rate, curve):
         axes.grid(alpha=0.3)
-        _mark(axes, report)
+        draw_lines(axes, found, last)
         if axes.get_legend_handles_labels()[0]:
             axes.legend(loc="best", fontsize="small")
+    draw_labels(rate, found, _PANEL * _WIDTH * 72)
     curve.set_xlabel("optimizer step")
+    figure.suptitle(plain(title))
     with replacing(path) as file:
         figure.savefig(file, dpi=120)
+
+
+def _draw_rate(axes: Any, report: RunReport) -> None:
+    """Draw the rate of each update, and where only the log is known its rates, each up to the next one."""
+    curves = report.rate_curves
+    for each in curves:
+        steps, rates = zip(*each.points, strict=True)
+        if each.is_exact:
+            axes.plot(steps, rates, color="black", linewidth=1.5)
+            continue
+        label = "as logged; not known between" if each is _first_logged(curves) else None
+        axes.plot(steps, rates, color="0.4", linewidth=1.2, linestyle=":", drawstyle="steps-post", label=label)
+        axes.plot(steps[:-1], rates[:-1], color="black", linestyle="none", marker="o", markersize=3)
+    axes.set_ylabel("learning rate")
+    axes.set_ylim(bottom=0, top=1.06 * max((rate for each in curves for _, rate in each.points), default=0) or None)
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:.3g}")  # a power of ten above would be in the way
+
+
+def _first_logged(curves: list[RateCurve]) -> RateCurve | None:
+    return next((each for each in curves if not each.is_exact), None)
 
 
 def _draw_validation(axes: Any, report: RunReport) -> None:
@@ -46,24 +74,6 @@ def _draw_validation(axes: Any, report: RunReport) -> None:
         label = plain(f"{report.monitor} (validation)")
         axes.plot(*zip(*values, strict=True), color="tab:blue", marker="o", label=label)
     axes.set_ylabel(plain(report.monitor.removeprefix("eval_")))
-
-
-def _mark(axes: Any, report: RunReport) -> None:
-    for step, color, dashes, label in _events(report):
-        axes.axvline(step, color=color, linestyle=dashes, label=plain(f"{label}: step {step}"))
-
-
-def _events(report: RunReport) -> Iterator[tuple[int, str, str | tuple[int, tuple[int, ...]], str]]:
-    """Yield the step, colour, dashes and label of each event to mark."""
-    record, cooldown = report.record or {}, report.cooldown or {}
-    for number, step in enumerate(cooldown.get("drops", ()), start=1):
-        yield step, "tab:orange", (0, (1, 3)), f"plateau {number}, rate lowered"
-    if cooldown.get("phase", "hold") != "hold":
-        yield cooldown["cooldown_start"], "tab:orange", ":", f"{cooldown['trigger']}, cooldown starts"
-    if record.get("best_step") is not None:
-        yield record["best_step"], "tab:green", "--", report.kept_word
-    if record.get("stop_step") is not None:
-        yield record["stop_step"], "tab:red", "-.", "stop"
 
 
 def draw_range_test(result: RangeTest, path: str | os.PathLike[str], *, title: str = "") -> None:

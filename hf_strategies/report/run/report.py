@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hf_strategies.errors import visible
+from hf_strategies.report.run.rates import PlannedRates, RateCurve, planned_rates, rate_curves
 from hf_strategies.stopping.history import training_log
 
 __all__ = ["RunReport", "comparison_table", "evaluation_table", "print_run"]
@@ -22,12 +23,14 @@ class RunReport:
     """The log of a run with the record of the callback that ended it, `EarlyStopping` or `PlateauCooldown`.
 
     ``log_history`` and ``record`` are as in `trainer_state.json`. ``cooldown`` is the record of `PlateauCooldown`,
-    whether or not that callback ended the run.
+    whether or not that callback ended the run. ``planned`` are the learning rates by the records of the schedule and
+    of the callbacks, where those are complete.
     """
 
     log_history: Sequence[Mapping[str, Any]]
     record: Mapping[str, Any] | None
     cooldown: Mapping[str, Any] | None = None
+    planned: PlannedRates | None = None
 
     @classmethod
     def of_state(cls, state: Mapping[str, Any]) -> "RunReport":
@@ -38,7 +41,7 @@ class RunReport:
         """
         stopping, cooldown = _record_of("EarlyStopping", state), _record_of("PlateauCooldown", state)
         ended = stopping if stopping and (stopping["stopped"] or not cooldown) else cooldown
-        return cls(training_log(state), ended, cooldown)
+        return cls(training_log(state), ended, cooldown, planned_rates(state))
 
     @property
     def monitor(self) -> str:
@@ -61,6 +64,11 @@ class RunReport:
         return [(entry["step"], entry["learning_rate"]) for entry in self.log_history if "learning_rate" in entry]
 
     @property
+    def rate_curves(self) -> list[RateCurve]:
+        """The learning rate at every step, as far as the records and the log tell it."""
+        return rate_curves(self.learning_rates, self.planned, self.last_step)
+
+    @property
     def ending(self) -> str:
         """Why training ended, in one sentence."""
         if self.record and self.record["stopped"]:
@@ -69,12 +77,12 @@ class RunReport:
             return "Not trained."
         if self.cooldown:
             return str(self.cooldown["reason"])
-        return f"Trained to the end of the budget, at step {self._last_step}."
+        return f"Trained to the end of the budget, at step {self.last_step}."
 
     @property
     def trained(self) -> bool:
         """Whether any step was taken; the log of a run that only evaluates has step 0."""
-        return self._last_step > 0
+        return self.last_step > 0
 
     @property
     def kept_word(self) -> str:
@@ -84,7 +92,8 @@ class RunReport:
         return "kept" if ends is not None and best is not None and best >= ends else "best"
 
     @property
-    def _last_step(self) -> int:
+    def last_step(self) -> int:
+        """The number of optimizer steps of the run."""
         return max((int(entry["step"]) for entry in self.log_history), default=0)
 
 

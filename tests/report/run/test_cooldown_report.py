@@ -75,15 +75,15 @@ class TestFigure:
             draw_run(report, file)
         return file.read_text(encoding="utf-8")
 
-    def test_the_start_is_marked_in_both_panels_with_what_triggered_it(self, tmp_path: Path) -> None:
+    def test_the_start_is_marked_with_what_triggered_it(self, tmp_path: Path) -> None:
         drawn = self.words(cooled(), tmp_path / "run.svg")
-        assert drawn.count("plateau, cooldown starts: step 20") == 2
-        assert drawn.count("stop: step 30") == 2
-        assert "budget, cooldown starts: step 20" in self.words(cooled(trigger="budget"), tmp_path / "run.svg")
+        assert drawn.count(">plateau, cooldown starts: step 20<") == 1
+        assert drawn.count(">stop: step 30<") == 1
+        assert ">budget, cooldown starts: step 20<" in self.words(cooled(trigger="budget"), tmp_path / "run.svg")
 
     def test_reductions_before_it_are_marked(self, tmp_path: Path) -> None:
         drawn = self.words(cooled(drops=[10, 15]), tmp_path / "run.svg")
-        assert "plateau 1, rate lowered: step 10" in drawn
+        assert "plateau 1, rate lowered; best: step 10" in drawn
         assert "plateau 2, rate lowered: step 15" in drawn
 
     def test_a_cooldown_that_did_not_start_is_not_marked(self, tmp_path: Path) -> None:

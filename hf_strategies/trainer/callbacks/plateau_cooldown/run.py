@@ -314,6 +314,9 @@ class CooldownRun(MetricRun):
         result = cooldown_record(rule, self._phases, self._choice, state.global_step, budget)
         result |= {
             "settings": self._settings,
+            "cooldown_shape": self._cooldown.cooldown.shape,
+            "min_lr_ratio": self._cooldown.cooldown.floor,
+            "factor": self._options.factor,
             "after_step": self._bounds.after,
             "earliest_start": self._bounds.earliest,
             "skipped_at_start": self._rates.late_at_start,
