@@ -77,7 +77,8 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     'none is known'
     """
     names = sorted(known)
-    close = get_close_matches(name, names, n=3, cutoff=0.6)
+    # Few names have capitals, and many users write some, as in "COSINE".
+    close = get_close_matches(name, names, n=3, cutoff=0.6) or get_close_matches(name.lower(), names, n=3, cutoff=0.6)
     if close:
         return f"did you mean {' or '.join(map(repr, close))}?"
     if not names:

@@ -201,7 +201,7 @@ def _built_in() -> Iterator[Plan]:
 
 
 def _published() -> Iterator[Plan]:
-    """Yield the pairs of a warmup and a decay that are known under a name of their own, with its defaults."""
+    """Yield the pairs of a warmup and a decay that are known under a name of their own, with its defaults if any."""
     yield WarmupDecayPlan(
         "one_cycle",
         WARMUP_ROWS["cosine"],
@@ -225,6 +225,12 @@ def _published() -> Iterator[Plan]:
         },
         own_summary="a straight line up over 0.1 of the training, unless warmup_steps is given, and one down",
         own_source="Howard & Ruder 2018, arXiv:1801.06146 (ULMFiT)",
+    )
+    yield WarmupDecayPlan(
+        "wsd",
+        WARMUP_ROWS["linear"],
+        DECAY_ROWS["stable"],
+        own_summary="short for linear_warmup_stable_decay (warmup-stable-decay)",
     )
 
 

@@ -105,7 +105,7 @@ def test_what_flags_prints_gives_the_same_schedule_in_transformers(run: Run, for
             num_training_steps=400,
             scheduler_specific_kwargs=args.lr_scheduler_kwargs,
         )
-        usual = 0.1 if "_warmup_" in name else 0
+        usual = 0.1 if "_warmup_" in name or name == "wsd" else 0
         in_ratios = {key: value for key, value in parameters.items() if key not in ("min_lr", "on_extend")}
         in_ratios |= {"min_lr_ratio": parameters["min_lr"] / 3e-4} if "min_lr" in parameters else {}
         same = schedule(name, total_steps=400, warmup_steps=warmup or usual, **epoch, **in_ratios)

@@ -41,7 +41,7 @@ def test_a_row_s_golden_value_names_all_its_parameters(shape: Curve) -> None:
 
 
 def test_the_grid_is_every_warmup_times_every_decay_and_the_cooldown() -> None:
-    whole = {"one_cycle", "slanted_triangular", "phases"}
+    whole = {"one_cycle", "slanted_triangular", "wsd", "phases"}
     assert len(SCHEDULES) == len(WARMUPS) * (len(DECAYS) + 1) + len(whole)
     assert whole < set(SCHEDULES)
     assert {"exponential_warmup_step_decay", "linear_warmup_plateau_cooldown", "constant_decay"} <= set(SCHEDULES)

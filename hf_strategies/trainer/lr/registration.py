@@ -28,7 +28,10 @@ from hf_strategies.trainer.lr.position import place_in_training
 
 __all__ = ["check_scheduler_arguments", "register_schedules", "registered_names", "scheduler_type"]
 
-_UNKNOWN_FLAG = re.compile(r"argument --lr_scheduler_type\S*: invalid choice: '?(.*?)'? \(choose from .*", re.DOTALL)
+# Python 3.14 may add ", maybe you meant 'cosine'?", the one name that it finds most similar.
+_UNKNOWN_FLAG = re.compile(
+    r"argument --lr_scheduler_type\S*: invalid choice: '?(.*?)'?(?:, maybe you meant .*)? \(choose from .*", re.DOTALL
+)
 
 logger = logging.get_logger(__name__)
 
@@ -154,8 +157,10 @@ def _create(name: str, optimizer: Optimizer, warmup: int, total: int, /, **kwarg
 def _refuse_unknown(enum_class: type[SchedulerType], value: object) -> NoReturn:
     """Raise `StrategyError`, a ValueError, for a value that is no name of a schedule."""
     known = [str(member.value) for member in enum_class]
+    if not isinstance(value, str):  # None, for a line of YAML without a value
+        raise StrategyError(f"lr_scheduler_type={value!r} is no schedule: give a name, such as 'linear'")
     raise StrategyError(
-        f"lr_scheduler_type={value!r} is no schedule: {did_you_mean(str(value), known)} (`hf-strategies list`"
+        f"lr_scheduler_type={value!r} is no schedule: {did_you_mean(value, known)} (`hf-strategies list`"
         " prints the names of this package)"
     )
 

@@ -3,10 +3,13 @@
 import copy
 import dataclasses
 import json
+import math
 import pickle
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -197,7 +200,20 @@ def read_from_a_dict(name: Any) -> None:
     HfArgumentParser(TrainingArguments).parse_dict({"output_dir": "x", "use_cpu": True, "lr_scheduler_type": name})
 
 
-@pytest.mark.parametrize("door", [made_by_arguments, set_in_arguments, made_by_get_scheduler, read_from_a_dict])
+def read_from_a_file(name: Any, ending: str) -> None:
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / f"flags.{ending}"
+        file.write_text(json.dumps({"output_dir": "x", "use_cpu": True, "lr_scheduler_type": name}))  # YAML as well
+        getattr(HfArgumentParser(TrainingArguments), f"parse_{ending}_file")(str(file))
+
+
+DOORS = [
+    *(made_by_arguments, set_in_arguments, made_by_get_scheduler, read_from_a_dict),
+    *(partial(read_from_a_file, ending=ending) for ending in ("yaml", "json")),
+]
+
+
+@pytest.mark.parametrize("door", DOORS)
 @pytest.mark.parametrize(
     ("name", "words"),
     [
@@ -205,6 +221,9 @@ def read_from_a_dict(name: Any) -> None:
         ("cosin", "did you mean 'cosine'"),
         ("linear_warmup_cosin_decay", "did you mean 'linear_warmup_cosine_decay'"),
         ("zzz", "known: 'constant', "),
+        ("LINEAR", "did you mean 'linear'"),
+        ("linear-warmup-step-decay", "did you mean 'linear_warmup_step_decay'"),
+        ("wsdd", "did you mean 'wsd'"),
     ],
 )
 def test_an_unknown_name_is_a_short_error_with_near_matches(door: Any, name: str, words: str) -> None:
@@ -213,8 +232,21 @@ def test_an_unknown_name_is_a_short_error_with_near_matches(door: Any, name: str
     assert len(str(refused.value)) < 500
 
 
+def test_no_name_at_all_is_told_without_a_guess() -> None:
+    with pytest.raises(StrategyError, match="lr_scheduler_type=None is no schedule: give a name, such as 'linear'"):
+        made_by_arguments(None)
+
+
+def test_wsd_is_short_for_the_warmup_stable_decay_of_this_package() -> None:
+    created = [get_scheduler(name, optimizer(), 2, 10) for name in ("wsd", "linear_warmup_stable_decay")]
+    short, long = ([each.lr_lambdas[0](step) for step in range(11)] for each in created)
+    assert short == long
+    assert short[:3] + short[8:] == [0.0, 0.5, 1.0, 1.0, 1 - math.sqrt(0.5), 0.0]
+    assert TrainingArguments("x", lr_scheduler_type="wsd", use_cpu=True).lr_scheduler_type == "wsd"
+
+
 @pytest.mark.parametrize("kind", [TrainingArguments, Seq2SeqTrainingArguments])
-@pytest.mark.parametrize("flag", ["--lr_scheduler_type", "--lr-scheduler-type"])
+@pytest.mark.parametrize("flag", ["--lr_scheduler_type", "--lr-scheduler-type", "--lr_scheduler_t"])
 def test_an_unknown_name_in_a_flag_is_one_line_with_near_matches(
     kind: Any, flag: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
