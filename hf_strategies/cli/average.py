@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hf_strategies.averaging import shape_weights
-from hf_strategies.cli.command import Command, known_recipe
+from hf_strategies.cli.command import Command, known_recipe, terminal_width
 from hf_strategies.errors import StrategyError, did_you_mean, visible
 from hf_strategies.files import write_text
+from hf_strategies.report.lines import fit
 from hf_strategies.schedules.decays import COOLDOWNS
 from hf_strategies.values import number
 
@@ -78,7 +79,8 @@ class AverageCommand(Command):
             write_model(mean, folder)
             text = card(mean, name=output.resolve().name, how=how, watched=choice.watched, measured=measured)
             write_text(folder / CARD, text)
-        return "\n".join([how, *source_lines(mean, choice.watched), f"written to {output}"])
+        text = "\n".join([how, *source_lines(mean, choice.watched), f"written to {output}"])
+        return fit(text, terminal_width())
 
 
 class _Choice:

@@ -3,9 +3,10 @@
 from argparse import ArgumentParser, Namespace
 
 from hf_strategies.averaging import AVERAGES
-from hf_strategies.cli.command import Command
+from hf_strategies.cli.command import Command, terminal_width
 from hf_strategies.errors import StrategyError, did_you_mean
 from hf_strategies.report.averages_text import average_sheet, averages_overview
+from hf_strategies.report.lines import fit
 
 __all__ = ["AveragesCommand"]
 
@@ -24,7 +25,8 @@ class AveragesCommand(Command):
     def run(self, options: Namespace) -> str:
         """Return the table, or the sheet of one average."""
         if options.name is None:
-            return averages_overview()
+            return fit(averages_overview(), terminal_width())
         if options.name not in AVERAGES:
             raise StrategyError(f"unknown average {options.name!r}: {did_you_mean(options.name, AVERAGES)}")
-        return average_sheet(AVERAGES[options.name])
+        width = terminal_width()
+        return fit(average_sheet(AVERAGES[options.name], width), width)

@@ -2,9 +2,10 @@
 
 from argparse import ArgumentParser, Namespace
 
-from hf_strategies.cli.command import Command
+from hf_strategies.cli.command import Command, terminal_width
 from hf_strategies.errors import StrategyError, did_you_mean
 from hf_strategies.report.criteria_text import criteria_overview, criterion_sheet
+from hf_strategies.report.lines import fit
 from hf_strategies.stopping import CRITERIA
 
 __all__ = ["CriteriaCommand"]
@@ -24,7 +25,8 @@ class CriteriaCommand(Command):
     def run(self, options: Namespace) -> str:
         """Return the table, or the sheet of one criterion."""
         if options.name is None:
-            return criteria_overview()
+            return fit(criteria_overview(), terminal_width())
         if options.name not in CRITERIA:
             raise StrategyError(f"unknown criterion {options.name!r}: {did_you_mean(options.name, CRITERIA)}")
-        return criterion_sheet(CRITERIA[options.name])
+        width = terminal_width()
+        return fit(criterion_sheet(CRITERIA[options.name], width), width)

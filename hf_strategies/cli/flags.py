@@ -4,7 +4,7 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping
 from typing import Any
 
-from hf_strategies.cli.command import Command, warnings_as_lines
+from hf_strategies.cli.command import Command, terminal_width, warnings_as_lines
 from hf_strategies.cli.schedule_parameters import (
     assignments,
     count,
@@ -15,9 +15,10 @@ from hf_strategies.cli.schedule_parameters import (
 )
 from hf_strategies.errors import StrategyError
 from hf_strategies.lengths import to_steps
-from hf_strategies.report.schedules.flags import as_flags, as_python, as_yaml
-from hf_strategies.schedules import Plan, find_plan, load_entry_points
+from hf_strategies.report.schedules.flags import Usage, as_flags, as_python, as_yaml, is_triggered
+from hf_strategies.schedules import Plan, load_entry_points
 from hf_strategies.schedules.schedule import build, default_warmup_steps
+from hf_strategies.schedules.stock import StockPlan, find_any_plan
 from hf_strategies.values import number
 
 __all__ = ["FlagsCommand"]
@@ -42,6 +43,7 @@ class FlagsCommand(Command):
         add(
             "--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="parameters, min_lr, on_extend"
         )
+        add("--monitor", metavar="METRIC", help="of a schedule with plateau_cooldown: its trigger (loss)")
         add("--total_steps", metavar="N", help="steps of the training, to check lengths against")
         add("--steps_per_epoch", metavar="N", help="steps of an epoch: allows lengths such as 2ep")
         forms = parser.add_mutually_exclusive_group()
@@ -54,14 +56,29 @@ class FlagsCommand(Command):
         """Return the arguments as flags, YAML lines or a Python call."""
         with warnings_as_lines():
             load_entry_points()
-        plan, parameters = find_plan(options.name), assignments(options.set)
+        rate, parameters = positive("learning_rate", options.learning_rate), assignments(options.set)
+        plan = find_any_plan(options.name, rate)
         refuse_misplaced(parameters, options)
-        rate = positive("learning_rate", options.learning_rate)
         warmup = _checked_warmup(plan, curve_parameters(plan, parameters, rate), options)
-        if (epoch := steps_per_epoch(options)) is not None:
+        # transformers' own schedules take no length in epochs.
+        if (epoch := steps_per_epoch(options)) is not None and not isinstance(plan, StockPlan):
             parameters["steps_per_epoch"] = int(epoch) if epoch.is_integer() else epoch
-        write = {"yaml": as_yaml, "python": as_python}.get(options.form, as_flags)
-        return write(plan.name, parameters, warmup_steps=warmup or None, learning_rate=rate)
+        usage = Usage(plan, parameters, warmup or None, rate, _monitor(plan, options.monitor))
+        width = terminal_width()
+        if options.form == "python":
+            return as_python(usage, width)
+        text = as_yaml(usage, width) if options.form == "yaml" else as_flags(usage, width)
+        return "\n".join([text, *usage.notes])
+
+
+def _monitor(plan: Plan, given: str | None) -> str:
+    """Return the metric that starts the cooldown; refuse one for a schedule that no metric changes."""
+    if given is not None and not is_triggered(plan):
+        raise StrategyError(
+            f"--monitor {given} with {plan.name!r}, which follows no metric: leave it out, or take a schedule such as"
+            " 'linear_warmup_plateau_cooldown'"
+        )
+    return "loss" if given is None else given
 
 
 def _checked_warmup(plan: Plan, parameters: Mapping[str, Any], options: Namespace) -> int | float:

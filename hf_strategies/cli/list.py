@@ -5,6 +5,7 @@ from fnmatch import fnmatchcase
 
 from hf_strategies.cli.command import Command, terminal_width, warnings_as_lines
 from hf_strategies.errors import StrategyError, did_you_mean, short
+from hf_strategies.report.lines import fit
 from hf_strategies.report.schedules.text import names_and_summaries, overview
 from hf_strategies.schedules import DECAYS, SCHEDULES, WARMUPS, load_entry_points
 
@@ -30,9 +31,9 @@ class ListCommand(Command):
         with warnings_as_lines():
             load_entry_points()
         if options.pattern is None and not options.names:
-            return overview(terminal_width())
+            return fit(overview(), terminal_width())
         names = list(SCHEDULES) if options.pattern is None else _matching(options.pattern)
-        return "\n".join(names) if options.names else names_and_summaries(names, terminal_width())
+        return "\n".join(names) if options.names else fit(names_and_summaries(names), terminal_width())
 
 
 def _matching(pattern: str) -> list[str]:

@@ -7,7 +7,7 @@ one line on stderr and exit code 2.
 import os
 import re
 import sys
-from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from argparse import ArgumentParser, HelpFormatter, Namespace
 from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
@@ -23,6 +23,7 @@ from hf_strategies.cli.plot import PlotCommand
 from hf_strategies.cli.replay import ReplayCommand
 from hf_strategies.cli.show import ShowCommand
 from hf_strategies.errors import StrategyError, did_you_mean, visible
+from hf_strategies.report.lines import fill, shell_command
 
 __all__ = ["COMMANDS", "main"]
 
@@ -41,11 +42,21 @@ COMMANDS = {row.name: row for row in _ROWS}
 """The commands by their names, in the order of the help."""
 
 
+class _HelpFormatter(HelpFormatter):
+    """Breaks the paragraphs of a help for the terminal, and its examples, which are indented, as a shell reads."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        lines = fill(text, width).split("\n")
+        return "\n".join(
+            shell_command(line.strip(), width, "  ") if line.startswith("  ") else line for line in lines
+        )
+
+
 class _Parser(ArgumentParser):
     """A parser that raises mistakes as `StrategyError` instead of exiting, and accepts no shortened flags."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(**options, allow_abbrev=False, formatter_class=RawDescriptionHelpFormatter)
+        super().__init__(**options, allow_abbrev=False, formatter_class=_HelpFormatter)
 
     def error(self, message: str) -> NoReturn:
         missing = "the following arguments are required: "

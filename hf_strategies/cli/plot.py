@@ -15,8 +15,10 @@ from hf_strategies.cli.schedule_parameters import (
     steps_per_epoch,
 )
 from hf_strategies.errors import StrategyError, did_you_mean, short
-from hf_strategies.schedules import Plan, Schedule, find_plan, load_entry_points
+from hf_strategies.report.lines import fit
+from hf_strategies.schedules import Plan, Schedule, load_entry_points
 from hf_strategies.schedules.schedule import build, default_warmup_steps
+from hf_strategies.schedules.stock import StockPlan, find_any_plan
 
 __all__ = ["PlotCommand"]
 
@@ -63,7 +65,8 @@ class PlotCommand(Command):
         if options.output is None:
             width = count("width", options.width, 40, 400, min(terminal_width() or 80, 120))
             height = count("height", options.height, 5, 200, 17)
-            return draw_in_text(curves, width=width, height=height, plain=options.ascii or not can_print("⠿┊"))
+            plain = options.ascii or not can_print("⠿┊")
+            return fit(draw_in_text(curves, width=width, height=height, plain=plain), width)
         from hf_strategies.report.schedules.figure import draw_schedules
 
         width = count("width", options.width, 600, 10_000, 1080)
@@ -77,7 +80,7 @@ def _schedules(options: Namespace, peak: float | None) -> dict[str, Schedule]:
     shared = assignments(options.set)
     labels = _labels(options.names)
     names_and_own = [_name_and_own(label) for label in labels]
-    plans = [find_plan(name) for name, _ in names_and_own]
+    plans = [find_any_plan(name, peak) for name, _ in names_and_own]
     refuse_misplaced(shared, options)
     for parameters in (shared, *(own for _, own in names_and_own)):
         _refuse_unplottable(parameters, peak)
@@ -153,10 +156,9 @@ def _refuse_unplottable(parameters: Mapping[str, Any], peak: float | None) -> No
         raise StrategyError(
             f"on_extend={parameters['on_extend']!r} is about resumed runs, which a plot does not show: leave it out"
         )
-    if "min_lr" in parameters and peak is None:
-        raise StrategyError(
-            f"min_lr={parameters['min_lr']!r} in a plot of ratios of the peak: give min_lr_ratio, or --peak LR too"
-        )
+    for key, remedy in (("min_lr", "give min_lr_ratio, or --peak LR too"), ("lr_end", "give --peak LR too")):
+        if key in parameters and peak is None:
+            raise StrategyError(f"{key}={parameters[key]!r} in a plot of ratios of the peak: {remedy}")
 
 
 def _refuse_unused(parameters: Mapping[str, Any], plans: Sequence[Plan]) -> None:
@@ -168,5 +170,6 @@ def _refuse_unused(parameters: Mapping[str, Any], plans: Sequence[Plan]) -> None
 
 
 def _takes(plan: Plan, key: str) -> bool:
-    """Return whether a schedule has a parameter; ``min_lr`` is another way to give ``min_lr_ratio``."""
-    return ("min_lr_ratio" if key == "min_lr" else key) in plan.parameters
+    """Return whether a schedule has a parameter; of ours, ``min_lr`` is another way to give ``min_lr_ratio``."""
+    own = "min_lr_ratio" if key == "min_lr" and not isinstance(plan, StockPlan) else key
+    return own in plan.parameters

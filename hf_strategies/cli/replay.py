@@ -9,7 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hf_strategies.cli.command import Command
+from hf_strategies.cli.command import Command, terminal_width
 from hf_strategies.errors import StrategyError, did_you_mean, visible
 from hf_strategies.stopping.metric import Metric, direction
 from hf_strategies.stopping.replay.runs import PastRun, refuse_missing, replay
@@ -182,7 +182,8 @@ class ReplayCommand(Command):
             draw_replay(report, options.output)
         if options.format in (None, "text"):
             wrote = f"\n\nwrote {options.output}" if options.output is not None else ""
-            return as_text(report, per_run=options.per_run or len(report.runs) == 1) + wrote
+            per_run = options.per_run or len(report.runs) == 1
+            return as_text(report, per_run=per_run, width=terminal_width()) + wrote
         return as_csv(report) if options.format == "csv" else as_json(report)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from hf_strategies.errors import StrategyError, short
 from hf_strategies.schedules import Plan
 from hf_strategies.schedules.schedule import check_names, check_on_extend, read_min_lr
+from hf_strategies.schedules.stock import StockPlan
 from hf_strategies.values import number
 
 __all__ = ["assignments", "count", "curve_parameters", "positive", "refuse_misplaced", "steps_per_epoch"]
@@ -51,8 +52,12 @@ def curve_parameters(plan: Plan, given: Mapping[str, Any], peak: float | None) -
     """Check the options of the torch scheduler among the parameters given, and return the parameters of the curves.
 
     ``min_lr`` becomes ``min_lr_ratio`` where the peak is known. Of the curves' parameters only the names are
-    checked here; their values are checked when the schedule is built.
+    checked here; their values are checked when the schedule is built. A schedule of transformers has no options
+    beside its parameters.
     """
+    if isinstance(plan, StockPlan):
+        check_names(plan, given)
+        return dict(given)
     if "on_extend" in given:
         check_on_extend(given["on_extend"])
     parameters = {key: value for key, value in given.items() if key not in _OF_THE_SCHEDULER}

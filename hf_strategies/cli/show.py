@@ -3,8 +3,10 @@
 from argparse import ArgumentParser, Namespace
 
 from hf_strategies.cli.command import Command, terminal_width, warnings_as_lines
+from hf_strategies.report.lines import fit
 from hf_strategies.report.schedules.text import sheet
-from hf_strategies.schedules import find_plan, load_entry_points
+from hf_strategies.schedules import load_entry_points
+from hf_strategies.schedules.stock import find_any_plan
 
 __all__ = ["ShowCommand"]
 
@@ -24,4 +26,5 @@ class ShowCommand(Command):
         """Return the sheet of the schedule."""
         with warnings_as_lines():
             load_entry_points()
-        return sheet(find_plan(options.name), terminal_width())
+        width = terminal_width()
+        return fit(sheet(find_any_plan(options.name), width), width)

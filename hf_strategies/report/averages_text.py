@@ -1,11 +1,11 @@
 """The text of ``hf-strategies averages``: the table of the averages of weights, and a sheet about one of them."""
 
 import inspect
-import textwrap
 
 from hf_strategies.averaging import AVERAGES, AverageRow
 from hf_strategies.averaging.average import signature
 from hf_strategies.averaging.parameters import Parameter
+from hf_strategies.report.lines import fill
 
 __all__ = ["average_sheet", "averages_overview"]
 
@@ -28,17 +28,20 @@ def averages_overview() -> str:
     return "\n".join([f"Averages of weights ({len(AVERAGES)})", *lines, _USE.rstrip()])
 
 
-def average_sheet(row: AverageRow) -> str:
-    """Return the formula, the parameters and the source of an average."""
-    text = textwrap.dedent(inspect.getdoc(row.function) or row.summary).partition(">>>")[0]
-    width = max((len(name) for name in row.parameters), default=0) + 2
-    lines = [f"  {name:<{width}}{each.help} ({_default(each)})" for name, each in row.parameters.items()]
+def average_sheet(row: AverageRow, width: int | None = None) -> str:
+    """Return the formula, the parameters and the source of an average.
+
+    ``width`` is that of the paragraphs; None leaves them as they are in the source.
+    """
+    text = (inspect.getdoc(row.function) or row.summary).partition(">>>")[0].rstrip().replace("``", "")
+    size = max((len(name) for name in row.parameters), default=0) + 2
+    lines = [f"  {name:<{size}}{each.help} ({_default(each)})" for name, each in row.parameters.items()]
     means = f"{row.slots} running mean{'s' if row.slots > 1 else ''} in memory"
     return "\n".join(
         [
             signature(row),
             "",
-            text.rstrip().replace("``", ""),
+            fill(text, width) if width else text,
             "",
             *(["Parameters", *lines, ""] if lines else []),
             f"Keeps: {'the snapshots themselves' if row.snapshots else means}",

@@ -1,9 +1,9 @@
 """The text of ``hf-strategies criteria``: the table of the stop criteria, and a sheet about one criterion."""
 
 import inspect
-import textwrap
 from collections.abc import Sequence
 
+from hf_strategies.report.lines import fill
 from hf_strategies.stopping.condition import COMMON_PARAMETERS
 from hf_strategies.stopping.criteria.table import CRITERIA, Criterion
 from hf_strategies.stopping.improvement import IMPROVEMENT_PARAMETERS
@@ -31,14 +31,17 @@ def criteria_overview() -> str:
     return "\n".join([f"Stop criteria ({len(CRITERIA)})", *lines, _USE.rstrip()])
 
 
-def criterion_sheet(row: Criterion) -> str:
-    """Return the formula, the parameters and the source of a criterion, with a worked example."""
-    text = textwrap.dedent(inspect.getdoc(row.function) or row.summary)
+def criterion_sheet(row: Criterion, width: int | None = None) -> str:
+    """Return the formula, the parameters and the source of a criterion, with a worked example.
+
+    ``width`` is that of the paragraphs; None leaves them as they are in the source.
+    """
+    text = (inspect.getdoc(row.function) or row.summary).partition(">>>")[0].rstrip().replace("``", "")
     improvement = IMPROVEMENT_PARAMETERS if row.takes_improvement else {}
     parts = [
         signature(row),
         "",
-        text.partition(">>>")[0].rstrip().replace("``", ""),
+        fill(text, width) if width else text,
         "",
         "Parameters",
         *_parameter_lines(list({**row.parameters, **improvement}.items())),

@@ -12,20 +12,22 @@ from hf_strategies.cli.main import main
 from hf_strategies.schedules.schedule import ON_EXTEND
 from tests.cli.commands import PHASES, Run, check_mistake
 
+NEEDS = "# a script of your own needs: import hf_strategies.auto\n"
+
 
 def test_flags_are_quoted_for_a_shell(run: Run) -> None:
     printed = run("flags", "exponential_warmup_step_decay", "--set", "gamma=0.5", "step_size=100")
     assert printed == (
         "--lr_scheduler_type exponential_warmup_step_decay --warmup_steps 0.1"
-        """ --lr_scheduler_kwargs '{"gamma": 0.5, "step_size": 100}'\n"""
+        """ --lr_scheduler_kwargs '{"gamma": 0.5, "step_size": 100}'\n""" + NEEDS
     )
 
 
 def test_flags_tell_what_was_given(run: Run) -> None:
-    assert run("flags", "cosine_decay") == "--lr_scheduler_type cosine_decay\n"
-    assert run("flags", "one_cycle") == "--lr_scheduler_type one_cycle\n"
+    assert run("flags", "cosine_decay") == f"--lr_scheduler_type cosine_decay\n{NEEDS}"
+    assert run("flags", "one_cycle") == f"--lr_scheduler_type one_cycle\n{NEEDS}"
     assert run("flags", "one_cycle", "--warmup-steps", "50", "--learning_rate", "2e-5") == (
-        "--learning_rate 2e-05 --lr_scheduler_type one_cycle --warmup_steps 50\n"
+        f"--learning_rate 2e-05 --lr_scheduler_type one_cycle --warmup_steps 50\n{NEEDS}"
     )
 
 
@@ -37,7 +39,7 @@ def test_flags_are_checked_against_the_length_of_the_training(run: Run) -> None:
 
 def test_flags_take_the_schedulers_own_options(run: Run) -> None:
     options = ("cosine_decay", "--set", "min_lr=1e-6", "on_extend=replan")
-    kwargs = """--lr_scheduler_kwargs '{"min_lr": 1e-06, "on_extend": "replan"}'\n"""
+    kwargs = """--lr_scheduler_kwargs '{"min_lr": 1e-06, "on_extend": "replan"}'\n""" + NEEDS
     assert run("flags", *options) == f"--lr_scheduler_type cosine_decay {kwargs}"
     assert run("flags", *options, "--learning_rate", "1e-6") == (
         f"--learning_rate 1e-06 --lr_scheduler_type cosine_decay {kwargs}"
@@ -52,7 +54,7 @@ def test_flags_take_every_choice_of_on_extend_for_every_kind_of_schedule(run: Ru
 
 def test_flags_take_lengths_in_epochs_when_they_know_one(run: Run) -> None:
     printed = run("flags", "linear_warmup_step_decay", "--set", "step_size=2ep", "--steps_per_epoch", "50")
-    assert printed.endswith("""--lr_scheduler_kwargs '{"step_size": "2ep", "steps_per_epoch": 50}'\n""")
+    assert printed.endswith("""--lr_scheduler_kwargs '{"step_size": "2ep", "steps_per_epoch": 50}'\n""" + NEEDS)
     assert "--warmup_steps 75 " in run("flags", "one_cycle", "--warmup_steps", "1.5ep", "--steps-per-epoch", "50")
     assert '"steps_per_epoch": 12.5' in run("flags", "one_cycle", "--steps_per_epoch", "12.5")
 
@@ -69,18 +71,74 @@ CASES: list[tuple[str, dict[str, Any], float | str | None]] = [
 ]
 
 
+def test_flags_of_a_cooldown_have_its_trigger(run: Run) -> None:
+    flags, *notes = run("flags", "linear_warmup_plateau_cooldown").splitlines()
+    assert flags.endswith(" --warmup_steps 0.1 --eval_strategy epoch --plateau_cooldown_monitor loss")
+    assert notes[0] + "\n" == NEEDS
+    assert all(note.startswith("# ") for note in notes)
+    other = run("flags", "plateau_cooldown", "--monitor", "mean(books_loss, web_loss)")
+    assert shlex.split(other.splitlines()[0])[-1] == "mean(books_loss, web_loss)"
+    assert "plateau_cooldown_monitor: f1\n" in run("flags", "plateau_cooldown", "--monitor", "f1", "--yaml")
+
+
+def test_flags_of_a_cooldown_make_its_callback(run: Run) -> None:
+    from transformers import HfArgumentParser, TrainingArguments
+
+    import hf_strategies.auto  # noqa: F401
+    from hf_strategies import PlateauCooldown, StrategyArguments
+
+    name = "linear_warmup_plateau_cooldown"
+    parser = HfArgumentParser((TrainingArguments, StrategyArguments))
+    words = shlex.split(run("flags", name, "--monitor", "f1"), comments=True)
+    args, strategy = parser.parse_args_into_dataclasses(words)
+    (callback,) = strategy.trainer_kwargs(args)["callbacks"]
+    assert isinstance(callback, PlateauCooldown)
+    names: dict[str, Any] = {}
+    exec(run("flags", name, "--monitor", "f1", "--python"), names)
+    assert [callback.rule] == [each.rule for each in names["callbacks"]]
+    assert (args.lr_scheduler_type, args.eval_strategy) == (
+        names["args"].lr_scheduler_type,
+        names["args"].eval_strategy,
+    )
+
+
+STOCK_CASES: list[list[str]] = [
+    ["linear"],
+    ["cosine", "--set", "num_cycles=1.5"],
+    ["polynomial", "--set", "lr_end=1e-5", "power=2", "--learning_rate", "1e-4"],
+    ["cosine_with_min_lr", "--set", "min_lr=1e-6", "--learning_rate", "1e-4"],
+    ["warmup_stable_decay", "--set", "num_decay_steps=50", "--warmup_steps", "2ep", "--steps_per_epoch", "10"],
+]
+
+
+@pytest.mark.parametrize("argv", STOCK_CASES, ids=" ".join)
+def test_flags_of_a_schedule_of_transformers_are_all_that_it_needs(run: Run, argv: list[str]) -> None:
+    import torch
+    from transformers import HfArgumentParser, TrainingArguments, get_scheduler
+
+    printed = run("flags", *argv)
+    assert "#" not in printed
+    assert "hf_strategies" not in run("flags", *argv, "--python")
+    (args,) = HfArgumentParser(TrainingArguments).parse_args_into_dataclasses(shlex.split(printed))
+    assert args.lr_scheduler_type == argv[0]
+    assert args.warmup_steps == (20 if "2ep" in argv else 0.1)
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=args.learning_rate)
+    get_scheduler(args.lr_scheduler_type, optimizer, args.get_warmup_steps(100), 100, args.lr_scheduler_kwargs)
+
+
 @pytest.mark.parametrize("form", ["flags", "yaml", "python"])
 def test_what_flags_prints_gives_the_same_schedule_in_transformers(run: Run, form: str, tmp_path: Path) -> None:
     import torch
     from transformers import HfArgumentParser, TrainingArguments, get_scheduler
 
     import hf_strategies.auto  # noqa: F401
+    from hf_strategies import StrategyArguments
 
-    parser = HfArgumentParser(TrainingArguments)
+    parser = HfArgumentParser((TrainingArguments, StrategyArguments))
 
     def parsed(text: str) -> TrainingArguments:
         if form == "flags":
-            return parser.parse_args_into_dataclasses(shlex.split(text))[0]
+            return parser.parse_args_into_dataclasses(shlex.split(text, comments=True))[0]
         if form == "yaml":
             (tmp_path / "arguments.yaml").write_text(text, encoding="utf-8")
             return parser.parse_yaml_file(tmp_path / "arguments.yaml")[0]
@@ -140,6 +198,17 @@ def test_what_flags_prints_gives_the_same_schedule_in_transformers(run: Run, for
         ("flags step_decay --set step_size=2ep", "(--steps_per_epoch N; the recipes count it themselves)"),
         ("flags step_decay --set steps_per_epoch=5", "is no parameter of a curve: give --steps_per_epoch"),
         ("flags step_decay --steps_per_epoch 0", "--steps_per_epoch='0' is out of range: give a number above 0"),
+        ("flags one_cycle --monitor f1", "--monitor f1 with 'one_cycle', which follows no metric: leave it out"),
+        ("flags cosin", "unknown schedule 'cosin': did you mean 'cosine'"),
+        ("flags reduce_lr_on_plateau", "is no function of the step: the rate follows a metric, and is known only"),
+        ("flags greedy", "is no function of the step: the rate follows the training loss"),
+        ("flags cosine --set on_extend=keep", "'cosine' takes no parameter 'on_extend': known: 'num_cycles'"),
+        ("flags cosine_with_min_lr", "min_lr_rate is missing: give a ratio of the peak such as min_lr_rate=0.1"),
+        ("flags cosine_with_min_lr --set min_lr=0 min_lr_rate=0", "min_lr=0 with min_lr_rate: give one of the two"),
+        ("flags warmup_stable_decay", "num_decay_steps is missing: give a number of steps such as"),
+        ("flags warmup_stable_decay --set num_decay_steps=0.1", "is no number of steps: give a whole number of"),
+        ("flags polynomial --learning_rate 1e-8", "lr_end=1e-07 is not below the peak, 1e-08: give a lower one"),
+        ("flags constant --warmup_steps 10", "'constant', which has no warmup"),
         ("flags one_cycle --warmup_steps 2ep", "warmup_steps='2ep' counts epochs"),
         ("flags one_cycle --warmup_steps soon", "warmup_steps='soon' is not a number: give one"),
         ("flags one_cycle --warmup_steps 1.0", "warmup_steps=1.0 is ambiguous: give a whole number of steps"),

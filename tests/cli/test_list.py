@@ -6,17 +6,27 @@ import pytest
 
 from hf_strategies import SCHEDULES
 from hf_strategies.schedules import DECAYS, WARMUPS
+from hf_strategies.schedules.stock import STOCK
 from tests.cli.commands import Run, check_mistake
 
 
 def test_list_has_every_curve_and_every_whole_schedule_with_its_summary(run: Run) -> None:
     lines = [line.split(maxsplit=1) for line in run("list").splitlines() if line.startswith("  ")]
-    warmups = [[row.name, row.summary] for row in WARMUPS.values() if row.name != "none"]
-    decays = [[row.name, row.summary] for row in DECAYS.values()]
+    rises = {row.name: row.summary for row in WARMUPS.values() if row.name != "none"}
+    warmups = [[f"{name}_warmup_*", summary] for name, summary in rises.items()]
+    decays = [[f"{row.name}_decay", row.summary] for row in DECAYS.values()]
     held = [["plateau_cooldown", SCHEDULES["plateau_cooldown"].summary]]
+    held += [[f"{name}_warmup_plateau_cooldown", summary] for name, summary in rises.items()]
     pairs = ("_decay", "_cooldown")
     whole = [[name, plan.summary] for name, plan in SCHEDULES.items() if not name.endswith(pairs)]
-    assert lines == warmups + decays + held + whole
+    stock = [[name, plan.summary] for name, plan in STOCK.items()]
+    assert lines == warmups + decays + held + whole + stock
+
+
+def test_every_name_in_list_is_one_that_show_takes_or_a_pattern(run: Run) -> None:
+    names = [line.split()[0] for line in run("list").splitlines() if line.startswith("  ")]
+    for name in names:
+        assert run("list", name, "--names") if name.endswith("*") else run("show", name).startswith(f"{name}\n")
 
 
 def test_list_counts_the_pairs_and_stays_short(run: Run) -> None:
@@ -24,7 +34,7 @@ def test_list_counts_the_pairs_and_stays_short(run: Run) -> None:
     pairs = (len(WARMUPS) - 1) * len(DECAYS)
     assert f"{{warmup}}_warmup_{{decay}}_decay ({pairs} pairs)" in printed
     assert printed.startswith(f"{len(SCHEDULES)} schedules: ")
-    assert len(printed.splitlines()) < 40
+    assert len(printed.splitlines()) < 55
 
 
 def test_list_names_are_bare_and_all_there(run: Run) -> None:

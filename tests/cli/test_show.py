@@ -6,12 +6,13 @@ import shlex
 import pytest
 
 from hf_strategies import SCHEDULES, schedule
+from hf_strategies.schedules.stock import STOCK, find_any_plan
 from tests.cli.commands import Run, check_mistake
 
 
-@pytest.mark.parametrize("name", SCHEDULES)
+@pytest.mark.parametrize("name", [*SCHEDULES, *STOCK])
 def test_show_tells_all_of_every_schedule(run: Run, name: str) -> None:
-    printed, plan = run("show", name), SCHEDULES[name]
+    printed, plan = run("show", name), find_any_plan(name)
     assert printed.startswith(f"{name}\n  {plan.summary}\n")
     for part in plan.formula.split(";  "):
         assert part.split(": ", 1)[-1] in printed
@@ -55,6 +56,17 @@ def test_show_binds_each_symbol_of_the_formula(run: Run) -> None:
     assert symbols("phases")["s"].startswith("optimizer steps since the phase began")
 
 
+def test_show_of_a_schedule_of_transformers_has_values_its_own_parameters_and_no_import(run: Run) -> None:
+    printed = run("show", "cosine_with_min_lr")
+    assert "Values with total_steps=1000, warmup_steps=100, and the min_lr_rate of the flags below" in printed
+    assert "  at the end and after  f(1000)  0.1" in printed.splitlines()
+    assert "floor  min_lr_rate, or min_lr / peak" in printed
+    assert "on_extend" not in printed
+    assert "import" not in printed
+    assert "# a script of your own needs: import hf_strategies.auto" in run("show", "cosine_decay")
+    assert "--plateau_cooldown_monitor loss" in run("show", "plateau_cooldown")
+
+
 def test_show_names_each_source_once_and_leaves_the_line_out_where_there_is_none(run: Run) -> None:
     twice = run("show", "sqrt_warmup_sqrt_decay")
     assert SCHEDULES["sqrt_warmup_sqrt_decay"].source.count("arXiv:2405.18392") == 2
@@ -75,7 +87,7 @@ def test_show_takes_a_schedules_own_warmup_and_an_example_of_phases(run: Run) ->
     assert "--warmup_steps" not in run("show", "one_cycle")
     phases = run("show", "phases")
     assert "phases  (has to be given)" in phases
-    kwargs = json.loads(shlex.split(phases.splitlines()[-1])[-1])
+    kwargs = json.loads(shlex.split(phases.partition("\nFlags\n")[2], comments=True)[-1])
     built = schedule("phases", total_steps=1000, **kwargs)
     assert f"f(500)   {built(500):g}" in phases
 

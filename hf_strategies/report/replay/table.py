@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
+from hf_strategies.report.lines import fit
 from hf_strategies.report.replay.report import ReplayReport
 from hf_strategies.stopping.replay.runs import Outcome, PastRun
 from hf_strategies.stopping.replay.summary import Suggestion, Summary
@@ -11,16 +12,18 @@ __all__ = ["as_text"]
 _UNKNOWN = "-"
 
 
-def as_text(report: ReplayReport, *, per_run: bool = True) -> str:
-    """Return the table of each run (with ``per_run``), the means over several runs, notes and the suggestion."""
+def as_text(report: ReplayReport, *, per_run: bool = True, width: int | None = None) -> str:
+    """Return the table of each run (with ``per_run``), the means over several runs, notes and the suggestion.
+
+    A table that is wider than ``width`` is written in several parts, below each other.
+    """
     parts = [_head(report)]
     if per_run:
-        parts += [_run_table(report, run) for run in report.runs]
+        parts += [_run_table(report, run, width) for run in report.runs]
     if len(report.runs) > 1:
-        parts.append(_means_table(report))
-    parts += _notes(report)
-    parts.append(_suggested(report))
-    return "\n\n".join(parts)
+        parts.append(_means_table(report, width))
+    parts += [_notes(report), _suggested(report)]
+    return fit("\n\n".join(parts), width)
 
 
 def _head(report: ReplayReport) -> str:
@@ -30,7 +33,7 @@ def _head(report: ReplayReport) -> str:
     return f"{report.monitor}, {report.better} is better{shared}: {settings}, {runs}"
 
 
-def _run_table(report: ReplayReport, run: PastRun) -> str:
+def _run_table(report: ReplayReport, run: PastRun, width: int | None) -> str:
     outcomes = report.of_run(run)
     secondary = [report.secondary] if report.secondary else []
     columns = ["#", *report.names, "stop at step", "epoch", "best at step", "kept", *secondary]
@@ -38,7 +41,7 @@ def _run_table(report: ReplayReport, run: PastRun) -> str:
     for index, outcome in enumerate(outcomes, 1):
         values = [outcome.setting.values[name] for name in report.names]
         rows.append([str(index), *values, *_stop(outcome), *_kept(outcome, bool(secondary))])
-    return "\n".join([_run_line(outcomes[0]), *_aligned(rows, left=len(report.names))])
+    return "\n".join([_run_line(outcomes[0]), *_aligned(rows, left=len(report.names), width=width)])
 
 
 def _run_line(outcome: Outcome) -> str:
@@ -68,14 +71,14 @@ def _kept(outcome: Outcome, secondary: bool) -> list[str]:
     ]
 
 
-def _means_table(report: ReplayReport) -> str:
+def _means_table(report: ReplayReport, width: int | None) -> str:
     secondary = [report.secondary] if report.secondary else []
     rows = [["#", *report.names, "stopped", "ran on", "kept", *secondary, "given up", "+-", "saved"]]
     for index, summary in enumerate(report.summaries, 1):
         values = [summary.setting.values[name] for name in report.names]
         rows.append([str(index), *values, *_means(summary, bool(secondary))])
     title = f"means over {len(report.runs)} runs (stopped, ran on: numbers of runs; +-: standard error)"
-    return "\n".join([title, *_aligned(rows, left=len(report.names))])
+    return "\n".join([title, *_aligned(rows, left=len(report.names), width=width)])
 
 
 def _means(summary: Summary, secondary: bool) -> list[str]:
@@ -90,17 +93,17 @@ def _means(summary: Summary, secondary: bool) -> list[str]:
     ]
 
 
-def _notes(report: ReplayReport) -> list[str]:
+def _notes(report: ReplayReport) -> str:
     notes = [
-        "kept: the metric at the best evaluation up to the stop; regret: its distance from the run's best; given up:",
-        "  the regret as a share of what the run gained after its first evaluation; saved: share of the run's steps",
+        "kept: the metric at the best evaluation up to the stop; regret: its distance from the run's best; given up:"
+        " the regret as a share of what the run gained after its first evaluation; saved: share of the run's steps",
     ]
     if any(outcome.ran_on for outcome in report.outcomes):
-        notes += [
-            "ran on: the run ended before this setting would have stopped it, and what came after is not known; it",
-            "  counts as saving nothing and keeps the best of what is recorded",
-        ]
-    return ["\n".join(notes)]
+        notes.append(
+            "ran on: the run ended before this setting would have stopped it, and what came after is not known; it"
+            " counts as saving nothing and keeps the best of what is recorded"
+        )
+    return "\n".join(notes)
 
 
 def _suggested(report: ReplayReport) -> str:
@@ -130,17 +133,35 @@ def _reasons(report: ReplayReport, suggestion: Suggestion) -> Iterable[str]:
         yield "one run says little about the next: replay several"
 
 
-def _aligned(rows: Sequence[Sequence[str]], *, left: int) -> list[str]:
-    """Align the columns: ``left`` of them after the first to the left, all others to the right."""
+def _aligned(rows: Sequence[Sequence[str]], *, left: int, width: int | None = None) -> list[str]:
+    """Align the columns: ``left`` of them after the first to the left, all others to the right.
+
+    Columns that do not fit into ``width`` follow below, after the first column once more.
+    """
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = []
-    for row in rows:
-        cells = [
-            cell.ljust(width) if 1 <= index <= left else cell.rjust(width)
-            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        lines.append("  ".join(cells).rstrip())
+    lines: list[str] = []
+    for part in _parts(widths, width):
+        lines += [""] if lines else []
+        for row in rows:
+            cells = [_cell(row[index], widths[index], 1 <= index <= left) for index in part]
+            lines.append("  ".join(cells).rstrip())
     return lines
+
+
+def _cell(text: str, width: int, left: bool) -> str:
+    return text.ljust(width) if left else text.rjust(width)
+
+
+def _parts(widths: Sequence[int], width: int | None) -> list[list[int]]:
+    """Return the columns of each part of a table, the first of which every part begins with."""
+    parts = [[0]]
+    for index in range(1, len(widths)):
+        part = [*parts[-1], index]
+        if width is not None and len(parts[-1]) > 1 and sum(widths[each] + 2 for each in part) - 2 > width:
+            parts.append([0, index])
+        else:
+            parts[-1] = part
+    return parts
 
 
 def _number(value: float | None) -> str:

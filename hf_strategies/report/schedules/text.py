@@ -1,14 +1,14 @@
 """The texts of ``hf-strategies list`` and ``show``: the tables of all curves, and a sheet about one schedule."""
 
 import re
-import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from hf_strategies.errors import StrategyError
-from hf_strategies.report.schedules.flags import as_flags
+from hf_strategies.report.schedules.flags import Usage, as_flags
 from hf_strategies.schedules import DECAYS, SCHEDULES, WARMUPS, Plan, Schedule, WarmupDecayPlan
 from hf_strategies.schedules.schedule import ON_EXTEND, build, default_warmup_steps
+from hf_strategies.schedules.stock import ADAPTIVE, STOCK, StockPlan
 
 __all__ = ["names_and_summaries", "overview", "sheet"]
 
@@ -31,6 +31,11 @@ _SYMBOLS = (
     (r"\bfloor\b(?!\()", "floor", "min_lr_ratio"),
     (r"\bfloor\(", "floor(x)", "x rounded down"),
 )
+_SYMBOLS_OF_STOCK = (
+    *_SYMBOLS[:3],
+    (r"\bfloor\b", "floor", "min_lr_rate, or min_lr / peak"),
+    (r"\bfrac\(", "frac(x)", "x without its whole part"),
+)
 _SYMBOLS_OF_PHASES = (
     ("", "t", "fraction of the phase that is done, for a warmup's curve"),
     ("", "s", "optimizer steps since the phase began, for a decay's curve"),
@@ -39,58 +44,77 @@ _SYMBOLS_OF_PHASES = (
 )
 
 
-def overview(width: int | None = None) -> str:
+def overview() -> str:
     """Return the tables of the warmups, the decays and the whole schedules, and how names are built from them."""
     pairs = [plan for plan in SCHEDULES.values() if isinstance(plan, WarmupDecayPlan) and plan.decay.name in DECAYS]
     pairs = [plan for plan in pairs if not plan.own_summary]
     held = [plan for plan in SCHEDULES.values() if plan.name.endswith("plateau_cooldown")]
     whole = [plan for plan in SCHEDULES.values() if plan not in pairs and plan not in held]
     warmups = [row for row in WARMUPS.values() if row.name != "none"]
-    parts = [
+    counts = (
         f"{len(SCHEDULES)} schedules: {len(warmups)} warmups x {len(DECAYS)} decays, {len(DECAYS)} decays without"
-        f" warmup, {len(held)} with the cooldown of PlateauCooldown, {len(whole)} whole schedules",
+        f" warmup, {len(held)} with the cooldown of PlateauCooldown, {len(whole)} whole schedules"
+    )
+    sections = {
+        f"Warmups: {{warmup}}_warmup_{{decay}}_decay ({len(pairs) - len(DECAYS)} pairs)": [
+            (f"{row.name}_warmup_*", row.summary) for row in warmups
+        ],
+        f"Decays, after a warmup or without one ({len(DECAYS)})": [
+            (f"{row.name}_decay", row.summary) for row in DECAYS.values()
+        ],
+        f"Ended by a plateau ({len(held)})": [(plan.name, _short_summary(plan)) for plan in held],
+        f"Whole schedules ({len(whole)})": [(plan.name, plan.summary) for plan in whole],
+        f"Names of transformers ({len(STOCK)}; {' and '.join(ADAPTIVE)} follow the training, not the step)": [
+            (plan.name, plan.summary) for plan in STOCK.values()
+        ],
+    }
+    parts = [counts]
+    for title, rows in sections.items():
+        parts += ["", title, *_columns(rows)]
+    parts += [
         "",
-        f"Warmups: {{warmup}}_warmup_{{decay}}_decay ({len(pairs) - len(DECAYS)} pairs)",
-        *_columns([(row.name, row.summary) for row in warmups], width),
-        "",
-        f"Decays: as above, or {{decay}}_decay without warmup ({len(DECAYS)})",
-        *_columns([(row.name, row.summary) for row in DECAYS.values()], width),
-        "",
-        f"Ended by a plateau: {{warmup}}_warmup_plateau_cooldown, or plateau_cooldown ({len(held)})",
-        *_columns([(plan.name, plan.summary) for plan in held if not plan.has_warmup], width),
-        "",
-        f"Whole schedules ({len(whole)})",
-        *_columns([(plan.name, plan.summary) for plan in whole], width),
-        "",
-        "hf-strategies list PATTERN: the names that have PATTERN in them; --names: names alone",
+        "hf-strategies list PATTERN: the full names that have PATTERN in them; --names: names alone",
         "hf-strategies show NAME: formula, parameters, values; plot NAME...: the curve; flags NAME: how to use it",
     ]
     return "\n".join(parts)
 
 
-def names_and_summaries(names: Iterable[str], width: int | None = None) -> str:
+def _short_summary(plan: Plan) -> str:
+    """Return the summary of a schedule with a cooldown; with a warmup, the warmup's part of it."""
+    return plan.warmup.summary if isinstance(plan, WarmupDecayPlan) and plan.has_warmup else plan.summary
+
+
+def names_and_summaries(names: Iterable[str]) -> str:
     """Return a line with name and summary for each schedule."""
-    return "\n".join(_columns([(name, SCHEDULES[name].summary) for name in names], width, indent=""))
+    return "\n".join(_columns([(name, SCHEDULES[name].summary) for name in names], indent=""))
 
 
 def sheet(plan: Plan, width: int | None = None) -> str:
-    """Return the sheet of a schedule: summary, formula, parameters, values at some steps, source and flags."""
-    example = _EXAMPLES.get(plan.name, {})
+    """Return the sheet of a schedule: summary, formula, parameters, values at some steps, source and flags.
+
+    The flags are broken for lines of ``width``, in the way that a shell reads.
+    """
+    example = plan.example if isinstance(plan, StockPlan) else _EXAMPLES.get(plan.name, {})
+    usage = Usage(plan, example, default_warmup_steps(plan) or None)
     rows = [(name, f"({row.shown})", row.help) for name, row in plan.parameters.items()]
     sections = {
-        "Formula, as a ratio of the peak": list(_formula(plan, width)),
+        "Formula, as a ratio of the peak": list(_formula(plan)),
         "Parameters (default)": [
-            *(_columns(rows, width) or ["  none"]),
-            *_columns([[_scheduler_options(plan)]], width),
+            *(_columns(rows) or ["  none"]),
+            *([] if isinstance(plan, StockPlan) else [f"  {_scheduler_options(plan)}"]),
         ],
-        **_edge_values(plan, example, width),
+        **_edge_values(plan, example),
         **({"Source": [f"  {source}"]} if (source := _source(plan)) else {}),
-        "Flags": [f"  {as_flags(plan.name, example, warmup_steps=default_warmup_steps(plan) or None)}"],
+        "Flags": [*_indented(as_flags(usage, width and width - 2)), *(f"  {note}" for note in usage.notes)],
     }
     lines = [plan.name, f"  {plan.summary}"]
     for title, content in sections.items():
         lines += ["", title, *content]
     return "\n".join(lines)
+
+
+def _indented(text: str) -> list[str]:
+    return [f"  {line}" for line in text.splitlines()]
 
 
 def _scheduler_options(plan: Plan) -> str:
@@ -104,19 +128,20 @@ def _source(plan: Plan) -> str:
     return "; ".join(dict.fromkeys(plan.source.split("; ")))
 
 
-def _formula(plan: Plan, width: int | None) -> Iterator[str]:
+def _formula(plan: Plan) -> Iterator[str]:
     if not plan.formula:
         yield "  not given"
         return
     yield from (f"  {part.strip()}" for part in plan.formula.split(";  "))
     if symbols := _symbols(plan):
         yield "  where"
-        yield from _columns(symbols, width, indent="    ")
+        yield from _columns(symbols, indent="    ")
 
 
 def _symbols(plan: Plan) -> list[tuple[str, str]]:
     """Return the symbols of a formula with their meanings; empty for a whole schedule that a user registered."""
-    table = _SYMBOLS if isinstance(plan, WarmupDecayPlan) else _SYMBOLS_OF_PHASES if plan.name == "phases" else ()
+    tables = {WarmupDecayPlan: _SYMBOLS, StockPlan: _SYMBOLS_OF_STOCK}
+    table = tables.get(type(plan), _SYMBOLS_OF_PHASES if plan.name == "phases" else ())
     symbols = [(symbol, meaning) for pattern, symbol, meaning in table if re.search(pattern, plan.formula)]
     if isinstance(plan, WarmupDecayPlan):
         in_warmup = [key for key in plan.warmup.parameters if re.search(rf"\b{key}\b", plan.warmup.formula)]
@@ -124,17 +149,17 @@ def _symbols(plan: Plan) -> list[tuple[str, str]]:
     return symbols
 
 
-def _edge_values(plan: Plan, example: Mapping[str, Any], width: int | None) -> dict[str, list[str]]:
+def _edge_values(plan: Plan, example: Mapping[str, Any]) -> dict[str, list[str]]:
     """Return the title and the lines of the table of values."""
     try:
         schedule = build(plan, example, total_steps=_TOTAL, warmup_steps=default_warmup_steps(plan, _WARMUP))
     except StrategyError as mistake:
         return {"Values": [f"  none without parameters: {mistake}"]}
-    given = "the phases of the flags below" if example else "the default parameters"
+    given = f"the {' and '.join(example)} of the flags below" if example else "the default parameters"
     warmup = f"warmup_steps={schedule.warmup_steps}{' (its default)' if plan.default_warmup else ''}, "
     title = f"Values with total_steps={_TOTAL}, {warmup if plan.has_warmup else ''}and {given}"
     rows = [(label, f"f({step})", f"{schedule(step):.6g}") for label, step in _edges(schedule)]
-    return {title: _columns(rows, width)}
+    return {title: _columns(rows)}
 
 
 def _edges(schedule: Schedule) -> list[tuple[str, int]]:
@@ -150,15 +175,10 @@ def _edges(schedule: Schedule) -> list[tuple[str, int]]:
     ]
 
 
-def _columns(rows: Sequence[Sequence[str]], width: int | None, *, indent: str = "  ") -> list[str]:
-    """Align the cells in columns, and wrap the last column at ``width`` if that is given."""
+def _columns(rows: Sequence[Sequence[str]], *, indent: str = "  ") -> list[str]:
+    """Align the cells in columns."""
     *sizes, _ = (max(map(len, column)) for column in zip(*rows, strict=True)) if rows else [0]
-    lines = []
-    for *cells, last in rows:
-        start = indent + "".join(f"{cell:{size}}  " for cell, size in zip(cells, sizes, strict=True))
-        room = max(width - len(start), 20) if width else len(last) + 1
-        lines += [
-            (" " * len(start) if index else start) + part
-            for index, part in enumerate(textwrap.wrap(last, room, break_on_hyphens=False) or [""])
-        ]
-    return [line.rstrip() for line in lines]
+    return [
+        indent + "".join(f"{cell:{size}}  " for cell, size in zip(cells, sizes, strict=True)) + last
+        for *cells, last in rows
+    ]

@@ -1,0 +1,43 @@
+"""A command in a real terminal of a given number of columns, which the system provides as a pseudo-terminal."""
+
+import fcntl
+import os
+import pty
+import struct
+import subprocess
+import sys
+import termios
+
+__all__ = ["in_terminal"]
+
+
+def in_terminal(*argv: str, columns: int = 80) -> list[str]:
+    """Run ``hf-strategies`` as a process of its own in a terminal, and return the lines that it shows there."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "hf_strategies", *argv],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env=environment | {"TERM": "xterm", "PYTHONIOENCODING": "utf-8"},
+        start_new_session=True,
+    )
+    os.close(theirs)
+    shown = _read_all(ours)
+    os.close(ours)
+    assert process.wait() == 0, shown
+    return shown.splitlines()
+
+
+def _read_all(terminal: int) -> str:
+    pieces = []
+    while True:
+        try:
+            piece = os.read(terminal, 65536)
+        except OSError:  # Linux raises EIO, and other systems return nothing, when the process has closed its side
+            piece = b""
+        if not piece:
+            return b"".join(pieces).decode("utf-8").replace("\r\n", "\n")
+        pieces.append(piece)
