@@ -1,75 +1,88 @@
-"""The figure of the benchmark of strategies: what a way of training costs, and how good it is."""
+"""The figure of the benchmark of strategies: what stopping by itself gives up, and saves, against a whole sweep."""
 
 from collections.abc import Mapping
-from math import ceil
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
-from benchmarks.strategies.strategies import BUDGETS, STRATEGIES, SWEEPS
-from benchmarks.strategies.table import Ways, summary
+from benchmarks.strategies.strategies import BUDGETS
+from benchmarks.strategies.table import STOPPED, Comparison, Ways, best_sweep, compare
 from benchmarks.strategies.tasks import TASKS
 
-MARKS = "sD^v<>PXdh*"
-DEPTH = 25  # points below the best that are shown
+# The ways that are shown, of which the last one is ours: in words, with a colour of Okabe & Ito and a mark.
+SHOWN: Mapping[str, tuple[str, str, str]] = {
+    STOPPED: ("linear schedule, stock early stopping", "#d55e00", "s"),
+    "constant_stop": ("constant rate, EarlyStopping", "#56b4e9", "D"),
+    "cooldown": ("PlateauCooldown", "#000000", "o"),
+}
+_DISTANCE = 0.24  # of two ways of one task, where two tasks are 1 apart
+
+Found = dict[str, dict[str, Comparison]]
+"""The comparisons with the best of the sweep, by task and by way."""
 
 
 def draw(everything: Mapping[str, Ways], path: Path) -> None:
-    """Draw a panel for each task: optimizer steps of all its runs (log) against the test metric."""
+    """Draw for each task the distance of `SHOWN` from the best of the sweep; the title has the count in words."""
     from matplotlib.figure import Figure
 
-    rows = ceil(len(everything) / 2)
-    figure = Figure(figsize=(13, 4.2 * rows), layout="constrained")
-    panels = figure.subplots(rows, 2, squeeze=False).flatten()
-    for axes, (name, ways) in zip(panels, everything.items(), strict=False):
-        _panel(axes, ways)
-        task = TASKS[name]
-        axes.set_title(f"{name} (to {task.role} on)")
-        axes.set_xlabel("optimizer steps of all runs it is chosen from")
-        axes.set_ylabel(f"test {task.metric}, points")
-    for axes in panels[len(everything) :]:
-        axes.set_axis_off()
-    labels: dict[str, Any] = {}
-    for axes in figure.axes:
-        handles, names = axes.get_legend_handles_labels()
-        labels |= dict(zip(names, handles, strict=True))
-    figure.legend(list(labels.values()), list(labels), loc="outside lower center", ncols=4)
+    found = comparisons(everything)
+    figure = Figure(figsize=(9, 2.0 + 0.75 * len(found)), layout="constrained")
+    axes = figure.subplots()
+    for place, of_task in enumerate(reversed(found.values())):
+        for index, name in enumerate(SHOWN):
+            if name in of_task:
+                _draw_one(axes, place + (1 - index) * _DISTANCE, name, of_task[name])
+    axes.axvline(0, color="0.3", linewidth=1)
+    axes.set_yticks(range(len(found)), [_task_label(task) for task in reversed(found)])
+    axes.set_ylim(-0.6, len(found) - 0.4)
+    axes.set_xlabel("test points above the best of a sweep over 1 to 16 epochs (bars: one standard error)")
+    axes.grid(axis="x", alpha=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.text(1.0, 1.0, "of the\nsweep's steps", transform=axes.transAxes, ha="left", va="bottom", fontsize=8)
+    _legend(figure)
+    figure.suptitle(sentence(found), fontsize=10)
     figure.savefig(path, dpi=110)
 
 
-def _panel(axes: Any, ways: Ways) -> None:
-    from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
-
-    axes.set_xscale("log")
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes.xaxis.set_major_formatter(ScalarFormatter())
-    axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.grid(alpha=0.3)
-    for sweep, dashes in zip(SWEEPS, ("-", ":"), strict=True):
-        _budgets(axes, ways, sweep, dashes)
-    singles = [name for name, row in STRATEGIES.items() if not row.is_swept]
-    wholes = [f"{sweep} sweep{weights}" for sweep in SWEEPS for weights in ("", ", best weights")]
-    for index, name in enumerate([*wholes, *singles]):
-        if name in ways:
-            value, spread, _, cost = summary(ways[name].values())
-            color = "black" if name in wholes else f"C{index % 10}"
-            hollow = {"markerfacecolor": "white"} if name.endswith("best weights") else {}
-            axes.errorbar(
-                cost, value, spread, fmt=MARKS[index % len(MARKS)], color=color, capsize=3, label=name, **hollow
-            )
-
-    # The shortest budgets may have learned next to nothing; the figure is for the others.
-    top = max(summary(choices.values())[0] for choices in ways.values())
-    axes.set_ylim(bottom=max(axes.get_ylim()[0], top - DEPTH))
+def comparisons(everything: Mapping[str, Ways]) -> Found:
+    """Compare each of `SHOWN` with the best of the sweep, on the tasks that have a whole sweep."""
+    found: Found = {}
+    for task, ways in everything.items():
+        if sweep := best_sweep(ways):
+            each = {name: compare(ways[name], ways[sweep]) for name in SHOWN if name in ways}
+            found[task] = {name: comparison for name, comparison in each.items() if comparison is not None}
+    return found
 
 
-def _budgets(axes: Any, ways: Ways, sweep: str, dashes: str) -> None:
-    points = [(epochs, ways[name]) for epochs in BUDGETS if (name := f"{sweep}_{epochs}") in ways]
-    if not points:
-        return
-    values = [summary(choices.values()) for _, choices in points]
-    costs = [value[3] for value in values]
-    axes.plot(costs, [v[0] for v in values], f"o{dashes}", color="0.5", markersize=4, label=f"{sweep}, by budget")
-    for (epochs, _), value in zip(points, values, strict=True):
-        axes.annotate(
-            str(epochs), (value[3], value[0]), fontsize=8, textcoords="offset points", xytext=(4, -9), clip_on=True
-        )
+def sentence(found: Found) -> str:
+    """Return what the figure says: on how many tasks each way holds up against the sweep, and at what cost."""
+    lines = [f"As good as the best of {len(BUDGETS)} numbers of epochs, within a standard error:"]
+    for name in reversed(SHOWN):
+        over = [of_task[name] for of_task in found.values() if name in of_task]
+        if over:
+            share = mean(each.share for each in over)
+            count = sum(each.holds_up for each in over)
+            lines.append(f"{SHOWN[name][0]}: on {count} of {len(over)} tasks, at {share:.2f} of the steps")
+    return "\n".join(lines)
+
+
+def _draw_one(axes: Any, height: float, name: str, comparison: Comparison) -> None:
+    _, color, mark = SHOWN[name]
+    axes.errorbar(comparison.gain, height, xerr=comparison.error, fmt=mark, color=color, capsize=3, markersize=6)
+    share = f"{comparison.share:.2f}"
+    axes.text(1.01, height, share, transform=axes.get_yaxis_transform(), color=color, va="center", fontsize=8)
+
+
+def _task_label(task: str) -> str:
+    row = TASKS[task]
+    return f"{task}\n{row.metric}, to {row.role} on"
+
+
+def _legend(figure: Any) -> None:
+    from matplotlib.lines import Line2D
+
+    handles = [
+        Line2D([], [], color=color, marker=mark, linestyle="none", label=words)
+        for words, color, mark in SHOWN.values()
+    ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False)

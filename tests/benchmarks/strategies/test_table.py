@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.strategies import results, table
+from benchmarks.strategies.figure import SHOWN, comparisons, sentence
 from benchmarks.strategies.report import write_report
 from benchmarks.strategies.results import Key, Record
 from benchmarks.strategies.tasks import TASKS
@@ -125,6 +126,33 @@ def test_the_report_says_which_goals_are_met(tmp_path: Path) -> None:
     assert "|linear sweep, best weights (the sweep)|2|82.0 ± 0.0|+0.0 ± 0.0|80|620|1.00|" in text
     assert (tmp_path / "runs.md").read_text() == text
     assert (tmp_path / "runs.png").stat().st_size > 10_000
+
+
+def test_the_figure_s_sentence_counts_the_tasks_as_the_table_of_goals_does() -> None:
+    def way(test: float, cost: int) -> dict[int, table.Choice]:
+        return {seed: table.Choice(test + seed, 1, cost, "") for seed in (0, 1)}
+
+    level = {"linear sweep": way(80, 400), "linear_stop": way(79, 100), "cooldown": way(80, 120)}
+    below = level | {"cooldown": way(79.5, 80)}
+    assert sentence(comparisons({"banking77": level, "sts16": below})).splitlines()[1:] == [
+        "PlateauCooldown: on 1 of 2 tasks, at 0.25 of the steps",
+        "linear schedule, stock early stopping: on 0 of 2 tasks, at 0.25 of the steps",
+    ]
+
+
+def test_the_committed_figure_has_the_numbers_of_the_committed_table(checkout: Path) -> None:
+    made = {name: table.ways(task, _records(checkout, name)) for name, task in TASKS.items()}
+    said = sentence(comparisons(made))
+    goals = (checkout / "benchmarks" / "results" / "strategies.md").read_text(encoding="utf-8")
+    for name, (words, *_) in SHOWN.items():
+        (row,) = [line for line in goals.splitlines() if line.startswith(f"|{name}|all|")]
+        assert f"{words}: on {row.split('|')[3]} tasks, " in said
+
+
+def _records(checkout: Path, task: str) -> list[Record]:
+    every = results.read(checkout / "benchmarks" / "results" / "strategies.csv")
+    layers = TASKS[task].layers(3)
+    return [each for each in every if (each.key.task, each.key.layers, each.key.scale) == (task, layers, 1)]
 
 
 @pytest.mark.parametrize(
