@@ -100,6 +100,7 @@ def main(argv: Sequence[str] | None = None) -> Trainer:
         predict=lambda: predict_test_set(trainer, data, encoded, labels),
         data=data.name,
         task="text-classification",
+        pairs=any("text_pair" in rows.column_names for rows in data.splits.values()),
         after_training=kind.after_training,
     )
     return trainer

@@ -21,12 +21,15 @@ from hf_strategies.finetune.checkpoints import numbered_checkpoints, run_of
 from hf_strategies.finetune.command_line import notify
 from hf_strategies.finetune.disk import explained_disk_errors
 from hf_strategies.finetune.lora import save_merged
+from hf_strategies.finetune.model_card import CardFacts, scores_of
 from hf_strategies.finetune.preemption import EXIT_CODE, Terminated, ending_on_sigterm, undisturbed
 from hf_strategies.finetune.preflight import refuse_results
+from hf_strategies.finetune.results import read_results
 from hf_strategies.finetune.run_folder import RunFolder, on_rank_zero
 from hf_strategies.finetune.sampling import longest_first
 from hf_strategies.finetune.trainer import RecipeTrainer
 from hf_strategies.report.run.figure import draw_range_test, draw_run
+from hf_strategies.report.run.final_weights import final_weights
 from hf_strategies.report.run.report import RunReport, print_run
 from hf_strategies.trainer.callbacks.context import put_on_card
 from hf_strategies.trainer.distributed import from_rank_zero
@@ -45,6 +48,7 @@ def run_trainer(
     predict: Callable[[], Results],
     data: str,
     task: str,
+    pairs: bool = False,
     after_training: Callable[[Trainer], Mapping[str, float]] = lambda _: {},
     after_evaluation: Callable[[], None] = lambda: None,
 ) -> None:
@@ -53,7 +57,8 @@ def run_trainer(
     ``predict`` is called at the end, on every process, when there is a test set: it writes the predictions and
     returns the results. ``after_training`` is called on every process when training has ended, before the model is
     saved; what it returns is added to the training metrics. ``after_evaluation`` is called on every process when the
-    trained model has been evaluated. ``data`` and ``task`` are named on the model card.
+    trained model has been evaluated. ``data``, ``task`` (its tag on the Hub) and whether the inputs are ``pairs`` of
+    texts are for the model card, which a run has that trains or uploads.
 
     A run that has ended before is not trained again. A run that had done all of this changes no file.
     """
@@ -72,7 +77,8 @@ def run_trainer(
             trainer.save_metrics("eval", trainer.evaluate() | {"eval_samples": len(encoded["validation"])})
         after_evaluation()
         results = predict() if args.do_predict and "test" in encoded else {}
-        _report(trainer, results, data, task)
+        examples = {split: len(rows) for split, rows in encoded.items()}
+        _report(trainer, results, _card_facts(trainer, data, task, examples, pairs))
         if args.do_train and args.command and trainer.is_world_process_zero():
             folder.note(finished=args.command.whole)
 
@@ -199,7 +205,8 @@ def _train(
     if is_main:
         folder.forget_end()  # a run that has ended may have got another command, and no further step
     save_merged(trainer)
-    trainer.save_metrics("train", metrics | {"train_samples": len(cast(Dataset, trainer.train_dataset))})
+    metrics |= {"train_samples": len(cast(Dataset, trainer.train_dataset))}
+    trainer.save_metrics("train", metrics | {"final_weights": _final_weights(trainer)})
     trainer.save_state()
     if is_main and args.command:
         folder.note(trained={"command": args.command.training, "step": trainer.state.global_step})
@@ -259,15 +266,38 @@ def _suggest_learning_rate(trainer: Trainer) -> None:
         draw_range_test(result, folder / "lr_finder.png")
 
 
-def _report(trainer: Trainer, test: Results, data: str, task: str) -> None:
-    """Print how the run went, draw it if asked to, and write the model card."""
+def _report(trainer: RecipeTrainer, test: Results, facts: CardFacts) -> None:
+    """Print how the run went, draw it if asked to, and write the model card of a run that trains."""
     args = cast(RecipeArguments, trainer.args)
     report = RunReport.of_state(asdict(trainer.state))
+    weights = _final_weights(trainer) if args.do_train else None
     if trainer.is_world_process_zero():
-        print_run(report, test)
+        print_run(report, test, weights=weights)
         if args.figure and report.trained:
             draw_run(report, Path(args.output_dir or ".") / "training.png", title=_schedule(args))
-    _publish(trainer, report, test, {"dataset": visible(data), "tasks": task, "tags": ["hf-strategies"]})
+    if args.do_train or args.push_to_hub:
+        trainer.card_facts = facts
+        _publish(trainer, report, test, weights)
+
+
+def _final_weights(trainer: Trainer) -> str | None:
+    return final_weights(asdict(trainer.state), bool(trainer.args.load_best_model_at_end))
+
+
+def _card_facts(trainer: RecipeTrainer, data: str, task: str, examples: Mapping[str, int], pairs: bool) -> CardFacts:
+    config = cast(PreTrainedModel, trainer.model).config
+    folder = Path(trainer.args.output_dir or ".")
+    hub = getattr(trainer, "hub_model_id", None) if trainer.args.push_to_hub else None
+    return CardFacts(
+        task=task,
+        data=data,
+        base=str(config.name_or_path or ""),
+        model=hub or (folder.name if folder.is_absolute() else folder.as_posix()),
+        config=config,
+        examples=examples,
+        scores=scores_of(read_results(folder)),
+        pairs=pairs,
+    )
 
 
 def _schedule(args: RecipeArguments) -> str:
@@ -275,14 +305,14 @@ def _schedule(args: RecipeArguments) -> str:
     return f"{name}, peak {args.learning_rate:g}, warmup_steps={args.warmup_steps:g}"
 
 
-def _publish(trainer: Trainer, report: RunReport, test: Results, about: dict[str, Any]) -> None:
+def _publish(trainer: RecipeTrainer, report: RunReport, test: Results, weights: str | None) -> None:
     """Write the Trainer's model card with a section on the strategy, and upload it all if asked to."""
-    args = cast(RecipeArguments, trainer.args)
-    config = cast(PreTrainedModel, trainer.model).config
-    if not config.name_or_path:
-        config.name_or_path = str(args.output_dir)  # the card would otherwise link to no model
-    # A callback that has ended training has put the same line on the card, where it is written once.
-    put_on_card(trainer, "end of training", f"end of training: {report.ending}")
+    args, facts = cast(RecipeArguments, trainer.args), cast(CardFacts, trainer.card_facts)
+    about: dict[str, Any] = {"dataset": visible(facts.data), "tasks": facts.task, "tags": ["hf-strategies"]}
+    # The callback that has ended training has a line of its own on the card: this one takes its place.
+    put_on_card(trainer, report.record_key or "end of training", f"end of training: {report.ending}")
+    if weights:
+        put_on_card(trainer, "final weights", f"final weights: {weights}")
     if report.trained:
         parameters = args.lr_scheduler_kwargs or "default parameters"
         put_on_card(trainer, "learning rate", f"learning rate: {_schedule(args)}, {parameters}")

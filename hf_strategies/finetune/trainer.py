@@ -27,6 +27,7 @@ from hf_strategies.finetune.checkpoints import (
 from hf_strategies.finetune.fitting import check_moments, check_weights_of, loading_state
 from hf_strategies.finetune.flags import Flags
 from hf_strategies.finetune.lora import with_lora
+from hf_strategies.finetune.model_card import CardFacts, complete_card
 from hf_strategies.finetune.preemption import Preemption
 from hf_strategies.finetune.results import card_folder, read_results
 from hf_strategies.finetune.run_folder import RunFolder
@@ -52,6 +53,9 @@ class RecipeTrainer(Trainer):
 
     run_folder: RunFolder | None = None
     """The output folder as the run has taken it; None before it has."""
+
+    card_facts: CardFacts | None = None
+    """What the model card tells beside what the Trainer knows; None before training has ended."""
 
     def __init__(
         self,
@@ -232,6 +236,8 @@ class RecipeTrainer(Trainer):
             name = Path(str(self.args.output_dir)).name if model_name is None else model_name
             with card_folder(self.args):
                 super().create_model_card(model_name=name, **about)
+                if self.card_facts:
+                    complete_card(Path(str(self.args.output_dir), "README.md"), self.card_facts)
 
 
 class ExactLossTrainer(RecipeTrainer):

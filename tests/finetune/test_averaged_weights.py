@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +53,9 @@ def test_the_average_is_saved_measured_and_predicts_and_a_preempted_run_ends_the
     assert not all(torch.equal(averaged[name], raw[name]) for name in raw)
     # The last evaluation, and the one after training, are those of the saved model.
     assert evaluations(whole)[-1] == pytest.approx(read(whole / "all_results.json")["eval_loss"], rel=1e-6)
+    words = "the average ema(over='3 steps') of the weights of steps 2 to 5"
+    assert read(whole / "all_results.json")["final_weights"] == words
+    assert f"- final weights: {words}\n" in (whole / "README.md").read_text(encoding="utf-8")
     # The raw model, evaluated alone, has another loss.
     again = tmp_path / "again"
     measure = ["--do_train", "false", "--max_length", "24", "--model_name_or_path", str(whole / "raw")]
@@ -88,3 +93,14 @@ def test_the_average_is_saved_measured_and_predicts_and_a_preempted_run_ends_the
 def test_a_mistake_is_found_before_any_data_is_read(flags: list[str], words: str, tmp_path: Path) -> None:
     with pytest.raises(StrategyError, match=words):
         run(tmp_path, ["--train_file", "missing.csv"], *flags)
+
+
+def test_the_command_ends_with_2_and_one_line_before_a_model_is_looked_for(checkout: Path) -> None:
+    words = ["--average_weights", "ema(ovr='1ep')", "--model_name_or_path", "no/such-model", "--train_file", "x.csv"]
+    command = [sys.executable, "recipes/text_classification.py", *words]
+    done = subprocess.run(command, cwd=checkout, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    (line,) = [each for each in done.stderr.splitlines() if "average" in each]
+    assert "ovr" in line
+    assert "over" in line
+    assert "Traceback" not in done.stderr

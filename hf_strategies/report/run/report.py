@@ -22,15 +22,16 @@ _NOT_METRICS = ("_runtime", "_per_second", "_preparation_time")
 class RunReport:
     """The log of a run with the record of the callback that ended it, `EarlyStopping` or `PlateauCooldown`.
 
-    ``log_history`` and ``record`` are as in `trainer_state.json`. ``cooldown`` is the record of `PlateauCooldown`,
-    whether or not that callback ended the run. ``planned`` are the learning rates by the records of the schedule and
-    of the callbacks, where those are complete.
+    ``log_history`` and ``record`` are as in `trainer_state.json`, and ``record_key`` is the record's name there.
+    ``cooldown`` is the record of `PlateauCooldown`, whether or not that callback ended the run. ``planned`` are the
+    learning rates by the records of the schedule and of the callbacks, where those are complete.
     """
 
     log_history: Sequence[Mapping[str, Any]]
     record: Mapping[str, Any] | None
     cooldown: Mapping[str, Any] | None = None
     planned: PlannedRates | None = None
+    record_key: str | None = None
 
     @classmethod
     def of_state(cls, state: Mapping[str, Any]) -> "RunReport":
@@ -39,9 +40,11 @@ class RunReport:
         >>> RunReport.of_state({"log_history": [{"eval_loss": 0.5, "step": 3}]}).evaluations
         [{'eval_loss': 0.5, 'step': 3}]
         """
-        stopping, cooldown = _record_of("EarlyStopping", state), _record_of("PlateauCooldown", state)
-        ended = stopping if stopping and (stopping["stopped"] or not cooldown) else cooldown
-        return cls(training_log(state), ended, cooldown, planned_rates(state))
+        key, stopping = _record_of("EarlyStopping", state)
+        other, cooldown = _record_of("PlateauCooldown", state)
+        if stopping and (stopping["stopped"] or not cooldown):
+            return cls(training_log(state), stopping, cooldown, planned_rates(state), key)
+        return cls(training_log(state), cooldown, cooldown, planned_rates(state), other)
 
     @property
     def monitor(self) -> str:
@@ -77,7 +80,8 @@ class RunReport:
             return "Not trained."
         if self.cooldown:
             return str(self.cooldown["reason"])
-        return f"Trained to the end of the budget, at step {self.last_step}."
+        end = f"Trained to the end of the budget, at step {self.last_step}."
+        return f"{end} {self.record['reason']}" if self.record else end
 
     @property
     def trained(self) -> bool:
@@ -97,9 +101,9 @@ class RunReport:
         return max((int(entry["step"]) for entry in self.log_history), default=0)
 
 
-def _record_of(callback: str, state: Mapping[str, Any]) -> Mapping[str, Any] | None:
+def _record_of(callback: str, state: Mapping[str, Any]) -> tuple[str | None, Mapping[str, Any] | None]:
     records = (state.get("stateful_callbacks") or {}).items()
-    return next((record for name, record in records if name.startswith(f"{callback}(")), None)
+    return next(((name, record) for name, record in records if name.startswith(f"{callback}(")), (None, None))
 
 
 def evaluation_table(report: RunReport) -> Table:
@@ -133,18 +137,25 @@ def comparison_table(title: str, rows: Mapping[str, Mapping[str, float]]) -> Tab
     return table
 
 
-def print_run(report: RunReport, test: Mapping[str, Mapping[str, float]], console: Console | None = None) -> None:
-    """Print the evaluations, the reason why training ended, the best step and the test metrics."""
+def print_run(
+    report: RunReport,
+    test: Mapping[str, Mapping[str, float]],
+    console: Console | None = None,
+    *,
+    weights: str | None = None,
+) -> None:
+    """Print the evaluations, the reason why training ended, the best step, the final weights and the test metrics."""
     console = console or Console(width=100)
     if report.evaluations:
         console.print(evaluation_table(report))
     if report.log_history:
         console.print(_text(report.ending), style="bold")
     if report.record and report.record["best_step"] is not None:
-        best, restored = report.record, report.record["restored_best_weights"]
+        best = report.record
         line = f"{report.kept_word.capitalize()}: {best['monitor']} = {best['best_value']:.4f}"
-        line += f" at step {best['best_step']} (epoch {best['best_epoch']:.2f}),"
-        console.print(_text(f"{line} {'restored' if restored else 'not restored'}."))
+        console.print(_text(f"{line} at step {best['best_step']} (epoch {best['best_epoch']:.2f})."))
+    if weights:
+        console.print(_text(f"Final weights: {weights}."))
     if test:
         console.print(comparison_table("Test set", test))
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from huggingface_hub import ModelCard
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, Trainer
 
 from hf_strategies import schedule, verdict
@@ -104,6 +105,17 @@ class TestResults:
         assert f"- test set, this model: accuracy {accuracy:.4f}, macro_f1" in section
         assert re.search(r"- test set, majority class: accuracy \d\.\d{4}", section)
         assert "- test set, TF-IDF + logistic regression: accuracy" in section
+
+    def test_card_and_results_say_which_weights_are_saved(self, full: Path) -> None:
+        losses = logged(full, "eval_loss")
+        step, best = min(losses, key=lambda pair: pair[1])
+        words = f"the best ones, of step {step} (eval_loss {best:.6g})"
+        assert read(full / "all_results.json")["final_weights"] == words
+        card = ModelCard.load(full / "README.md")
+        assert f"- final weights: {words}\n" in card.text
+        assert card.text.count("end of training:") == 1
+        assert {each.dataset_split for each in card.data.eval_results} == {"validation", "test"}
+        assert card.data.pipeline_tag == "text-classification"
 
     def test_the_figure_is_drawn_when_asked_for(self, full: Path, plain: Path) -> None:
         assert (full / "training.png").read_bytes().startswith(b"\x89PNG")
@@ -243,8 +255,7 @@ class TestEvaluationOnly:
         assert [row["prediction"] for row in predictions(out)] == [row["prediction"] for row in predictions(full)]
         assert trainer.state.global_step == 0
         assert not [key for key in after if key.startswith(("train_", "eval_"))]
-        section = (out / "README.md").read_text(encoding="utf-8").partition("## Training strategy\n")[2]
-        assert section.startswith("\n- end of training: Not trained.\n")
+        assert not (out / "README.md").exists()
 
     def test_it_measures_the_validation_set_that_is_given(self, full: Path, files: list[str], tmp_path: Path) -> None:
         run(tmp_path / "out", "--do_train", "false", "--model_name_or_path", str(full), *files[2:4])

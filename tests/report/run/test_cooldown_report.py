@@ -54,7 +54,7 @@ def test_what_is_printed_names_the_steps() -> None:
     with console.capture() as captured:
         print_run(cooled(), {}, console)
     assert REASON in captured.get()
-    assert "Best: eval_accuracy = 0.7500 at step 10 (epoch 1.00), restored." in captured.get()
+    assert "Best: eval_accuracy = 0.7500 at step 10 (epoch 1.00)." in captured.get()
 
 
 class TestFigure:

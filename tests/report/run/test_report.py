@@ -82,7 +82,7 @@ def test_without_a_record_nothing_is_marked_and_the_budget_ended_training() -> N
 
 def test_a_record_that_did_not_stop_ends_with_the_budget_too() -> None:
     report = RunReport.of_state(state(RECORD | {"stopped": False, "stop_step": None, "reason": "Not stopped."}))
-    assert report.ending == "Trained to the end of the budget, at step 30."
+    assert report.ending == "Trained to the end of the budget, at step 30. Not stopped."
     assert report.monitor == "eval_accuracy"
 
 
@@ -95,14 +95,17 @@ def test_the_callback_states_of_others_are_no_record() -> None:
 def test_what_is_printed_says_why_it_ended_what_was_best_and_how_it_compares() -> None:
     text = shown(RunReport.of_state(state(RECORD)), {"this model": {"accuracy": 0.7}, "majority": {"accuracy": 0.5}})
     assert RECORD["reason"] in text
-    assert "Best: eval_accuracy = 0.7500 at step 10 (epoch 1.00), restored." in text
+    assert "Best: eval_accuracy = 0.7500 at step 10 (epoch 1.00)." in text
     assert "Test set" in text
     assert text.index("this model") < text.index("majority")
 
 
-def test_best_weights_that_were_not_restored_are_said_to_be_so() -> None:
-    record = RECORD | {"restored_best_weights": False}
-    assert "at step 10 (epoch 1.00), not restored." in shown(RunReport.of_state(state(record)), {})
+def test_the_final_weights_are_named_where_they_are_known() -> None:
+    console = Console(width=100, record=True)
+    with console.capture() as captured:
+        print_run(RunReport.of_state(state(RECORD)), {}, console, weights="the last ones, of step 30")
+    assert "Final weights: the last ones, of step 30." in captured.get()
+    assert "Final weights" not in shown(RunReport.of_state(state(RECORD)), {})
 
 
 def test_a_metric_that_never_was_finite_has_no_best() -> None:
