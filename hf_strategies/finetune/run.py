@@ -31,6 +31,9 @@ from hf_strategies.finetune.trainer import RecipeTrainer
 from hf_strategies.report.run.figure import draw_range_test, draw_run
 from hf_strategies.report.run.final_weights import final_weights
 from hf_strategies.report.run.report import RunReport, print_run
+from hf_strategies.schedules import Schedule
+from hf_strategies.schedules.schedule import build
+from hf_strategies.schedules.stock import STOCK, find_any_plan
 from hf_strategies.trainer.callbacks.context import put_on_card
 from hf_strategies.trainer.distributed import from_rank_zero
 from hf_strategies.trainer.lr.finder import find_lr
@@ -269,7 +272,7 @@ def _suggest_learning_rate(trainer: Trainer) -> None:
 def _report(trainer: RecipeTrainer, test: Results, facts: CardFacts) -> None:
     """Print how the run went, draw it if asked to, and write the model card of a run that trains."""
     args = cast(RecipeArguments, trainer.args)
-    report = RunReport.of_state(asdict(trainer.state))
+    report = RunReport.of_state(asdict(trainer.state), _stock_schedule(args, trainer.state.max_steps))
     weights = _final_weights(trainer) if args.do_train else None
     if trainer.is_world_process_zero():
         print_run(report, test, weights=weights)
@@ -298,6 +301,20 @@ def _card_facts(trainer: RecipeTrainer, data: str, task: str, examples: Mapping[
         scores=scores_of(read_results(folder)),
         pairs=pairs,
     )
+
+
+def _stock_schedule(args: RecipeArguments, steps: int) -> tuple[Schedule, float] | None:
+    """Return the schedule of transformers that a training of ``steps`` has, and its peak; None for any other one."""
+    name, peak = SchedulerType(args.lr_scheduler_type).value, float(args.learning_rate or 0.0)
+    kwargs = args.lr_scheduler_kwargs or {}
+    if name not in STOCK or not isinstance(kwargs, dict):
+        return None
+    plan = find_any_plan(name, peak)
+    warmup = args.get_warmup_steps(steps) if plan.has_warmup else 0
+    try:
+        return build(plan, kwargs, total_steps=steps, warmup_steps=warmup), peak
+    except StrategyError:  # transformers takes some settings that make no sense, and the figure then shows the log
+        return None
 
 
 def _schedule(args: RecipeArguments) -> str:

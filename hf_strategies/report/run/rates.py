@@ -49,18 +49,23 @@ class PlannedRates:
         return cls(lambda step: peak * ratio(step), schedule.warmup_steps, tuple(sorted(kinks)))
 
 
-def planned_rates(state: Mapping[str, Any]) -> PlannedRates | None:
+def planned_rates(state: Mapping[str, Any], asked: tuple[Schedule, float] | None = None) -> PlannedRates | None:
     """Return the rates by the records in a state of the Trainer; None if they do not tell the whole schedule.
 
-    Only the schedules of this package leave a record. One that this process does not have is not known either.
+    Only the schedules of this package leave a record. Of another one, ``asked`` may tell what the run was asked for:
+    the schedule and its peak. A schedule of the record that this process does not have is not known.
     """
     callbacks = state.get("stateful_callbacks") or {}
     try:
-        saved = callbacks[_RECORD]
-        schedule = SavedPlan.of_json(saved["plan"]).build(saved["peaks"])[0]
-        return PlannedRates.of(schedule, float(saved["peaks"][0]), callbacks)
+        schedule, peak = asked if asked and _RECORD not in callbacks else _recorded(callbacks[_RECORD])
+        return PlannedRates.of(schedule, peak, callbacks)
     except (KeyError, StrategyError):
         return None
+
+
+def _recorded(saved: Mapping[str, Any]) -> tuple[Schedule, float]:
+    """Return the schedule and the peak of the first parameter group."""
+    return SavedPlan.of_json(saved["plan"]).build(saved["peaks"])[0], float(saved["peaks"][0])
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from hf_strategies.errors import visible
 from hf_strategies.report.run.rates import PlannedRates, RateCurve, planned_rates, rate_curves
+from hf_strategies.schedules import Schedule
 from hf_strategies.stopping.history import training_log
 
 __all__ = ["RunReport", "comparison_table", "evaluation_table", "print_run"]
@@ -34,17 +35,21 @@ class RunReport:
     record_key: str | None = None
 
     @classmethod
-    def of_state(cls, state: Mapping[str, Any]) -> "RunReport":
+    def of_state(cls, state: Mapping[str, Any], asked: tuple[Schedule, float] | None = None) -> "RunReport":
         """Read the content of `trainer_state.json`; of its log, only the part of the training (see `training_log`).
+
+        ``asked`` is the schedule that the run was asked for, with its peak, where that is known; the state has only
+        the schedules of this package.
 
         >>> RunReport.of_state({"log_history": [{"eval_loss": 0.5, "step": 3}]}).evaluations
         [{'eval_loss': 0.5, 'step': 3}]
         """
         key, stopping = _record_of("EarlyStopping", state)
         other, cooldown = _record_of("PlateauCooldown", state)
+        planned = planned_rates(state, asked)
         if stopping and (stopping["stopped"] or not cooldown):
-            return cls(training_log(state), stopping, cooldown, planned_rates(state), key)
-        return cls(training_log(state), cooldown, cooldown, planned_rates(state), other)
+            return cls(training_log(state), stopping, cooldown, planned, key)
+        return cls(training_log(state), cooldown, cooldown, planned, other)
 
     @property
     def monitor(self) -> str:

@@ -121,6 +121,23 @@ class TestResults:
         assert (full / "training.png").read_bytes().startswith(b"\x89PNG")
         assert not (plain / "training.png").exists()
 
+    @pytest.mark.parametrize(
+        "kwargs", [{}, {"lr_scheduler_type": "cosine_with_min_lr", "lr_scheduler_kwargs": '{"min_lr": 1e-4}'}]
+    )
+    def test_the_figure_has_every_rate_of_a_schedule_of_transformers(
+        self, kwargs: dict[str, str], files: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        drawn = []
+        monkeypatch.setattr("hf_strategies.finetune.run.draw_run", lambda report, *_, **__: drawn.append(report))
+        flags = {"lr_scheduler_type": "linear", "learning_rate": "1e-3", "warmup_steps": "2"} | kwargs
+        run(tmp_path / "out", *files, *STEPS, *(f"--{name}={value}" for name, value in flags.items()), "--figure")
+        (curve,) = drawn[0].rate_curves
+        assert curve.is_exact
+        rates = dict(curve.points)
+        logged_rates = {step - 1: rate for step, rate in drawn[0].learning_rates}
+        assert {step: rates[step] for step in logged_rates} == pytest.approx(logged_rates)
+        assert rates[6] == pytest.approx(1e-4 if kwargs else 0.0)
+
     def test_the_end_is_printed(self, files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         run(tmp_path / "out", *files, *STEPS)
         printed = capsys.readouterr().out

@@ -10,6 +10,8 @@ import pytest
 from hf_strategies import PlateauCooldown, ReduceOnPlateau
 from hf_strategies.report.run.rates import PlannedRates, RateCurve, planned_rates, rate_curves
 from hf_strategies.report.run.report import RunReport
+from hf_strategies.schedules.schedule import build
+from hf_strategies.schedules.stock import find_any_plan
 
 PEAK = 0.05
 SCORES = [0.5, 0.6, 0.7, 0.7, 0.7, 0.7, 0.7, 0.8, 0.9, 1.0, 1.0, 1.0]
@@ -22,7 +24,6 @@ OPTIONS = {
     "logging_steps": 1,
     "max_steps": 12,
 }
-STOCK = {"lr_scheduler_type": "constant_with_warmup"}
 
 
 def cool(**options: Any) -> PlateauCooldown:
@@ -76,11 +77,30 @@ def test_a_cooldown_is_drawn_from_its_trigger_to_0(make_trainer: Callable[..., A
 
 
 def test_a_schedule_of_transformers_is_known_from_its_log_alone(make_trainer: Callable[..., Any]) -> None:
-    report = RunReport.of_state(trained(make_trainer, cool(), **STOCK))
+    report = RunReport.of_state(trained(make_trainer, cool(), lr_scheduler_type="constant_with_warmup"))
     assert report.planned is None
     (curve,) = report.rate_curves
     logged = report.learning_rates
     assert curve == RateCurve((*((step - 1, rate) for step, rate in logged), (9, logged[-1][1])), False)
+
+
+@pytest.mark.parametrize(
+    ("name", "callbacks"),
+    [("constant_with_warmup", [cool]), ("cosine", []), ("linear", [reduce]), ("cosine", [reduce])],
+)
+def test_or_exactly_where_it_is_told_what_the_run_was_asked_for(
+    make_trainer: Callable[..., Any], name: str, callbacks: list[Callable[[], Any]]
+) -> None:
+    state = trained(make_trainer, *(each() for each in callbacks), lr_scheduler_type=name)
+    asked = build(find_any_plan(name, PEAK), {}, total_steps=12, warmup_steps=2)
+    report = RunReport.of_state(state, (asked, PEAK))
+    (curve,) = report.rate_curves
+    assert curve.is_exact
+    assert {step - 1: rate for step, rate in report.learning_rates}.items() <= {
+        step: pytest.approx(rate, rel=1e-12, abs=1e-18) for step, rate in curve.points
+    }.items()
+    (other,) = RunReport.of_state(state, (asked, 2 * PEAK)).rate_curves[-1:]
+    assert not other.is_exact
 
 
 HALF = PlannedRates(lambda step: 1.0 if step < 5 else 0.5, warmup_steps=0, kinks=(5,))
