@@ -95,6 +95,18 @@ def test_plot_writes_a_figure_of_four(run: Run, tmp_path: Path) -> None:
     assert (int.from_bytes(content[16:20]), int.from_bytes(content[20:24])) == (800, 500)
 
 
+def test_plot_draws_schedules_of_transformers_beside_ours(run: Run) -> None:
+    """The line of the last values: ours at its floor, theirs at theirs, and the stock linear at 0."""
+    own = run("plot", "linear_warmup_linear_decay", "--ascii").splitlines()
+    stock = run("plot", "linear", "--ascii").splitlines()
+    assert own[:-2] == stock[:-2]
+    assert stock[-2:] == ["* linear", ": the warmup ends at step 100"]
+    floors = run("plot", "cosine_with_min_lr", "cosine_decay", "--set", "min_lr=1e-5", "--peak", "1e-4", "--ascii")
+    assert floors.splitlines()[-1] == ". floor 1e-05 (*, o)"
+    assert "floor 0.1" in run("plot", "cosine_with_min_lr:min_lr_rate=0.1")
+    assert "floor 2e-05" in run("plot", "polynomial", "--set", "lr_end=2e-5", "--peak", "1e-4")
+
+
 @pytest.mark.parametrize(
     ("argv", "words"),
     [
@@ -125,6 +137,9 @@ def test_plot_writes_a_figure_of_four(run: Run, tmp_path: Path) -> None:
         ("plot step_decay --output x.jpg", "x.jpg has no ending of a figure: give one of .png, .svg, .pdf"),
         ("plot step_decay --output no/x.png", "no/x.png: there is no folder no: make it first"),
         ("plot one_cycle --set min_lr=1e-6", "a plot of ratios of the peak: give min_lr_ratio, or --peak LR too"),
+        ("plot polynomial --set lr_end=1e-6", "lr_end=1e-06 in a plot of ratios of the peak: give --peak LR too"),
+        ("plot cosine_with_min_lr", "min_lr_rate is missing: give a ratio of the peak such as min_lr_rate=0.1"),
+        ("plot greedy one_cycle", "'greedy' of transformers is no function of the step"),
         ("plot one_cycle:min_lr=1e-6", "a plot of ratios of the peak: give min_lr_ratio, or --peak LR too"),
         ("plot one_cycle --peak 1e-6 --set min_lr=1", "give a learning rate from 0 to the peak, 1e-06"),
         ("plot constant_decay --peak 1 --set min_lr=0", "--set min_lr: no schedule plotted takes it"),

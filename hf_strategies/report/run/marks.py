@@ -38,7 +38,9 @@ def _marks(report: RunReport) -> Iterator[Mark]:
     for number, step in enumerate(cooldown.get("drops", ()), start=1):
         yield Mark(step, "tab:orange", (1, 3), f"plateau {number}, rate lowered")
     if cooldown.get("phase", "hold") != "hold":
-        yield Mark(cooldown["cooldown_start"], "tab:orange", (2, 2), f"{cooldown['trigger']}, cooldown starts")
+        # A cooldown of no step is that of PlateauCooldown(average=..., cooldown=0).
+        starts = ", cooldown starts" if cooldown["cooldown_end"] > cooldown["cooldown_start"] else ""
+        yield Mark(cooldown["cooldown_start"], "tab:orange", (2, 2), f"{cooldown['trigger']}{starts}")
     if record.get("best_step") is not None:
         yield Mark(record["best_step"], "tab:green", (6, 2), report.kept_word)
     if record.get("stop_step") is not None:

@@ -68,10 +68,17 @@ class ScheduleCurves:
         """The floors that can be distinguished from 0, each with the labels of its schedules."""
         by_floor: dict[float, list[str]] = {}
         for label, schedule in self.schedules.items():
-            floor = schedule.parameters.get("min_lr_ratio", 0.0)
+            floor = self._floor(schedule)
             if floor > _INVISIBLE:
                 by_floor.setdefault(self.top * floor, []).append(label)
         return dict(sorted(by_floor.items()))
+
+    def _floor(self, schedule: Schedule) -> float:
+        """Return the floor as a ratio of the peak; transformers' schedules have other names for it."""
+        given, in_rates = schedule.parameters, 0.0
+        if self.peak:
+            in_rates = (given.get("min_lr") or given.get("lr_end") or 0.0) / self.peak
+        return float(given.get("min_lr_ratio") or given.get("min_lr_rate") or in_rates)
 
 
 def draw_in_text(curves: ScheduleCurves, *, width: int = 80, height: int = 17, plain: bool = False) -> str:

@@ -11,7 +11,7 @@ from hf_strategies.report.run.report import RunReport
 from tests.report.run.states import RECORD, state
 
 BEST, STOP = Mark(30, "tab:green", (6, 2), "best"), Mark(30, "tab:red", (6, 2, 1, 2), "stop")
-COOLDOWN = {"phase": "over", "trigger": "plateau", "cooldown_start": 20, "drops": [10, 15]}
+COOLDOWN = {"phase": "over", "trigger": "plateau", "cooldown_start": 20, "cooldown_end": 30, "drops": [10, 15]}
 
 
 def test_every_event_is_a_mark_in_the_order_of_the_steps() -> None:
@@ -29,6 +29,14 @@ def test_every_event_is_a_mark_in_the_order_of_the_steps() -> None:
 def test_a_run_that_ended_in_its_warmup_has_no_mark_for_its_end() -> None:
     long = PlannedRates(lambda step: 1.0, warmup_steps=100)
     assert [mark.text for mark in marks(RunReport(state()["log_history"], RECORD, None, long))] == ["best", "stop"]
+
+
+def test_a_plateau_that_ends_the_training_starts_no_cooldown() -> None:
+    ended = COOLDOWN | {"cooldown_end": 20, "drops": []}
+    assert [mark.text for mark in marks(RunReport(state()["log_history"], {"stop_step": 20}, ended))] == [
+        "plateau",
+        "stop",
+    ]
 
 
 def test_marks_at_one_step_share_a_label_that_names_both() -> None:
