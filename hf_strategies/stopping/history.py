@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any
 
 from hf_strategies.stopping.metric import Direction, Metric
+from hf_strategies.stopping.results import EARLY_STOPPING, PLATEAU_COOLDOWN, records_of
 from hf_strategies.values import is_number
 
 __all__ = [
@@ -35,8 +36,8 @@ RESOURCES = ("seconds", "flos", "tokens")
 Usage = Mapping[str, Mapping[str, float]]
 """What training had used up of each resource at a step: ``{"seconds": {"100": 12.5}, "flos": {...}, ...}``."""
 
-# The keys of the callbacks that can end training begin so in the state of a Trainer.
-_ENDING_CALLBACKS = ("EarlyStopping(", "PlateauCooldown(")
+# The callbacks that can end training.
+_ENDING = (EARLY_STOPPING, PLATEAU_COOLDOWN)
 
 
 @dataclass(frozen=True)
@@ -264,12 +265,9 @@ def last_step(state: Mapping[str, Any]) -> int:
     6
     """
     made = max([state.get("global_step") or 0, *(entry.get("step") or 0 for entry in state["log_history"])])
-    callbacks = (state.get("stateful_callbacks") or {}).items()
-    ends = [
-        _recorded_end(record)
-        for key, record in callbacks
-        if key.startswith(_ENDING_CALLBACKS) and isinstance(record, Mapping)
-    ]
+    callbacks = state.get("stateful_callbacks")
+    records = [record for name in _ENDING for record in records_of(name, callbacks).values()]
+    ends = [_recorded_end(record) for record in records]
     return int(made) - (made - 1 in ends)
 
 

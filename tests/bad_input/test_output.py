@@ -79,7 +79,7 @@ def state(reason: str) -> dict[str, Any]:
     log = [{f"eval_{EVIL}": 0.5, "eval_[red]f1": 0.25, "step": step, "epoch": 1.0} for step in (1, 2)]
     record = {"stopped": True, "reason": reason, "best_step": 1, "best_value": 0.5, "best_epoch": 1.0}
     record |= {"monitor": f"eval_{EVIL}", "restored_best_weights": True}
-    return {"log_history": log, "global_step": 2, "stateful_callbacks": {"EarlyStopping(x)": record}}
+    return {"log_history": log, "global_step": 2, "stateful_callbacks": {"early_stopping": record}}
 
 
 def test_the_tables_of_a_run_show_names_as_they_are_without_markup_or_control_characters() -> None:

@@ -11,6 +11,7 @@ from hf_strategies.errors import StrategyError
 from hf_strategies.schedules import Schedule
 from hf_strategies.schedules.plateau_cooldown import Cooldown, Timeline
 from hf_strategies.schedules.resume import SavedPlan
+from hf_strategies.stopping.results import PLATEAU_COOLDOWN, REDUCE_ON_PLATEAU, records_of
 
 __all__ = ["PlannedRates", "RateCurve", "planned_rates", "rate_curves"]
 
@@ -40,10 +41,10 @@ class PlannedRates:
         """
         ratio, kinks = _ratio(schedule), list[int]()
         floor = float(schedule.parameters.get("min_lr_ratio", 0.0))
-        for record in _records("ReduceOnPlateau", callbacks):
+        for record in records_of(REDUCE_ON_PLATEAU, callbacks).values():
             ratio = _reduced(ratio, record, floor)
             kinks += record["stalls"]
-        for record in _records("PlateauCooldown", callbacks):
+        for record in records_of(PLATEAU_COOLDOWN, callbacks).values():
             ratio = _cooled(ratio, record, schedule)
             kinks += [*record["drops"], record["cooldown_start"], record["cooldown_end"]]
         return cls(lambda step: peak * ratio(step), schedule.warmup_steps, tuple(sorted(kinks)))
@@ -162,7 +163,3 @@ def _cooled(ratio: Callable[[int], float], record: Mapping[str, Any], schedule: 
     # A schedule that cools down by itself is held instead: the callback starts the cooldown.
     held = schedule.warmup_steps if schedule.name.endswith("plateau_cooldown") else schedule.total_steps
     return lambda step: timeline.ratio(lambda done: ratio(min(int(done), held)), cooldown, step)
-
-
-def _records(callback: str, callbacks: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    yield from (record for name, record in callbacks.items() if name.startswith(f"{callback}("))

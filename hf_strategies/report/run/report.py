@@ -12,6 +12,7 @@ from hf_strategies.errors import visible
 from hf_strategies.report.run.rates import PlannedRates, RateCurve, planned_rates, rate_curves
 from hf_strategies.schedules import Schedule
 from hf_strategies.stopping.history import training_log
+from hf_strategies.stopping.results import EARLY_STOPPING, PLATEAU_COOLDOWN, records_of
 
 __all__ = ["RunReport", "comparison_table", "evaluation_table", "print_run"]
 
@@ -44,8 +45,8 @@ class RunReport:
         >>> RunReport.of_state({"log_history": [{"eval_loss": 0.5, "step": 3}]}).evaluations
         [{'eval_loss': 0.5, 'step': 3}]
         """
-        key, stopping = _record_of("EarlyStopping", state)
-        other, cooldown = _record_of("PlateauCooldown", state)
+        key, stopping = _record_of(EARLY_STOPPING, state)
+        other, cooldown = _record_of(PLATEAU_COOLDOWN, state)
         planned = planned_rates(state, asked)
         if stopping and (stopping["stopped"] or not cooldown):
             return cls(training_log(state), stopping, cooldown, planned, key)
@@ -107,8 +108,7 @@ class RunReport:
 
 
 def _record_of(callback: str, state: Mapping[str, Any]) -> tuple[str | None, Mapping[str, Any] | None]:
-    records = (state.get("stateful_callbacks") or {}).items()
-    return next(((name, record) for name, record in records if name.startswith(f"{callback}(")), (None, None))
+    return next(iter(records_of(callback, state.get("stateful_callbacks")).items()), (None, None))
 
 
 def evaluation_table(report: RunReport) -> Table:

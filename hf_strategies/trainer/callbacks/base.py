@@ -37,6 +37,9 @@ class MetricRun:
     was_over = False
     """Whether this is a resumed run that had ended before, which makes no further steps."""
 
+    result: Any = None
+    """What the callback has done in this training so far, as `MetricCallback.result`."""
+
     def evaluated(self, state: TrainerState, control: TrainerControl) -> None:
         """Act after an evaluation that has all watched metrics."""
 
@@ -76,6 +79,7 @@ class MetricCallback(TrainerCallback, ABC):
     """Whether the callback changes the learning rates of the schedule."""
 
     _run: MetricRun | None = None  # while training
+    _result: Any = None  # of the last training, once it has ended
     _watch: MetricWatch | None = None
     _ended: "EndedRun | None" = None
     _resumption: Resumption | None = None  # until the first step of a resumed training, in its first callback
@@ -93,7 +97,7 @@ class MetricCallback(TrainerCallback, ABC):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Start the run; end the training if it is a resumed run that had ended before."""
-        self._run = self._ended = self._preempted_at = None
+        self._run = self._result = self._ended = self._preempted_at = None
         self._begun_at, self._postponed = state.global_step, False
         context = TrainerContext(self)
         if context.averaging:  # an evaluation before its own `on_train_begin` is one of the average too
@@ -197,6 +201,15 @@ class MetricCallback(TrainerCallback, ABC):
         if watch and not run.was_over:
             watch.finish(state)
         run.finish(state)
+        self._result = run.result
+
+    @property
+    def result(self) -> Any:
+        """What the callback has done in the training that is going on, or in the last one; None before the first.
+
+        A copy of the callback, which takes part in no training, has none.
+        """
+        return self._run.result if self._run else self._result
 
     @property
     def undoes_step(self) -> bool:

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
-from typing import Any, cast
+from typing import Any, Protocol, cast
 from weakref import ref
 
 from transformers import Trainer, TrainerCallback, TrainerState
@@ -12,42 +12,67 @@ from transformers.integrations import integration_utils
 
 from hf_strategies.errors import visible
 from hf_strategies.files import write_text
+from hf_strategies.stopping.results import records_of
 
-__all__ = ["TrainerContext", "find_trainer", "put_on_card", "records", "take_records"]
+__all__ = ["TrainerContext", "find_trainer", "put_on_card", "record_key", "records", "take_record"]
 
 
 _TRACKERS_WITH_TEXT = {"tensorboard", "wandb"}
 
 
 def records(state: TrainerState) -> dict[str, Any]:
-    """Return the dict of the callbacks' records in the Trainer's state, which `trainer_state.json` includes."""
+    """Return the dict of the callbacks' records in the Trainer's state, which `trainer_state.json` includes.
+
+    `hf_strategies.stopping.results` lists what is in them.
+    """
     return cast("dict[str, Any]", state.stateful_callbacks)
 
 
-def take_records(
-    state: TrainerState, key: str, callback: TrainerCallback, trainer: Trainer | None
-) -> dict[str, Any] | None:
+class Recording(Protocol):
+    """A callback with a record in the Trainer's state, of which a Trainer may have several."""
+
+    record_name: str
+    """The key of the first such callback's record, which is the same for all callbacks of the class."""
+
+    @property
+    def record_settings(self) -> str:
+        """The settings as text, which the record has as ``settings``."""
+
+
+def record_key(callback: Recording, trainer: Trainer | None) -> str:
+    """Return the key of a callback's record: the name of its class, with a number from the second callback on."""
+    place = next((place for place, each in enumerate(_same_class(callback, trainer)) if each is callback), 0)
+    return f"{callback.record_name}_{place + 1}" if place else callback.record_name
+
+
+def take_record(state: TrainerState, callback: Recording, trainer: Trainer | None) -> dict[str, Any] | None:
     """Remove the record of a callback from the state and return it; None if there is none.
 
-    ``key`` is the record's key, which begins with the name of the callback's class and contains its settings. If the
-    state has no record under it, the result is the record of other settings, which no other callback of ``trainer``
-    has. The callback then writes a new record.
+    The records of the other callbacks of its class stay. A record belongs to the callback with its settings, also if
+    the callbacks of a resumed run come in another order. Without one of the same settings, the result is the last
+    record that belongs to no other callback. The callback then writes a new record.
     """
-    kind = type(callback)
-    others = trainer.callback_handler.callbacks if trainer else ()
-    in_use = {getattr(each, "record_key", "") for each in others if isinstance(each, kind) and each is not callback}
-    begins = key.partition("(")[0] + "("
-    found: dict[str, dict[str, Any]] = {
-        name: records(state)[name] for name in list(records(state)) if name.startswith(begins)
-    }
-    old = [name for name in found if name not in in_use]
-    for name in old:
-        del records(state)[name]
-    if state.global_step == 0:  # a record of an earlier training
+    all_records = records(state)
+    saved: dict[str, Any] = {key: all_records.pop(key) for key in records_of(callback.record_name, all_records)}
+    for other in _same_class(callback, trainer):
+        key = record_key(other, trainer)
+        if other is not callback and (own := _of_settings(saved, other.record_settings, key)):
+            all_records[key] = saved.pop(own)
+    if state.global_step == 0 or not saved:  # at the start a record is one of an earlier training
         return None
-    if key in found:
-        return found[key]
-    return found[old[-1]] if old else None
+    mine = _of_settings(saved, callback.record_settings, record_key(callback, trainer))
+    return dict(saved[mine or list(saved)[-1]])
+
+
+def _of_settings(saved: Mapping[str, Any], settings: str, likely: str) -> str | None:
+    """Return the key of the record with the ``settings``; that is ``likely`` if several have them."""
+    keys = [key for key, record in saved.items() if record.get("settings") == settings]
+    return likely if likely in keys else next(iter(keys), None)
+
+
+def _same_class(callback: Recording, trainer: Trainer | None) -> list[Recording]:
+    callbacks: list[Any] = list(trainer.callback_handler.callbacks) if trainer else []
+    return [each for each in callbacks if getattr(each, "record_name", None) == callback.record_name]
 
 
 def find_trainer(callback: TrainerCallback) -> Trainer | None:

@@ -9,17 +9,18 @@ from hf_strategies.stopping import Judgement, StoppingRule, reason, record
 from hf_strategies.stopping.evaluation_log import History, Prefix
 from hf_strategies.stopping.history import Usage
 from hf_strategies.stopping.log_judge import LogJudge
+from hf_strategies.stopping.results import EARLY_STOPPING, StoppingResult
 from hf_strategies.trainer.best_weights.keeper import BestKeeper, read_where
 from hf_strategies.trainer.callbacks.base import MetricCallback, MetricRun, best_weights_name, save_state
 from hf_strategies.trainer.callbacks.checks import check_needs, refuse_idle, refuse_other_restorer
-from hf_strategies.trainer.callbacks.context import TrainerContext, records, take_records
+from hf_strategies.trainer.callbacks.context import TrainerContext, record_key, records, take_record
 from hf_strategies.trainer.callbacks.usage import UsageLog
 from hf_strategies.trainer.distributed import from_rank_zero, say
 from hf_strategies.values import switch
 
 __all__ = ["EarlyStopping"]
 
-# In the Trainer's state: for each record, the step up to which evaluations do not stop the run, because the run has
+# In the Trainer's state: for each rule, the step up to which evaluations do not stop the run, because the run has
 # trained on after a stop, or had other settings until then.
 _TRAINED_ON = "hf_strategies_trained_on"
 
@@ -39,8 +40,10 @@ class EarlyStopping(MetricCallback):
     where the run is resumed, and so does one whose new settings would have stopped the run before. The best
     evaluation so far stays the best. The callback needs neither
     `load_best_model_at_end` nor `metric_for_best_model` nor any `save_strategy`. On several processes, all follow the
-    decision of rank 0. The result is recorded in `trainer_state.json` under `stateful_callbacks`, printed on the
-    console, sent to the trackers of `report_to`, and added to the model card.
+    decision of rank 0. The result is recorded in `trainer_state.json` under ``early_stopping`` in
+    `stateful_callbacks`, printed on the console, sent to the trackers of `report_to`, and added to the model card. In
+    Python it is ``result``, a `StoppingResult`: the best step and value, whether and why training was stopped, and
+    which weights the model has. It is None before training, and has the evaluations so far while training.
 
     Args:
         monitor: a metric of `evaluate()`, with or without the prefix ``eval_``, or an expression of several metrics,
@@ -72,8 +75,12 @@ class EarlyStopping(MetricCallback):
 
     >>> from transformers import Trainer, TrainingArguments
     >>> args = TrainingArguments("out", eval_strategy="epoch", lr_scheduler_type="linear_warmup_cosine_decay")
-    >>> callbacks = [EarlyStopping(monitor="accuracy", patience=3)]  # Trainer(..., callbacks=callbacks)
+    >>> stopping = EarlyStopping(monitor="accuracy", patience=3)  # Trainer(..., callbacks=[stopping])
+    >>> stopping.result is None  # after train(): stopping.result.best_step, .best_value, .stopped, .reason, .kept
+    True
     """
+
+    record_name = EARLY_STOPPING
 
     def __init__(
         self,
@@ -118,9 +125,15 @@ class EarlyStopping(MetricCallback):
             refuse_idle("samples", samples, None, "without z: set that too, such as z=1, or leave it out")
 
     @property
-    def record_key(self) -> str:
-        """The key of the callback's record in the Trainer's state."""
-        return f"EarlyStopping({self.rule})"
+    def record_settings(self) -> str:
+        """The rule as text, as in the record."""
+        return str(self.rule)
+
+    @property
+    def result(self) -> StoppingResult | None:
+        """What happened in the training that is going on, or in the last one; None before the first."""
+        result: StoppingResult | None = super().result
+        return result
 
     def start(
         self, context: TrainerContext, args: TrainingArguments, state: TrainerState, event: dict[str, Any]
@@ -150,13 +163,13 @@ class _StoppingRun(MetricRun):
     ) -> None:
         self._rule, self._context, self._args, self._keeper = callback.rule, context, args, keeper
         self._usage = UsageLog(state, callback.rule.budgets, context.trainer)
-        self._key = callback.record_key
+        self._key = record_key(callback, context.trainer)
         self._judgements = _SharedJudge(callback.rule)
         self._tracked = False
         resumed = state.global_step > 0
         # A stop up to this step is ignored.
-        self._after = int(records(state).get(_TRAINED_ON, {}).get(self._key, 0)) if resumed else 0
-        before = take_records(state, self._key, callback, context.trainer)
+        self._after = int(records(state).get(_TRAINED_ON, {}).get(str(self._rule), 0)) if resumed else 0
+        before = take_record(state, callback, context.trainer)
         if resumed:
             self._resume(state, callback.train_on, before)
         else:
@@ -230,16 +243,21 @@ class _StoppingRun(MetricRun):
 
     def _ignore_stops(self, state: TrainerState) -> None:
         """Ignore stops up to the present step, in this run and in runs that are resumed from it."""
-        self._after = records(state).setdefault(_TRAINED_ON, {})[self._key] = state.global_step
+        self._after = records(state).setdefault(_TRAINED_ON, {})[str(self._rule)] = state.global_step
 
     def _record(
-        self, state: TrainerState, judgement: Judgement, seconds: float, restored: bool = False
+        self, state: TrainerState, judgement: Judgement, seconds: float, restored: bool | None = None
     ) -> dict[str, Any]:
+        """Write the record into the state and return it; ``restored`` is None while training."""
         # ExportableState is not used: with it the Trainer raises KeyError if a run is resumed with a new callback.
         result = record(self._rule, judgement)
-        result |= {"wall_seconds": round(seconds, 3), "restored_best_weights": restored}
+        result |= {"wall_seconds": round(seconds, 3), "restored_best_weights": bool(restored)}
         result |= {"trained_on_after": self._after} if self._after else {}
         result = records(state)[self._key] = self._context.measured(result)
+        self.result = StoppingResult.of(result)
+        if restored is not None:
+            step = self._keeper.step if self._keeper and restored else state.global_step
+            self.result = StoppingResult.of(result, "best" if restored else "end", step)
         return result
 
     def _track(self, result: dict[str, Any]) -> None:

@@ -11,8 +11,9 @@ from hf_strategies.errors import StrategyError
 from hf_strategies.pytorch.lambda_lr import lambda_lr, own_floors, set_rates
 from hf_strategies.stopping import Metric
 from hf_strategies.stopping.reduce_on_plateau import MIN_DELTA, PATIENCE, Stalls
+from hf_strategies.stopping.results import REDUCE_ON_PLATEAU, ReductionResult
 from hf_strategies.trainer.callbacks.base import MetricCallback, MetricRun
-from hf_strategies.trainer.callbacks.context import TrainerContext, records, take_records
+from hf_strategies.trainer.callbacks.context import TrainerContext, record_key, records, take_record
 from hf_strategies.trainer.distributed import from_rank_zero, say
 from hf_strategies.values import number
 
@@ -48,8 +49,15 @@ class ReduceOnPlateau(MetricCallback):
 
     Raises `StrategyError` for a bad argument, without an `eval_strategy`, and for a scheduler that is no `LambdaLR`.
 
+    The reductions are recorded in `trainer_state.json` under ``reduce_on_plateau`` in `stateful_callbacks`, and are
+    ``result`` in Python, a `ReductionResult`: None before training, and those so far while training.
+
     >>> callback = ReduceOnPlateau("accuracy", patience=2, factor=0.5)  # Trainer(..., callbacks=[callback])
+    >>> callback.result is None  # after train(): callback.result.steps, .count, .ratio
+    True
     """
+
+    record_name = REDUCE_ON_PLATEAU
 
     changes_rates = True
 
@@ -75,18 +83,24 @@ class ReduceOnPlateau(MetricCallback):
         self.cooldown = cooldown
 
     @property
-    def record_key(self) -> str:
-        """The key of the callback's record in the Trainer's state; it contains the settings."""
+    def result(self) -> ReductionResult | None:
+        """The reductions in the training that is going on, or in the last one; None before the first."""
+        result: ReductionResult | None = super().result
+        return result
+
+    @property
+    def record_settings(self) -> str:
+        """The settings as text, as in the record."""
         settings = f"{self.monitor}, {self.mode}, patience={self.patience}, factor={self.factor:g}"
         more = {"min_delta": self.min_delta, "cooldown": self.cooldown, "min_lr_ratio": self.min_lr_ratio}
-        return f"ReduceOnPlateau({settings}{''.join(f', {name}={value:g}' for name, value in more.items() if value)})"
+        return settings + "".join(f", {name}={value:g}" for name, value in more.items() if value)
 
     def start(
         self, context: TrainerContext, args: TrainingArguments, state: TrainerState, event: dict[str, Any]
     ) -> MetricRun:
         """Apply the reductions to the schedule, including the reductions so far of a resumed run."""
         scheduler = lambda_lr("ReduceOnPlateau cannot reduce", event["lr_scheduler"])
-        before = take_records(state, self.record_key, self, context.trainer)
+        before = take_record(state, self, context.trainer)
         return _ReducingRun(self, context, scheduler, state, before)
 
 
@@ -191,6 +205,7 @@ class _ReducingRun(MetricRun):
     def _record(self, state: TrainerState) -> None:
         callback = self._callback
         record = {
+            "settings": callback.record_settings,
             "monitor": callback.monitor,
             "mode": callback.mode,
             "patience": callback.patience,
@@ -200,7 +215,9 @@ class _ReducingRun(MetricRun):
             "stalls": list(self._steps),
             "past": [[past.factor, past.stalls, past.floor] for past in self._past],
         }
-        records(state)[callback.record_key] = self._context.measured(record)
+        key = record_key(callback, self._context.trainer)
+        record = records(state)[key] = self._context.measured(record)
+        self.result = ReductionResult.of(record)
 
 
 def _without(callback: ReduceOnPlateau, ratio: Any) -> Any:

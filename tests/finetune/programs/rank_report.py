@@ -29,7 +29,7 @@ def report(recipe: str, flags: list[str]) -> dict[str, object]:
         "learning_rates": run.learning_rates,
         "eval_losses": [row["eval_loss"] for row in run.evaluations],
         "metrics": last_metrics(state.log_history),
-        "records": {name: value for name, value in state.stateful_callbacks.items() if name.startswith("Early")},
+        "records": {name: value for name, value in state.stateful_callbacks.items() if name == "early_stopping"},
         "weights": sum(float(parameter.double().abs().sum()) for parameter in trainer.model.parameters()),
     }
 

@@ -26,7 +26,7 @@ def test_replaying_the_demo_agrees_with_what_it_did(
     )
     assert done.returncode == 0, done.stderr[-3000:]
     state = json.loads((tmp_path / "demo" / "trainer_state.json").read_text())
-    (live,) = (value for key, value in state["stateful_callbacks"].items() if key.startswith("EarlyStopping("))
+    live = state["stateful_callbacks"]["early_stopping"]
     assert live["stopped"] is True
     words = ["replay", str(tmp_path / "demo"), "--monitor", "accuracy", "--patience", "3", "--format", "json"]
     assert main(words) == 0

@@ -220,7 +220,7 @@ class TestStrategy:
 
     def test_the_record_says_what_the_logged_losses_say(self, full: Path) -> None:
         records = read(full / "trainer_state.json")["stateful_callbacks"]
-        [record] = [record for name, record in records.items() if name.startswith("EarlyStopping(")]
+        record = records["early_stopping"]
         losses = logged(full, "eval_loss")
         judged = verdict([loss for _, loss in losses], "patience(2)")
         assert judged.best_index is not None

@@ -38,7 +38,7 @@ def state(record: dict[str, Any] | None = None) -> dict[str, Any]:
     log.append({"step": 30, "epoch": 3.0, "train_loss": 0.5, "train_runtime": 10.0})
     callbacks: dict[str, Any] = {"TrainerControl": {"args": {}}}
     if record:
-        callbacks["EarlyStopping(eval_accuracy, patience=2, min_delta=0)"] = record
+        callbacks["early_stopping"] = record
     return {"log_history": log, "stateful_callbacks": callbacks}
 
 

@@ -9,7 +9,7 @@ from rich.console import Console
 from hf_strategies.report.run.report import RunReport, evaluation_table, print_run
 from tests.report.run.states import RECORD, printed, state
 
-KEY = "PlateauCooldown(eval_accuracy, patience(1), cooldown=0.5, cooldown_shape='sqrt')"
+KEY = "plateau_cooldown"
 REASON = "Cooled down from step 20 to 30: eval_accuracy has not improved for 1 evaluation; best 0.75 at step 10."
 COOLDOWN: dict[str, Any] = RECORD | {
     "reason": REASON,

@@ -46,7 +46,7 @@ def test_the_one_step_of_a_finished_run_that_was_resumed_is_not_shown(stopped: b
         evaluation(31, 0.5, 0.75),
     ]
     ended = {"stopped": stopped, "stop_step": 30 if stopped else None}
-    resumed["stateful_callbacks"]["PlateauCooldown(eval_accuracy, patience(1))"] = RECORD | cooled | ended
+    resumed["stateful_callbacks"]["plateau_cooldown"] = RECORD | cooled | ended
     report = RunReport.of_state(resumed)
     lines = [line[0] for line in printed(evaluation_table(report)) if line[-1].endswith(("cooldown", "starts"))]
     assert lines == ["20", "30"]
@@ -192,7 +192,7 @@ def test_brackets_in_names_are_no_markup_and_no_escape_reaches_the_terminal() ->
         RunReport.of_state(
             {
                 "log_history": [entry],
-                "stateful_callbacks": {"EarlyStopping(x)": RECORD | {"monitor": f"eval_{name}", "reason": reason}},
+                "stateful_callbacks": {"early_stopping": RECORD | {"monitor": f"eval_{name}", "reason": reason}},
             }
         ),
         {"a [red]model[/red]\x1b[2J": {f"{name}_2": 0.5}},

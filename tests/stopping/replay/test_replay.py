@@ -171,9 +171,8 @@ def test_a_budget_of_which_a_run_recorded_no_use_is_refused(usage: Any, stop_whe
 
 
 def state_of(*entries: dict[str, Any], steps: int, **records: dict[str, Any]) -> dict[str, Any]:
-    """What `trainer_state.json` holds; ``records`` by the callback's class."""
-    callbacks = {f"{name}(eval_loss, patience(1))": record for name, record in records.items()}
-    return {"log_history": list(entries), "global_step": steps, "max_steps": 100, "stateful_callbacks": callbacks}
+    """What `trainer_state.json` holds; ``records`` by their keys."""
+    return {"log_history": list(entries), "global_step": steps, "max_steps": 100, "stateful_callbacks": records}
 
 
 def evaluated(*steps: int) -> list[dict[str, Any]]:
@@ -207,7 +206,7 @@ COOLED = {"phase": "over", "stopped": False, "stop_step": None, "cooldown_start"
 
 @pytest.mark.parametrize(
     "records",
-    [{"EarlyStopping": STOPPED}, {"PlateauCooldown": COOLED}, {"PlateauCooldown": COOLED | STOPPED}],
+    [{"early_stopping": STOPPED}, {"plateau_cooldown": COOLED}, {"plateau_cooldown": COOLED | STOPPED}],
     ids=["stopped", "cooled down to the budget", "cooled down"],
 )
 @pytest.mark.parametrize(("made", "end"), [(30, 30), (31, 30), (40, 40)])  # 40: trained on without the callback
@@ -222,7 +221,7 @@ def test_the_one_step_of_a_run_that_had_ended_and_was_resumed_is_none_of_trainin
 
 
 @pytest.mark.parametrize(
-    "records", [{"Others": STOPPED}, {"EarlyStopping": STOPPED | {"stopped": False, "stop_step": None}}]
+    "records", [{"Others": STOPPED}, {"early_stopping": STOPPED | {"stopped": False, "stop_step": None}}]
 )
 def test_a_run_that_no_callback_has_ended_ends_with_its_last_step(records: dict[str, Any]) -> None:
     assert PastRun.of_state("a", state_of(*evaluated(10, 20, 30), steps=31, **records)).steps == 31
@@ -390,7 +389,7 @@ def test_a_replay_of_a_whole_run_agrees_with_a_live_run_that_stops(patience: int
     stopping = EarlyStopping("score", patience=patience, mode="max")
     live = make_trainer(scores, folder="live", callbacks=[stopping], **options)
     live.train()
-    (record,) = (value for key, value in live.state.stateful_callbacks.items() if key.startswith("EarlyStopping("))
+    record = live.state.stateful_callbacks["early_stopping"]
     for trainer in (whole, live):
         found = outcome(PastRun.of_state("a", vars(trainer.state)), "score", "max", patience=patience)
         assert found.kept is not None

@@ -29,9 +29,7 @@ def cooldown(**options: Any) -> PlateauCooldown:
 
 def record(trainer: Any) -> dict[str, Any]:
     """The one record in the trainer's state."""
-    records = trainer.state.stateful_callbacks
-    (found,) = [value for name, value in records.items() if name.startswith("PlateauCooldown(")]
-    return dict(found)
+    return dict(trainer.state.stateful_callbacks["plateau_cooldown"])
 
 
 class Skip(TrainerCallback):

@@ -5,6 +5,7 @@ from typing import Any
 from transformers import Trainer
 
 from hf_strategies import EarlyStopping
+from hf_strategies.stopping.results import records_of
 
 EACH_STEP = {"eval_strategy": "steps", "eval_steps": 1, "max_steps": 12}
 SAVING = EACH_STEP | {"save_strategy": "steps", "save_steps": 1, "lr_scheduler_type": "linear_warmup_cosine_decay"}
@@ -16,8 +17,7 @@ SCORES = [0.5, 0.6, 0.8, 0.7, 0.75, 0.9, 0.95, 0.99, 1.0, 1.1, 1.2, 1.3]
 
 def records(trainer: Trainer) -> list[dict[str, Any]]:
     """All records of early stopping in the trainer's state."""
-    found: Any = trainer.state.stateful_callbacks
-    return [dict(value) for name, value in found.items() if name.startswith("EarlyStopping(")]
+    return [dict(value) for value in records_of("early_stopping", trainer.state.stateful_callbacks).values()]
 
 
 def record(trainer: Trainer) -> dict[str, Any]:

@@ -54,7 +54,7 @@ def test_the_record_is_in_trainer_state_json_even_without_checkpoints(
     trainer = make_trainer(SCORES, callbacks=[stopping(min_delta=0.01)], **EACH_STEP)
     trainer.train()
     state = json.loads((tmp_path / "out" / "trainer_state.json").read_text())
-    found = state["stateful_callbacks"]["EarlyStopping(eval_score, patience(2), min_delta=0.01)"]
+    found = state["stateful_callbacks"]["early_stopping"]
     assert found == record(trainer)
     assert (found["stop_step"], found["best_step"], found["best_value"]) == (5, 3, 0.8)
     assert found["restored_best_weights"] is True
@@ -154,8 +154,8 @@ def test_two_of_them_keep_two_records(make_trainer: Callable[..., Any]) -> None:
     trainer = make_trainer(SCORES, callbacks=callbacks, **EACH_STEP)
     trainer.train()
     records: Any = trainer.state.stateful_callbacks
-    kept = [value["criterion"] for name, value in records.items() if name.startswith("EarlyS")]
-    assert kept == ["patience(4)", "patience(2)"]
+    kept = {name: value["criterion"] for name, value in records.items() if name.startswith("early_stopping")}
+    assert kept == {"early_stopping": "patience(4)", "early_stopping_2": "patience(2)"}
     assert trainer.state.global_step == 5
 
 

@@ -26,7 +26,7 @@ REASON = (
 def test_the_record_is_complete(make_trainer: Make, tmp_path: Path) -> None:
     make_trainer(SCORES, callbacks=[stopping()], **EACH_STEP).train()
     state = json.loads((tmp_path / "out" / "trainer_state.json").read_text())
-    found = state["stateful_callbacks"]["EarlyStopping(eval_score, patience(2))"]
+    found = state["stateful_callbacks"]["early_stopping"]
     assert found.pop("wall_seconds") > 0
     assert found == {
         "monitor": "eval_score",

@@ -96,7 +96,7 @@ def test_a_cooldown_looks_at_every_budget_of_a_meter(counted: Make) -> None:
         PlateauCooldown("loss", stop_when=when), eval_strategy="steps", eval_steps=20, max_steps=80, **PLATEAU
     )
     trainer.train()
-    (found,) = [v for k, v in trainer.state.stateful_callbacks.items() if k.startswith("PlateauCooldown(")]
+    found = trainer.state.stateful_callbacks["plateau_cooldown"]
     assert found["cooldown_start"] == 11
 
 

@@ -162,7 +162,7 @@ def test_theirs_leaves_no_reason(
     ours = make_trainer(SCORES, callbacks=[EarlyStopping("score", 2, mode="max")], folder="ours", **options)
     ours.train()
     state = json.loads((tmp_path / "ours" / "trainer_state.json").read_text())
-    record = state["stateful_callbacks"]["EarlyStopping(eval_score, patience(2))"]
+    record = state["stateful_callbacks"]["early_stopping"]
     assert record["reason"].startswith("Stopped early at step 5 (epoch 1.25): eval_score has not improved for 2")
     assert "Stopped early at step 5" in caplog.text
 

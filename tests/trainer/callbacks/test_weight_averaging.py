@@ -418,7 +418,7 @@ def test_a_step_that_fp16_skips_is_not_averaged(tmp_path: Path, optimizer: str) 
     for step, counted in {2: [2], 3: [2, 3], 4: [2, 3], 5: [2, 3, 5], 6: [2, 3, 5, 6]}.items():
         reference = ema_3([recorder.after[n] for n in counted])
         assert largest_difference(recorder.evaluated[step], reference) <= FP32
-    assert trainer.state.stateful_callbacks["WeightAveraging"]["updates"] == 4
+    assert trainer.state.stateful_callbacks["weight_averaging"]["updates"] == 4
 
 
 # --- the end ----------------------------------------------------------------------------------------------------
@@ -435,20 +435,21 @@ def test_early_stopping_judges_and_restores_the_average(tmp_path: Path, first: b
     assert digest(in_model(trainer)) == digest(recorder.evaluated[3])
     check_averages(recorder)
     written = json.loads((tmp_path / "trainer_state.json").read_text())["stateful_callbacks"]
-    (record,) = [value for key, value in written.items() if key.startswith("EarlyStopping(")]
+    record = written["early_stopping"]
     assert record["measured_on"] == "the average ema(over='3 steps') of the weights after step 0"
     assert "Measured on the average ema(over='3 steps')" in record["reason"]
 
 
 def test_plateau_cooldown_and_reduce_on_plateau_judge_the_average(tmp_path: Path) -> None:
-    for callback in (PlateauCooldown("score", 1, mode="max"), ReduceOnPlateau("score", 1, mode="max")):
+    names = {"plateau_cooldown": PlateauCooldown, "reduce_on_plateau": ReduceOnPlateau}
+    for name, kind in names.items():
+        callback = kind("score", 1, mode="max")
         trainer, recorder = averaged_trainer(
             tmp_path / type(callback).__name__, [callback], [0.5] * 20, max_steps=8, **EVALUATED
         )
         trainer.train()
         check_averages(recorder)
-        records = trainer.state.stateful_callbacks
-        (record,) = [value for key, value in records.items() if key.startswith(type(callback).__name__)]
+        record = trainer.state.stateful_callbacks[name]
         assert record["measured_on"] == "the average ema(over='3 steps') of the weights after step 0"
         assert digest(in_model(trainer)) in digests(recorder.evaluated).values()
 

@@ -82,7 +82,7 @@ def test_a_run_that_had_made_all_steps_ends_with_the_average_again(tmp_path: Pat
     final = digest(in_model(trainer))
     trainer, _ = train(tmp_path, steps, max_steps=steps)
     assert trainer.state.global_step == steps
-    assert trainer.state.stateful_callbacks["WeightAveraging"]["updates"] == steps
+    assert trainer.state.stateful_callbacks["weight_averaging"]["updates"] == steps
     assert digest(in_model(trainer)) == final
 
 
@@ -194,7 +194,7 @@ def test_checkpoints_by_epochs_and_steps_have_the_average(tmp_path: Path, kind: 
 
 def test_the_record_says_what_was_averaged(tmp_path: Path) -> None:
     train(tmp_path, average=WeightAveraging("ema(over=3)", start_from=2))
-    written = json.loads((tmp_path / "trainer_state.json").read_text())["stateful_callbacks"]["WeightAveraging"]
+    written = json.loads((tmp_path / "trainer_state.json").read_text())["stateful_callbacks"]["weight_averaging"]
     assert written == {
         "average": "ema(over='3 steps')",
         "lengths": {"over": 3},

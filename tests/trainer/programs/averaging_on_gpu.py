@@ -186,7 +186,7 @@ def checks(folder: Path, on_cpu: bool, inductor: bool) -> dict[str, Callable[[],
         run = Run(folder / f"fp16_{optimizer}", on_cpu, **options).train()
         skipped = run.recorder.skipped
         assert 0 < len(skipped) < STEPS - 4, skipped
-        record = run.trainer.state.stateful_callbacks["WeightAveraging"]
+        record = run.trainer.state.stateful_callbacks["weight_averaging"]
         assert record["updates"] == STEPS - len(skipped), record
         return f"{run.check_reference(5e-6)}, skipped steps {skipped} are not averaged"
 

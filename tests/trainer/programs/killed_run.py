@@ -129,7 +129,7 @@ def train(folder: Path, kill: list[Any] | None, resume: bool) -> dict[str, Any]:
     )
     trainer.killer = killer
     trainer.train(resume_from_checkpoint=last_complete(folder) if resume else None)
-    (record,) = [value for key, value in trainer.state.stateful_callbacks.items() if key.startswith("EarlyStopping(")]
+    record = trainer.state.stateful_callbacks["early_stopping"]
     return {
         "stop": record["stop_step"],
         "best": record["best_step"],

@@ -50,7 +50,7 @@ def report(folder: Path, values: list[float], callbacks: list[Any], **options: A
     settings = {"eval_strategy": "steps", "eval_steps": 1, "max_steps": STEPS, "per_device_train_batch_size": 2}
     trainer = tiny_trainer(folder, values, callbacks=callbacks, **(settings | options))
     trainer.train()
-    (record,) = [value for key, value in trainer.state.stateful_callbacks.items() if key.startswith("EarlyStopping(")]
+    record = trainer.state.stateful_callbacks["early_stopping"]
     return {
         "step": trainer.state.global_step,
         "record": record,

@@ -10,6 +10,7 @@ from hf_strategies.schedules.plateau_cooldown import Cooldown
 from hf_strategies.stopping import Metric, StoppingRule
 from hf_strategies.stopping.keep_rule import KEEP, read_keep
 from hf_strategies.stopping.parameters import Count
+from hf_strategies.stopping.results import CooldownResult
 from hf_strategies.trainer.best_weights.keeper import read_where
 from hf_strategies.trainer.callbacks.base import MetricCallback, MetricRun, best_weights_name
 from hf_strategies.trainer.callbacks.checks import check_needs, refuse_idle, refuse_other_restorer
@@ -62,7 +63,8 @@ class PlateauCooldown(MetricCallback):
     All of this is a pure function of the Trainer's `log_history`, the step and the number of training steps. So a
     resumed run has bit for bit the learning rates of the uninterrupted run. On several processes, all follow the
     decisions of rank 0. The steps are printed on the console and recorded in `trainer_state.json` under
-    `stateful_callbacks`.
+    ``plateau_cooldown`` in `stateful_callbacks`. In Python they are ``result``, a `CooldownResult`, which also has
+    the best evaluation and the weights that were kept: None before training, and as things stand while training.
 
     Args:
         monitor: a metric of `evaluate()`, with or without the prefix ``eval_``, or an expression; see `Metric`.
@@ -105,7 +107,9 @@ class PlateauCooldown(MetricCallback):
     >>> from transformers import Trainer, TrainingArguments
     >>> args = TrainingArguments("out", eval_strategy="epoch", lr_scheduler_type="linear_warmup_plateau_cooldown",
     ...     warmup_steps=0.05, num_train_epochs=20)
-    >>> callbacks = [PlateauCooldown("accuracy", patience=3)]  # Trainer(..., callbacks=callbacks)
+    >>> cooldown = PlateauCooldown("accuracy", patience=3)  # Trainer(..., callbacks=[cooldown])
+    >>> cooldown.result is None  # after train(): cooldown.result.best_step, .kept, .kept_value, .cooldown_start
+    True
     """
 
     changes_rates = True
@@ -190,6 +194,12 @@ class PlateauCooldown(MetricCallback):
         self._refuse_idle(cooldown_shape, min_lr_ratio, samples)
         self.restores = None if self._options.keeping == "end" else self._options.restores
         self.rewind, self.weights_in, self.average = rewind, weights_in, self._options.average
+
+    @property
+    def result(self) -> CooldownResult | None:
+        """What happened in the training that is going on, or in the last one; None before the first."""
+        result: CooldownResult | None = super().result
+        return result
 
     def _refuse_idle(self, cooldown_shape: str | None, min_lr_ratio: float | None, samples: float | None) -> None:
         """Raise `StrategyError` for settings that would have no effect beside the others."""

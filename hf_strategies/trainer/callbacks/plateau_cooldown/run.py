@@ -15,6 +15,7 @@ from hf_strategies.schedules.plateau_cooldown import Timeline
 from hf_strategies.stopping import StoppingRule
 from hf_strategies.stopping.history import read_log
 from hf_strategies.stopping.plateau_cooldown import Choice, CooldownJudge, Phases, cooldown_reason, cooldown_record
+from hf_strategies.stopping.results import PLATEAU_COOLDOWN, CooldownResult
 from hf_strategies.trainer.best_weights.keeper import BestKeeper
 from hf_strategies.trainer.callbacks.base import MetricRun, save_state
 from hf_strategies.trainer.callbacks.context import TrainerContext, records
@@ -22,7 +23,6 @@ from hf_strategies.trainer.callbacks.plateau_cooldown.hold_average import HoldAv
 from hf_strategies.trainer.callbacks.plateau_cooldown.rates import CooldownRates, refuse_falling
 from hf_strategies.trainer.callbacks.plateau_cooldown.settings import (
     Bounds,
-    pop_record,
     refuse_jump,
     resolve_cooldown,
     resume_bounds,
@@ -83,7 +83,7 @@ class CooldownRun(MetricRun):
             refuse_falling(scheduler, self._cooldown.warmup, self._latest, _name_of(args))
         self._keeper = self._make_keeper(event["model"])
         self._settings = self._describe_settings()
-        before = pop_record(_NAME, state) or {}
+        before = records(state).pop(PLATEAU_COOLDOWN, None) or {}
         step = state.global_step
         self._bounds = self._resume_bounds(before, scheduler, state) if step else Bounds()
         self._rewound_to = list(before.get("rewound_to", ()))
@@ -181,7 +181,7 @@ class CooldownRun(MetricRun):
             say(state, f"Something else has ended training at step {state.global_step}, before the cooldown did.")
         if self._keeper and restored and self._keeper.step != state.global_step:
             say(state, f"Restored the best weights, of step {self._keeper.step}.")
-        self._context.put_on_card(self._key, f"end of training: {result['reason']}")
+        self._context.put_on_card(PLATEAU_COOLDOWN, f"end of training: {result['reason']}")
         save_state(self._args, state)
 
     # --- phases ---------------------------------------------------------------------------------------------
@@ -190,7 +190,6 @@ class CooldownRun(MetricRun):
         """Judge by the rule without the loss from the first evaluation on, if that has no loss."""
         options = _without_missing_loss(self._options, state)
         if options.rule != self._options.rule:
-            records(state).pop(self._key, None)
             self._options = options
             self._settings = self._describe_settings()
         self._options = options
@@ -304,12 +303,8 @@ class CooldownRun(MetricRun):
         parts += [f"stages={options.stages}, factor={options.factor:g}"] if options.stages else []
         return ", ".join(parts + ([f"rewind={options.rewind!r}"] if options.rewind != "none" else []))
 
-    @property
-    def _key(self) -> str:
-        return f"{_NAME}({self._settings})"
-
-    def _record(self, state: TrainerState, restored: bool = False) -> dict[str, Any]:
-        """Write the record into the Trainer's state and return it."""
+    def _record(self, state: TrainerState, restored: bool | None = None) -> dict[str, Any]:
+        """Write the record into the Trainer's state and return it; ``restored`` is None while training."""
         rule, budget = self._options.rule, self._cooldown.budget
         result = cooldown_record(rule, self._phases, self._choice, state.global_step, budget)
         result |= {
@@ -321,10 +316,23 @@ class CooldownRun(MetricRun):
             "earliest_start": self._bounds.earliest,
             "skipped_at_start": self._rates.late_at_start,
             "rewound_to": self._rewound_to,
-            "restored_best_weights": restored,
+            "restored_best_weights": bool(restored),
         }
-        result = records(state)[self._key] = self._context.measured(result)
+        result = records(state)[PLATEAU_COOLDOWN] = self._context.measured(result)
+        self.result = CooldownResult.of(result)
+        if restored is not None:
+            step = self._keeper.step if self._keeper and restored else state.global_step
+            self.result = CooldownResult.of(result, self._kept(restored), step)
         return result
+
+    def _kept(self, restored: bool) -> str:
+        """Return which weights the model has after training."""
+        best, decision = self._choice.evaluation, self._choice.decision
+        if not restored or best is None:
+            return "end"
+        if decision:
+            return decision.kept.kind
+        return "average" if self._average and best.step <= self._phases.start else "best"
 
 
 def _name_of(args: TrainingArguments) -> str:

@@ -17,10 +17,9 @@ from hf_strategies.pytorch.lambda_lr import own_floors
 from hf_strategies.schedules.plateau_cooldown import DEFAULT_LENGTH, Cooldown
 from hf_strategies.stopping.plateau_cooldown import Phases
 from hf_strategies.trainer.callbacks.checks import refuse_epochs, steps_per_epoch, warmup_end
-from hf_strategies.trainer.callbacks.context import records
 from hf_strategies.trainer.callbacks.plateau_cooldown.rates import has_own_cooldown
 
-__all__ = ["DEFAULTS", "Bounds", "ResolvedCooldown", "pop_record", "refuse_jump", "resolve_cooldown", "resume_bounds"]
+__all__ = ["DEFAULTS", "Bounds", "ResolvedCooldown", "refuse_jump", "resolve_cooldown", "resume_bounds"]
 
 
 DEFAULTS: Mapping[str, Any] = {"cooldown": DEFAULT_LENGTH, "cooldown_shape": "sqrt", "min_lr_ratio": 0.0}
@@ -179,13 +178,3 @@ def _jump_message(before: Mapping[str, Any], now: Mapping[str, Any], changed: li
         f"the learning rate would jump: this run has lowered it since step {first} and is resumed with"
         f" {changes or 'another log'}. Resume with what it had, or from a checkpoint before step {first}"
     )
-
-
-def pop_record(name: str, state: TrainerState) -> dict[str, Any] | None:
-    """Remove the record of the callback ``name`` from the state and return it; None if there is none.
-
-    The resumed run writes a new record.
-    """
-    keys = [key for key in records(state) if key.startswith(f"{name}(")]
-    popped = [records(state).pop(key) for key in keys]
-    return popped[-1] if popped else None

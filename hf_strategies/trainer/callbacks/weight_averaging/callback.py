@@ -9,6 +9,7 @@ from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState,
 from hf_strategies.averaging import Average
 from hf_strategies.errors import StrategyError, did_you_mean
 from hf_strategies.lengths import read_span
+from hf_strategies.stopping.results import AveragingResult
 from hf_strategies.trainer.callbacks.base import EndedRun, MetricCallback, preemption_folder, save_state
 from hf_strategies.trainer.callbacks.context import find_trainer
 from hf_strategies.trainer.callbacks.plateau_cooldown.callback import PlateauCooldown
@@ -71,7 +72,12 @@ class WeightAveraging(TrainerCallback):
 
     Sources: Polyak & Juditsky 1992; Izmailov et al. 2018, arXiv:1803.05407; Hägele et al. 2024, arXiv:2405.18392.
 
-    >>> callbacks = [WeightAveraging("ema(over='1ep')")]  # Trainer(..., callbacks=callbacks)
+    The average is recorded in `trainer_state.json` under ``weight_averaging`` in `stateful_callbacks`, and is
+    ``result`` in Python, an `AveragingResult`: None before training, and the average so far while training.
+
+    >>> averaging = WeightAveraging("ema(over='1ep')")  # Trainer(..., callbacks=[averaging])
+    >>> averaging.result is None  # after train(): averaging.result.updates, .start, .kept
+    True
     """
 
     def __init__(
@@ -91,6 +97,7 @@ class WeightAveraging(TrainerCallback):
         self.keep_raw = switch("keep_raw", keep_raw)
 
     _run: AveragingRun | None = None  # while training
+    _result: AveragingResult | None = None  # of the last training, once it has ended
     _measured_on = ""  # also after training, for the records of other callbacks
     _ended: EndedRun | None = None
     _preempted_at: int | None = None  # the step of a checkpoint that the Trainer has written on SIGTERM
@@ -111,6 +118,7 @@ class WeightAveraging(TrainerCallback):
         if self._run and self._run.state is state:
             return
         self._forget()
+        self._result = None
         trainer = find_trainer(self)
         if trainer is None:
             raise StrategyError(
@@ -183,6 +191,7 @@ class WeightAveraging(TrainerCallback):
     ) -> None:
         """Drop the run, and write its record."""
         if self._run:
+            self._result = self._run.result(has_ended=True)
             self._forget()
             save_state(args, state)
 
@@ -191,6 +200,11 @@ class WeightAveraging(TrainerCallback):
         return {name: value for name, value in vars(self).items() if not name.startswith("_")}
 
     # --- parts ----------------------------------------------------------------------------------------------
+
+    @property
+    def result(self) -> AveragingResult | None:
+        """The average of the training that is going on, or of the last one; None before the first."""
+        return self._run.result() if self._run else self._result
 
     @property
     def measured_on(self) -> str:

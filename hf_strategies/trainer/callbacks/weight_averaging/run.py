@@ -14,6 +14,7 @@ from hf_strategies.errors import StrategyError
 from hf_strategies.lengths import Span, read_span, to_steps
 from hf_strategies.pytorch.averaged_weights import AveragedWeights
 from hf_strategies.pytorch.lambda_lr import inner_scheduler
+from hf_strategies.stopping.results import WEIGHT_AVERAGING, AveragingResult
 from hf_strategies.trainer.best_weights.checkpoint_files import CheckpointFiles
 from hf_strategies.trainer.callbacks.checks import refuse_epochs, steps_per_epoch, warmup_end
 from hf_strategies.trainer.callbacks.context import records
@@ -124,6 +125,10 @@ class AveragingRun:
         """Give the Trainer its own methods back."""
         self._evaluations.remove()
 
+    def result(self, has_ended: bool = False) -> AveragingResult:
+        """Return the average so far, and when training ``has_ended`` what was left in the model."""
+        return AveragingResult.of(records(self.state)[WEIGHT_AVERAGING], has_ended)
+
     @property
     def words(self) -> str:
         """What is averaged, in words."""
@@ -191,7 +196,7 @@ class AveragingRun:
 
     def _take_record(self) -> dict[str, Any] | None:
         """Remove the record of the run so far from the state and return it; None if there is none."""
-        before: dict[str, Any] | None = records(self.state).pop(NAME, None)
+        before: dict[str, Any] | None = records(self.state).pop(WEIGHT_AVERAGING, None)
         return before
 
     def _settings(self) -> dict[str, Any]:
@@ -202,7 +207,7 @@ class AveragingRun:
 
     def _record(self) -> None:
         more = {"start": self._start, "updates": self._updates, "step": self._step}
-        records(self.state)[NAME] = self._settings() | more | {"is_final": self._is_final}
+        records(self.state)[WEIGHT_AVERAGING] = self._settings() | more | {"is_final": self._is_final}
 
 
 def refuse_arguments(args: TrainingArguments, *, keep_raw: bool = False, name: str = NAME) -> None:
