@@ -26,7 +26,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "averaging": BASE,
     "pytorch": {*BASE, "schedules", "stopping", "averaging"},
     "trainer": {*BASE, "schedules", "stopping", "averaging", "pytorch"},
-    "trainer.lr": {*BASE, "schedules", "pytorch", "trainer.checkpoint", "trainer.distributed"},
+    "trainer.lr": {*BASE, "schedules", "pytorch", "report", "trainer.checkpoint", "trainer.distributed"},
     "trainer.best_weights": {*BASE, "pytorch", "trainer.checkpoint", "trainer.distributed"},
     "checkpoints": {*BASE, "schedules", "stopping", "averaging"},
     "report": {*BASE, "schedules", "stopping", "averaging"},

@@ -4,13 +4,13 @@ import os
 from typing import Any
 
 from hf_strategies.files import replacing
-from hf_strategies.report.figure_file import plain
+from hf_strategies.report.figure_file import checked_path, new_figure, plain, save_figure
 from hf_strategies.report.run.marks import draw_labels, draw_lines, marks
 from hf_strategies.report.run.rates import RateCurve
 from hf_strategies.report.run.report import RunReport
 from hf_strategies.schedules.lr_range import RangeTest
 
-__all__ = ["draw_range_test", "draw_run"]
+__all__ = ["draw_range_test", "draw_run", "range_test_figure"]
 
 _WIDTH = 8.0  # inches
 _PANEL = 0.88  # of the width, without the labels of the y axis
@@ -77,14 +77,17 @@ def _draw_validation(axes: Any, report: RunReport) -> None:
 
 
 def draw_range_test(result: RangeTest, path: str | os.PathLike[str], *, title: str = "") -> None:
-    """Draw a range test into a PNG, SVG or PDF file; the suffix of ``path`` selects the format. Needs matplotlib.
+    """Draw a range test into a PNG, SVG or PDF file; the suffix of ``path`` selects the format. Needs matplotlib."""
+    save_figure(range_test_figure(result, title=title), checked_path(path))
+
+
+def range_test_figure(result: RangeTest, *, title: str = "") -> Any:
+    """Return a figure of matplotlib with the losses of a range test by learning rate.
 
     The two suggestions differ by mark and dashes as well as by colour, so that the figure can be read in greyscale.
     Losses far above the first ones, after the loss diverged, are cut off.
     """
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8, 5), layout="constrained")
+    figure = new_figure(8, 5)
     axes = figure.subplots()
     axes.scatter(result.rates, result.losses, s=14, color="0.6", label="loss of each step")
     axes.plot(result.rates, result.smoothed, color="black", linewidth=1.8, label="smoothed")
@@ -97,8 +100,7 @@ def draw_range_test(result: RangeTest, path: str | os.PathLike[str], *, title: s
     axes.set_title(title or ("" if result.suggestion else "no suggestion: the loss did not fall"))
     axes.grid(alpha=0.3)
     axes.legend(loc="best")
-    with replacing(path) as file:
-        figure.savefig(file, dpi=120)
+    return figure
 
 
 def _mark_suggestion(

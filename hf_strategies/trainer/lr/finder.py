@@ -1,8 +1,11 @@
 """The learning-rate range test in the stock Trainer, which restores the Trainer afterwards."""
 
 import itertools
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
+from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any, cast
 
 import torch
@@ -12,16 +15,49 @@ from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState,
 
 from hf_strategies.errors import StrategyError
 from hf_strategies.pytorch.lr_scheduler import ScheduleLR
+from hf_strategies.report.figure_file import checked_path, save_figure
+from hf_strategies.report.run.figure import range_test_figure
 from hf_strategies.schedules.lr_range import Ramp, RangeTest, read_beta, read_range_test, stop_reason
 from hf_strategies.trainer.distributed import SHARDED, say
 from hf_strategies.trainer.lr.trainer_snapshot import TrainerSnapshot
 
-__all__ = ["LRFinder", "find_lr"]
+__all__ = ["FoundLR", "LRFinder", "find_lr"]
+
+
+@dataclass(frozen=True)
+class FoundLR(RangeTest):
+    """The result of `find_lr`: the suggested rates, and the losses that they were read from.
+
+    ``suggestion`` is the rate at which the smoothed loss falls most steeply, for ``learning_rate``;
+    ``minimum_over_ten``, a tenth of the rate at the minimum, is often the bolder choice. Both are None if the loss
+    did not fall by more than its own noise. ``rates`` and ``losses`` are those of the steps, and ``smoothed`` the
+    losses after smoothing. ``stopped_because`` says why the test ended, and ``str(result)`` all of this in one line.
+
+    >>> rates, losses = (1e-4, 1e-3, 1e-2), (1.0, 0.5, 0.4)
+    >>> result = FoundLR(rates, losses, losses, 1e-3, 1e-3, "run to the end of the ramp")
+    >>> print(str(result).partition(". ")[0])
+    Suggested learning rate 0.001 (steepest descent), or 0.001 (minimum / 10)
+    """
+
+    def plot(self, file: str | os.PathLike[str] | None = None, *, title: str = "") -> Any:
+        """Return a figure of matplotlib with the losses by learning rate and the two suggestions.
+
+        With ``file`` it is written there too; its ending, ``.png``, ``.svg`` or ``.pdf``, selects the format.
+
+        Raises `StrategyError` if matplotlib is not installed, and for a file that cannot be written.
+        """
+        if find_spec("matplotlib") is None:
+            raise StrategyError("plot() needs matplotlib, which is not installed: pip install 'hf-strategies[plots]'")
+        path = None if file is None else checked_path(file)
+        figure = range_test_figure(self, title=title)
+        if path is not None:
+            save_figure(figure, path)
+        return figure
 
 
 def find_lr(
     trainer: Trainer, *, start_lr: float = 1e-7, end_lr: float = 1.0, steps: int = 100, beta: float = 0.9
-) -> RangeTest:
+) -> FoundLR:
     """Train a Trainer for some steps at growing learning rates, suggest a rate, and restore the Trainer.
 
     The steps are the Trainer's own, on the batches with which training would begin: `training_step`, gradient
@@ -39,6 +75,9 @@ def find_lr(
         end_lr: the rate of the last step; the test stops earlier when the loss diverges.
         steps: the number of optimizer steps, at least 10.
         beta: the smoothing of the losses; see `read_range_test`.
+
+    The result is a `FoundLR`: print it for one line, ``result.suggestion`` is the rate (or None), and
+    ``result.plot("find_lr.png")`` draws it.
 
     Raises `StrategyError` for a bad number, for weights that FSDP or DeepSpeed shard, and when there is no data.
 
@@ -61,7 +100,8 @@ class LRFinder(TrainerCallback):
     """Run the range test of `find_lr` when training begins, print the result, and then train as without the test.
 
     The callback needs the Trainer, whose methods make the steps: ``trainer.add_callback(LRFinder(trainer))``. The
-    attribute ``result`` holds the result. A resumed run is not tested and continues at its own rates.
+    attribute ``result`` holds the result, a `FoundLR`; it is None before the test. A resumed run is not tested and
+    continues at its own rates.
 
     Args:
         trainer: the Trainer that has this callback.
@@ -87,7 +127,7 @@ class LRFinder(TrainerCallback):
         self.apply = apply
         self.ramp = Ramp(start_lr, end_lr, steps)
         self.beta = read_beta(beta)
-        self.result: RangeTest | None = None
+        self.result: FoundLR | None = None
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -106,7 +146,7 @@ class LRFinder(TrainerCallback):
         if self.apply and self.result.suggestion is not None:
             _set_learning_rate(self.trainer, self.result.suggestion)
 
-    def run(self, snapshot: TrainerSnapshot) -> RangeTest:
+    def run(self, snapshot: TrainerSnapshot) -> FoundLR:
         """Make the steps of the test and return its result; the caller restores ``snapshot`` afterwards."""
         ratios = _rate_ratios(self.trainer)
         updates = _batches_by_update(self.trainer, snapshot.new_loader())
@@ -116,7 +156,8 @@ class LRFinder(TrainerCallback):
             rates.append(self.ramp.rate(len(rates)))
             losses.append(_accumulate(self.trainer, *next(updates)))
             _step(self.trainer, [rates[-1] * ratio for ratio in ratios])
-        return read_range_test(rates, losses, beta=self.beta, stopped_because=stop_reason(losses, self.beta))
+        read = read_range_test(rates, losses, beta=self.beta, stopped_because=stop_reason(losses, self.beta))
+        return FoundLR(**vars(read))
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the settings and the result: the Trainer and its model are no part of a copy or a pickle."""
@@ -126,7 +167,7 @@ class LRFinder(TrainerCallback):
 class _FinishedError(Exception):
     """Raised to leave `Trainer.train` once the test has its result."""
 
-    def __init__(self, result: RangeTest) -> None:
+    def __init__(self, result: FoundLR) -> None:
         self.result = result
 
 

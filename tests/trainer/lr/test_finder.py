@@ -3,6 +3,7 @@
 import copy
 import logging
 import math
+import sys
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 from transformers import Trainer, TrainerCallback, default_data_collator, set_seed
 
 from hf_strategies import StrategyError
-from hf_strategies.trainer.lr.finder import LRFinder, find_lr
+from hf_strategies.trainer.lr.finder import FoundLR, LRFinder, find_lr
 from tests.tiny import flat, learning_rates, tiny_examples
 from tests.trainer.lr.finder_runs import SHORT, Quadratic, Restless, make, random_state, trained
 from tests.two_processes import run_in_processes
@@ -493,3 +494,45 @@ def test_on_two_ranks_a_run_after_the_test_is_the_run_without_it(ranks: list[dic
 
 def test_after_the_function_no_wrapper_of_ddp_is_left(ranks: list[dict[str, Any]]) -> None:
     assert [rank["unwrapped_after_the_test"] for rank in ranks] == [True] * 2
+
+
+# --- the figure -------------------------------------------------------------------------------------------------
+
+
+def test_the_result_draws_itself_and_writes_a_file(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    result = find_lr(make(tmp_path / "out"), **SHORT)
+    figure = result.plot()
+    (axes,) = figure.axes
+    assert axes.get_xscale() == "log"
+    drawn = axes.collections[0].get_offsets()
+    assert drawn[:, 0].tolist() == pytest.approx(result.rates)
+    assert drawn[:, 1].tolist() == pytest.approx(result.losses)
+    result.plot(tmp_path / "find_lr.png", title="mine")
+    assert (tmp_path / "find_lr.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_callback_s_result_is_none_before_the_test_and_draws_itself_after_it(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    trainer = make(tmp_path / "out")
+    finder = LRFinder(trainer, **SHORT)
+    assert finder.result is None
+    trainer.add_callback(finder)
+    trainer.train()
+    assert isinstance(finder.result, FoundLR)
+    assert finder.result.plot().axes
+
+
+FOUND = FoundLR((1e-3, 1e-2), (1.0, 0.5), (1.0, 0.5), 1e-3, 1e-3, "run to the end of the ramp")
+
+
+def test_without_matplotlib_the_remedy_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(StrategyError, match=r"plot\(\) needs matplotlib, .*pip install 'hf-strategies\[plots\]'"):
+        FOUND.plot()
+
+
+def test_a_file_that_is_no_figure_is_told_before_it_is_drawn(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    with pytest.raises(StrategyError, match=r"find_lr.txt has no ending of a figure: give one of .png, .svg, .pdf"):
+        FOUND.plot(tmp_path / "find_lr.txt")
