@@ -87,9 +87,9 @@ STATES: Mapping[str, str | bytes] = {
     "negative steps made": _state(global_step=-1),
     "a list of callbacks": _state(stateful_callbacks=[1]),
     "a text for the callbacks": _state(stateful_callbacks="EarlyStopping"),
-    "a number for the usage": _state(stateful_callbacks={"EarlyStopping(x)": {"usage": 5}}),
-    "a number of seconds": _state(stateful_callbacks={"EarlyStopping(x)": {"usage": {"seconds": 5}}}),
-    "seconds as a text": _state(stateful_callbacks={"EarlyStopping(x)": {"usage": {"seconds": {"10": "long"}}}}),
+    "a number for the usage": _state(stateful_callbacks={"early_stopping": {"usage": 5}}),
+    "a number of seconds": _state(stateful_callbacks={"early_stopping": {"usage": {"seconds": 5}}}),
+    "seconds as a text": _state(stateful_callbacks={"early_stopping": {"usage": {"seconds": {"10": "long"}}}}),
     "another metric": _state([{"eval_\x1b[2J\u202e": 1.0, "step": step} for step in (1, 2, 3)]),
 }
 """The content of each file."""
