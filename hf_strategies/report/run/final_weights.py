@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hf_strategies.stopping.history import training_log
+from hf_strategies.stopping.results import EARLY_STOPPING, PLATEAU_COOLDOWN, WEIGHT_AVERAGING, records_of
 
 __all__ = ["final_weights"]
 
@@ -21,23 +22,20 @@ def final_weights(state: Mapping[str, Any], loads_best: bool = False) -> str | N
     if not last:
         return None
     records = state.get("stateful_callbacks") or {}
-    average = records.get("WeightAveraging")
-    for record in _records_of(records, "PlateauCooldown", "EarlyStopping"):
+    average = records.get(WEIGHT_AVERAGING)
+    cooldowns = list(records_of(PLATEAU_COOLDOWN, records).values())
+    for record in (*cooldowns, *records_of(EARLY_STOPPING, records).values()):
         if record.get("restored_best_weights"):
             step, is_average = record["best_step"], record.get("measured_on") or record.get("kept") == "average"
             averaged = f": {_words(average, step)}" if average and is_average else ""
             return f"the best ones, of step {step}{_value(record)}{averaged}"
     if average and average["is_final"]:
         return _words(average, last)
-    if any(record.get("kept") == "end" for record in _records_of(records, "PlateauCooldown")):
+    if any(record.get("kept") == "end" for record in cooldowns):
         return f"those of the end of the cooldown, of step {last}"
     if loads_best and state.get("best_global_step"):
         return f"those of the best checkpoint, of step {state['best_global_step']}"
     return f"the last ones, of step {last}"
-
-
-def _records_of(records: Mapping[str, Any], *callbacks: str) -> list[Mapping[str, Any]]:
-    return [record for each in callbacks for name, record in records.items() if name.startswith(f"{each}(")]
 
 
 def _value(record: Mapping[str, Any]) -> str:

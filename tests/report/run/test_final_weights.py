@@ -13,7 +13,7 @@ COOLED = {"monitor": "eval_accuracy", "best_step": 30, "best_value": 0.725, "res
 
 
 def with_records(**records: Any) -> dict[str, Any]:
-    names = {"stopping": "EarlyStopping(x)", "cooldown": "PlateauCooldown(x)", "average": "WeightAveraging"}
+    names = {"stopping": "early_stopping", "cooldown": "plateau_cooldown", "average": "weight_averaging"}
     return state() | {"stateful_callbacks": {names[name]: record for name, record in records.items()}}
 
 
