@@ -66,7 +66,7 @@ def as_flags(usage: Usage, width: int | None = None) -> str:
     """Return the flags, quoted for a shell, which joins the lines of at most ``width`` characters again.
 
     >>> from hf_strategies.schedules import find_plan
-    >>> print(as_flags(Usage(find_plan("linear_warmup_step_decay"), {"gamma": 0.5}, warmup_steps=0.1), width=60))
+    >>> print(as_flags(Usage(find_plan("linear_warmup_step_decay"), {"gamma": 0.5}, warmup_steps=0.1), width=64))
     --lr_scheduler_type linear_warmup_step_decay \\
       --warmup_steps 0.1 --lr_scheduler_kwargs '{"gamma": 0.5}'
     """
