@@ -188,6 +188,8 @@ def _check_floor(clock: Clock, values: Values, peak: float) -> None:
         raise StrategyError("min_lr_rate is missing: give a ratio of the peak such as min_lr_rate=0.1, or a min_lr")
     if len(given) == 2:
         raise StrategyError(f"min_lr={values['min_lr']:g} with min_lr_rate: give one of the two")
+    if (values["min_lr"] or 0.0) > peak:
+        raise StrategyError(f"min_lr={values['min_lr']:g} is above the peak, {peak:g}: give a lower one")
 
 
 def _check_stages(clock: Clock, values: Values, peak: float) -> None:

@@ -97,6 +97,7 @@ def test_a_learning_rate_among_the_parameters_counts_against_the_peak() -> None:
     [
         ("cosine_with_min_lr", {}, "min_lr_rate is missing"),
         ("cosine_warmup_with_min_lr", {"min_lr": 0, "min_lr_rate": 0}, "give one of the two"),
+        ("cosine_with_min_lr", {"min_lr": 1e-3}, "min_lr=0.001 is above the peak, 0.0003: give a lower one"),
         ("polynomial", {"lr_end": 1.0}, "lr_end=1 is not below the peak, 0.0003"),
         ("warmup_stable_decay", {}, "num_decay_steps is missing"),
         ("warmup_stable_decay", {"num_decay_steps": 0}, "give a whole number of at least 1"),
