@@ -19,6 +19,7 @@ from hf_strategies.schedules import (
     schedule,
 )
 from hf_strategies.stopping import Verdict, register_criterion, standard_error, verdict
+from hf_strategies.stopping.results import AveragingResult, CooldownResult, ReductionResult, StoppingResult
 
 if TYPE_CHECKING:
     from hf_strategies.pytorch.best_weights import BestWeights
@@ -29,20 +30,25 @@ if TYPE_CHECKING:
     from hf_strategies.trainer.callbacks.plateau_cooldown.callback import PlateauCooldown
     from hf_strategies.trainer.callbacks.reduce_on_plateau import ReduceOnPlateau
     from hf_strategies.trainer.callbacks.weight_averaging.callback import WeightAveraging
-    from hf_strategies.trainer.lr.finder import LRFinder, find_lr
+    from hf_strategies.trainer.lr.finder import FoundLR, LRFinder, find_lr
     from hf_strategies.trainer.lr.layer_decay import LayerDecayArguments, layer_decay_optimizer, parameter_groups
 
 __all__ = [
     "SCHEDULES",
+    "AveragingResult",
     "BestWeights",
+    "CooldownResult",
     "EarlyStopping",
+    "FoundLR",
     "GradualUnfreezing",
     "LRFinder",
     "LayerDecayArguments",
     "PlateauCooldown",
     "ReduceOnPlateau",
+    "ReductionResult",
     "Schedule",
     "ScheduleLR",
+    "StoppingResult",
     "StrategyArguments",
     "StrategyError",
     "Verdict",
@@ -67,6 +73,7 @@ _LAZY = {
     "BestWeights": "hf_strategies.pytorch.best_weights",
     "ScheduleLR": "hf_strategies.pytorch.lr_scheduler",
     "EarlyStopping": "hf_strategies.trainer.callbacks.early_stopping",
+    "FoundLR": "hf_strategies.trainer.lr.finder",
     "LRFinder": "hf_strategies.trainer.lr.finder",
     "find_lr": "hf_strategies.trainer.lr.finder",
     "GradualUnfreezing": "hf_strategies.trainer.callbacks.gradual_unfreezing",

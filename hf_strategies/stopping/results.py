@@ -12,12 +12,13 @@ of each checkpoint and of the output folder. Its key depends on the callback's c
 - ``plateau_cooldown``, of `PlateauCooldown`: ``settings``, ``monitor``, ``mode``, ``criterion``, ``stopped``,
   ``stop_step``, ``reason`` and ``restored_best_weights`` as above; ``phase`` (``hold``, ``cooldown``, ``over``);
   ``trigger`` (``plateau``, ``budget``) and ``why``; ``cooldown_start`` and ``cooldown_end``; ``drops``, the plateaus
-  of ``stages``; ``budget``, the planned steps; ``candidates``, the kinds, steps and values of the weights that could
+  of ``stages``; ``cooldown_shape``, ``min_lr_ratio`` and ``factor``, from which the learning rate follows;
+  ``budget``, the planned steps; ``candidates``, the kinds, steps and values of the weights that could
   be kept, and ``kept``, the kind of those that are; ``best_step``, ``best_epoch`` and ``best_value`` of these;
   ``rewound_to``; and for a resumed run ``after_step``, ``earliest_start`` and ``skipped_at_start``.
 - ``reduce_on_plateau``, of `ReduceOnPlateau`: ``settings``, ``monitor``, ``mode``, ``patience``, ``factor`` and
-  ``min_lr_ratio``; ``stalls``, the steps of the reductions; ``after_step`` and ``past``, the number of evaluations
-  and the reductions before the settings were changed on resume.
+  ``min_lr_ratio``; ``stalls``, the steps of the reductions; if the settings were changed on resume, ``after_step``,
+  up to which evaluations do not count, and ``past``, the factors, numbers and floors of the reductions before.
 - ``weight_averaging``, of `WeightAveraging`: ``average``, ``lengths`` and ``start_from``, the settings; ``start``,
   the step after which the average begins; ``updates``, the number of averaged steps up to ``step``; ``is_final``,
   whether the average was left in the model when training ended.

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from transformers import TrainerCallback, TrainingArguments
@@ -13,7 +13,7 @@ from hf_strategies.stopping.settings import RULE_SETTINGS
 from hf_strategies.trainer.callbacks.early_stopping import EarlyStopping
 from hf_strategies.trainer.callbacks.gradual_unfreezing import GradualUnfreezing
 from hf_strategies.trainer.callbacks.layer_groups import LayerGroupsCheck
-from hf_strategies.trainer.callbacks.plateau_cooldown.callback import PLATEAU, PlateauCooldown
+from hf_strategies.trainer.callbacks.plateau_cooldown.callback import PLATEAU, PlateauCooldown, refuse_beside_cooldown
 from hf_strategies.trainer.callbacks.reduce_on_plateau import ReduceOnPlateau
 from hf_strategies.trainer.callbacks.weight_averaging.callback import WeightAveraging, refuse_others
 from hf_strategies.trainer.lr.layer_decay import LayerDecayArguments
@@ -308,7 +308,20 @@ class StrategyArguments(
         optional = (self.weight_averaging(), cooldown, stopping)
         callbacks += [callback for callback in optional if callback is not None]
         refuse_others(callbacks)
+        if cooldown is not None:
+            refuse_beside_cooldown(callbacks, cooldown)
         return callbacks
+
+    def optimizer_cls_and_kwargs(self, args: TrainingArguments) -> tuple[Any, dict[str, Any]] | None:
+        """Return a value for ``Trainer(optimizer_cls_and_kwargs=...)``; None without learning rates by depth.
+
+        A training with it and without the callbacks that were asked for is refused: `trainer_kwargs` has both.
+        """
+        made = super().optimizer_cls_and_kwargs(args)
+        if made is None:
+            return None
+        kinds = frozenset(type(callback).__name__ for callback in self.first_callbacks)
+        return replace(made[0], expected_callbacks=kinds), made[1]
 
 
 @contextmanager

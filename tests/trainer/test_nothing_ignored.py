@@ -116,6 +116,16 @@ def test_another_learning_rate_on_resume_is_no_matter_of_this_check(tmp_path: Pa
     assert watch.rates[3][3] == 0.01
 
 
+def test_the_rates_by_depth_alone_do_not_drop_the_callbacks_in_silence(tmp_path: Path) -> None:
+    args = arguments(tmp_path, eval_strategy="steps", eval_steps=2)
+    strategy = StrategyArguments(layer_decay=0.9, early_stopping_patience=2, unfreeze_every="1ep")
+    trainer, watch = bert_trainer(args, optimizer_cls_and_kwargs=strategy.optimizer_cls_and_kwargs(args))
+    words = r"without EarlyStopping and GradualUnfreezing and LayerGroupsCheck, .*\*\*strategy.trainer_kwargs\(args\)"
+    with pytest.raises(StrategyError, match=words):
+        trainer.train()
+    assert list(watch.rates) == []
+
+
 # --- a cooldown by its metric alone -----------------------------------------------------------------------------
 
 
@@ -177,6 +187,18 @@ def test_a_setting_that_others_make_idle_is_told_when_the_flags_are_read(
 ) -> None:
     with pytest.raises(StrategyError, match=words):
         StrategyArguments(**settings)
+
+
+@pytest.mark.parametrize(
+    ("other", "words"),
+    [
+        ({"reduce_on_plateau_patience": 1}, "ReduceOnPlateau beside PlateauCooldown would lower the rate"),
+        (STOPPING, "EarlyStopping beside PlateauCooldown would end training where the cooldown starts"),
+    ],
+)
+def test_strategies_that_undo_each_other_are_told_when_the_flags_are_read(other: dict[str, Any], words: str) -> None:
+    with pytest.raises(StrategyError, match=words):
+        StrategyArguments(**(COOLING | other))
 
 
 @pytest.mark.parametrize(

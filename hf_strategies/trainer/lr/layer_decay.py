@@ -8,6 +8,7 @@ from torch.optim import Optimizer
 from transformers import PreTrainedModel, Trainer, TrainingArguments
 
 from hf_strategies.errors import StrategyError
+from hf_strategies.trainer.checkpoint import current_training
 from hf_strategies.trainer.lr.layer_depth import parameter_depths
 from hf_strategies.values import number
 
@@ -146,6 +147,7 @@ class _LayerDecayOptimizer:
     args: TrainingArguments = field(repr=False)
     layer_decay: float
     head_learning_rate: float | None
+    expected_callbacks: frozenset[str] = field(default=frozenset(), repr=False)  # the names of their classes
 
     def __call__(self, *groups: object, **kwargs: object) -> Any:
         if groups:
@@ -156,7 +158,17 @@ class _LayerDecayOptimizer:
         return self.create
 
     def create(self, model: nn.Module, **_: object) -> Optimizer:
-        """Make the optimizer from the current ``args``, which a hyperparameter search may have changed."""
+        """Make the optimizer from the current ``args``, which a hyperparameter search may have changed.
+
+        Raises `StrategyError` in a training without the callbacks that were asked for together with these rates.
+        """
+        training = current_training()
+        present = {type(each).__name__ for each in training.trainer.callback_handler.callbacks} if training else set()
+        if training and (missing := sorted(self.expected_callbacks - present)):
+            raise StrategyError(
+                f"the Trainer has the learning rates by depth without {' and '.join(missing)}, which the same flags"
+                " ask for: make it by Trainer(..., **strategy.trainer_kwargs(args))"
+            )
         optimizer_cls, kwargs = Trainer.get_optimizer_cls_and_kwargs(self.args, cast(PreTrainedModel, model))
         groups = parameter_groups(
             model,

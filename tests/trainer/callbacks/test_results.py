@@ -4,6 +4,7 @@ import copy
 import dataclasses
 import json
 import pickle
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from transformers import TrainerCallback
 
 from hf_strategies import EarlyStopping, PlateauCooldown, ReduceOnPlateau, WeightAveraging
+from hf_strategies.stopping import results
 from hf_strategies.stopping.results import AveragingResult, CooldownResult, ReductionResult, StoppingResult
 from tests.trainer.callbacks.cooldown_runs import OPTIONS, cooldown
 from tests.trainer.callbacks.cooldown_runs import SCORES as COOLED
@@ -210,13 +212,27 @@ def test_the_record_s_key_is_short_and_no_callback_s_class(kind: str, make_train
     written = json.loads((tmp_path / "out" / "trainer_state.json").read_text())["stateful_callbacks"]
     ours = [name for name in written if not name.startswith("hf_strategies_") and name != "TrainerControl"]
     assert ours == [key]
-    results = {
+    read = {
         "early_stopping": lambda record: StoppingResult.of(record, callback.result.kept, callback.result.kept_step),
         "plateau_cooldown": lambda record: CooldownResult.of(record, callback.result.kept, callback.result.kept_step),
         "reduce_on_plateau": ReductionResult.of,
         "weight_averaging": lambda record: AveragingResult.of(record, has_ended=True),
     }
-    assert results[key](written[key]) == callback.result
+    assert read[key](written[key]) == callback.result
+
+
+@every_kind
+def test_every_entry_of_a_record_is_documented_in_the_one_place(kind: str, make_trainer: Make) -> None:
+    make, key = KINDS[kind]
+    options = EACH_STEP | {"max_steps": 4, "lr_scheduler_type": "constant"}
+    averaged = [WeightAveraging("ema(over=3)")] if kind == "EarlyStopping" else []
+    trainer = make_trainer([0.5, 0.4, 0.3, 0.2], callbacks=[make(), *averaged], **options)
+    trainer.train()
+    (about,) = [part for part in (results.__doc__ or "").split("\n- ") if part.startswith(f"``{key}``")]
+    if kind == "PlateauCooldown":
+        assert "as above" in about
+    documented = set(re.findall(r"``(\w+)``", about)) | {"measured_on"}
+    assert set(trainer.state.stateful_callbacks[key]) <= documented
 
 
 @every_kind

@@ -1,5 +1,6 @@
 """Plateau-triggered cooldown for the Trainer: hold the learning rate until validation stalls, then cool down."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from transformers import EarlyStoppingCallback, Trainer, TrainerCallback, TrainerState, TrainingArguments
@@ -23,7 +24,7 @@ from hf_strategies.trainer.callbacks.reduce_on_plateau import ReduceOnPlateau
 from hf_strategies.trainer.callbacks.weight_averaging.run import refuse_arguments
 from hf_strategies.values import within
 
-__all__ = ["PLATEAU", "REWINDS", "PlateauCooldown"]
+__all__ = ["PLATEAU", "REWINDS", "PlateauCooldown", "refuse_beside_cooldown"]
 
 
 PLATEAU = "patience(2) and patience(2, monitor='loss')"
@@ -224,16 +225,16 @@ class PlateauCooldown(MetricCallback):
         check_needs(self.rule, args, state, event, context.trainer)
         if self._adds_loss:
             _refuse_several_sets(context.trainer, self.rule.monitor)
-        _refuse_other_strategies(context.trainer, self)
+        refuse_beside_cooldown(context.trainer.callback_handler.callbacks if context.trainer else (), self)
         if self._options.average is not None:
             refuse_arguments(args, name="PlateauCooldown(average=...)")
         refuse_other_restorer(context.trainer, self, EarlyStopping)
         return CooldownRun(self._options, context, args, state, event)
 
 
-def _refuse_other_strategies(trainer: Trainer | None, callback: TrainerCallback) -> None:
-    """Raise `StrategyError` if another callback would lower the rate, or end training, at a plateau."""
-    for other in trainer.callback_handler.callbacks if trainer else ():
+def refuse_beside_cooldown(callbacks: Iterable[TrainerCallback], callback: PlateauCooldown) -> None:
+    """Raise `StrategyError` if another of the ``callbacks`` would lower the rate, or end training, at a plateau."""
+    for other in callbacks:
         if other is not callback and type(other) is type(callback):
             raise StrategyError("there are two PlateauCooldown callbacks: leave one out")
         if isinstance(other, ReduceOnPlateau):
