@@ -35,8 +35,8 @@ def grid(
     The lists are ``patience`` (lengths of training) or ``stop_when`` (whole conditions), ``min_delta``,
     ``relative_delta``, ``z``, ``smoothing`` (None or "none" for no smoothing) and ``start_from``. Their values, and
     ``monitor``, ``mode`` and ``samples``, are those of `StoppingRule.read`. Raises `StrategyError` for a bad value,
-    for both or neither of patience and stop_when, for an unknown or empty list, and for more than `MOST_SETTINGS`
-    settings.
+    for both or neither of patience and stop_when, for an unknown or empty list, for ``samples`` without ``z``, and
+    for more than `MOST_SETTINGS` settings.
 
     >>> [str(setting) for setting in grid("loss", patience=[1, "2ep"], min_delta=[0.0, 0.01])][1:3]
     ['patience=1, min_delta=0.01', 'patience=2ep, min_delta=0.0']
@@ -44,9 +44,14 @@ def grid(
     given = {name: list(lists[name]) for name in _NAMES if name in lists}
     _check_lists(lists, given)
     names = list(given)
-    return [
+    settings = [
         _setting(monitor, mode, samples, dict(zip(names, cell, strict=True))) for cell in product(*given.values())
     ]
+    if samples is not None and not any(setting.rule.watched.improvement.z for setting in settings):
+        raise StrategyError(
+            f"samples={samples!r} has no effect without z: give that too, such as z=1, or leave it out"
+        )
+    return settings
 
 
 def varying(settings: Sequence[Setting]) -> list[str]:

@@ -356,6 +356,8 @@ def test_a_run_that_cannot_be_replayed_is_told_by_name(
         ({"patience": [1], "min_delta": []}, "min_delta is an empty list"),
         ({"patience": [1], "delta": [1]}, "delta is no list of a replay's grid: give patience, stop_when, min_delta"),
         ({"patience": [0]}, "patience=0 is out of range"),
+        ({"patience": [1], "samples": 100}, "samples=100 has no effect without z: give that too"),
+        ({"patience": [1], "samples": 100, "z": [0]}, "samples=100 has no effect without z"),
         ({"patience": ["x"]}, "patience='x' is no length of training"),
         ({"patience": [1], "min_delta": [0, -1]}, "min_delta=-1 is out of range"),
         (
