@@ -126,6 +126,15 @@ def test_the_rates_by_depth_alone_do_not_drop_the_callbacks_in_silence(tmp_path:
     assert list(watch.rates) == []
 
 
+@pytest.mark.parametrize(("name", "value"), [("learning_rate", 0.02), ("weight_decay", 0.0), ("adam_beta1", 0.5)])
+def test_a_trainer_with_other_arguments_than_its_optimizer_is_told(name: str, value: Any, tmp_path: Path) -> None:
+    kwargs = StrategyArguments(layer_decay=0.9).trainer_kwargs(arguments(tmp_path))
+    trainer, watch = bert_trainer(arguments(tmp_path, **{name: value}), **kwargs)
+    with pytest.raises(StrategyError, match=rf"the Trainer has {name}={value}, .*: give both the same TrainingArg"):
+        trainer.train()
+    assert list(watch.rates) == []
+
+
 # --- a cooldown by its metric alone -----------------------------------------------------------------------------
 
 

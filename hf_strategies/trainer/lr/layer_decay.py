@@ -1,5 +1,6 @@
 """Layer-wise learning-rate decay: parameter groups by depth, for the stock Trainer."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -13,6 +14,9 @@ from hf_strategies.trainer.lr.layer_depth import parameter_depths
 from hf_strategies.values import number
 
 __all__ = ["LayerDecayArguments", "layer_decay_optimizer", "parameter_groups"]
+
+# The Trainer's arguments that the optimizer is made from.
+_OF_OPTIMIZER = ("learning_rate", "weight_decay", "optim", "optim_args", "adam_beta1", "adam_beta2", "adam_epsilon")
 
 # Optimizers for which the Trainer makes parameter groups itself, in place of the groups by depth.
 _OWN_GROUPS = ("galore", "apollo", "lomo", "adalomo")
@@ -160,15 +164,12 @@ class _LayerDecayOptimizer:
     def create(self, model: nn.Module, **_: object) -> Optimizer:
         """Make the optimizer from the current ``args``, which a hyperparameter search may have changed.
 
-        Raises `StrategyError` in a training without the callbacks that were asked for together with these rates.
+        Raises `StrategyError` in a training with other arguments, or without the callbacks that were asked for
+        together with these rates.
         """
-        training = current_training()
-        present = {type(each).__name__ for each in training.trainer.callback_handler.callbacks} if training else set()
-        if training and (missing := sorted(self.expected_callbacks - present)):
-            raise StrategyError(
-                f"the Trainer has the learning rates by depth without {' and '.join(missing)}, which the same flags"
-                " ask for: make it by Trainer(..., **strategy.trainer_kwargs(args))"
-            )
+        if training := current_training():
+            self._refuse_other_arguments(training.trainer.args)
+            self._refuse_missing(training.trainer.callback_handler.callbacks)
         optimizer_cls, kwargs = Trainer.get_optimizer_cls_and_kwargs(self.args, cast(PreTrainedModel, model))
         groups = parameter_groups(
             model,
@@ -178,6 +179,22 @@ class _LayerDecayOptimizer:
             weight_decay=self.args.weight_decay,
         )
         return cast(Optimizer, optimizer_cls(groups, **kwargs))
+
+    def _refuse_other_arguments(self, args: TrainingArguments) -> None:
+        for name in _OF_OPTIMIZER:
+            own, other = getattr(self.args, name), getattr(args, name)
+            if own != other:
+                raise StrategyError(
+                    f"the optimizer was made for arguments with {name}={own!r}, and the Trainer has {name}={other!r},"
+                    " which would have no effect: give both the same TrainingArguments"
+                )
+
+    def _refuse_missing(self, callbacks: Iterable[object]) -> None:
+        if missing := sorted(self.expected_callbacks - {type(each).__name__ for each in callbacks}):
+            raise StrategyError(
+                f"the Trainer has the learning rates by depth without {' and '.join(missing)}, which the same flags"
+                " ask for: make it by Trainer(..., **strategy.trainer_kwargs(args))"
+            )
 
 
 def _check_rates(layer_decay: float, head_learning_rate: float | None) -> tuple[float, float | None]:
