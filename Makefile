@@ -1,6 +1,6 @@
-# make demo   install, then fine-tune on the offline default; figures and tables in runs/demo
+# make demo   install, then fine-tune a small BERT with a cooldown at its plateau; figure and tables in runs/demo
 # make test   install, then run the tests that need no network
-# make figures install, then make docs/*.png again, from the demo and a run with a cooldown
+# make figures install, then make docs/*.png again, of the demo and of four schedules
 # make docs   install, then build the documentation into docs/_build, and run what it shows
 # make faults install, then kill, damage and starve runs, let them go on, and print what became of them
 PYTHON ?= python3
@@ -13,24 +13,25 @@ export TOKENIZERS_PARALLELISM := false
 
 install: $(VENV)/installed
 
-# torch comes first and pinned: a later package that asks for a bare torch finds it there.
-$(VENV)/installed: pyproject.toml constraints.txt
+# What recipes and figures need, and nothing for developers. torch comes first and pinned: a later package that asks for
+# a bare torch finds it there.
+$(VENV)/runtime: pyproject.toml constraints.txt
+	@echo "Installing into $(VENV): a few minutes the first time"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[plots]'
+	touch $@
+
+$(VENV)/installed: $(VENV)/runtime
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test]'
 	touch $@
 
-demo: install
+demo: $(VENV)/runtime
 	$(BIN)/accelerate launch --num_processes 1 --num_machines 1 --mixed_precision no --dynamo_backend no \
-		recipes/text_classification.py --config recipes/configs/demo.yaml
+		recipes/token_classification.py --config recipes/configs/demo.yaml
 
 figures: demo
-	$(BIN)/accelerate launch --num_processes 1 --num_machines 1 --mixed_precision no --dynamo_backend no \
-		recipes/token_classification.py --output_dir runs/cooldown --overwrite_output_dir true --figure true \
-		--lr_scheduler_type linear_warmup_plateau_cooldown --num_train_epochs 12 --eval_strategy steps --eval_steps 100 \
-		--plateau_cooldown_monitor f1 --plateau_cooldown_patience 2
-	cp runs/demo/training.png docs/demo.png
-	cp runs/cooldown/training.png docs/cooldown.png
+	cp runs/demo/training.png docs/cooldown.png
 	$(BIN)/hf-strategies plot linear_warmup_cosine_decay exponential_warmup_step_decay \
 		linear_warmup_stable_decay one_cycle --output docs/schedules.png
 

@@ -22,7 +22,7 @@
 
     # a data set of the Hub; flags from a file
     accelerate launch recipes/text_classification.py --dataset_name nyu-mll/glue --dataset_config_name mrpc
-    accelerate launch recipes/text_classification.py --config recipes/configs/demo.yaml --seed 1
+    accelerate launch recipes/text_classification.py --config recipes/configs/averaged_weights.yaml --seed 1
 
 From the installed package: accelerate launch -m hf_strategies.recipes.text_classification ...
 What is written to --output_dir: the model, all_results.json, predictions.jsonl, trainer_state.json, the model

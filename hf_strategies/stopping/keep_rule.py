@@ -121,6 +121,8 @@ def keep(best: Candidate, others: Sequence[Candidate], noise: SelectionNoise, si
     worse = sign * (other.evaluation.value - best.evaluation.value)
     if not worse > 0.0:
         return Decision(other, candidates, f"kept {other.text}: no worse than {best.text}")
+    if not noise.excess:
+        return Decision(best, candidates, f"kept {best.text}: {other.text}, is {worse:.3g} worse")
     luck = f"the {noise.excess:.3g} of selection noise ({noise.text})"
     if worse <= noise.excess:
         return Decision(other, candidates, f"kept {other.text}: {best.text}, is {worse:.3g} better, within {luck}")

@@ -147,7 +147,7 @@ HELD, LUCKY = [0.7, 0.742, 0.71, 0.7], [0.7, 0.745, 0.7, 0.7]
         ([0.3, 0.5, 0.745, 0.7, 0.7, 0.736], 2000, "best", "more than the 0.00825 of selection noise (best of 3,"),
         ([0.3, 0.5, 0.745, 0.7, 0.7, 0.737], 2000, "end", "within the 0.00825 of selection noise (best of 3,"),
         # Nothing was selected where the hold ends with its best: the end has to be as good.
-        ([0.3, 0.4, 0.5, 0.6, 0.599], 100, "best", "more than the 0 of selection noise (best of 1,"),
+        ([0.3, 0.4, 0.5, 0.6, 0.599], 100, "best", "0.599 at step 50, is 0.001 worse"),
         ([0.3, 0.4, 0.5, 0.6, 0.6], 100, "end", "no worse than the best, 0.6 at step"),
         # A collapse is no scatter: the median of 0.042, 0.032 and 0.41 is 0.042, and 1.0294 * 0.044 = 0.0453.
         ([0.7, 0.742, 0.71, 0.3, 0.55], None, "best", "more than the 0.0453 of selection noise"),
