@@ -22,7 +22,7 @@ def test_the_demo_cools_down_stops_and_beats_what_counting_gives(tmp_path: Path,
     )
     assert done.returncode == 0, done.stderr[-3000:]
     state = json.loads((tmp_path / "demo" / "trainer_state.json").read_text())
-    (live,) = (value for key, value in state["stateful_callbacks"].items() if key.startswith("PlateauCooldown("))
+    (live,) = (value for key, value in state["stateful_callbacks"].items() if key == "plateau_cooldown")
     assert live["trigger"] == "plateau"
     assert live["stop_step"] == live["cooldown_end"] == state["global_step"] < state["max_steps"]
     rates = {row["step"]: row["learning_rate"] for row in state["log_history"] if "learning_rate" in row}
