@@ -14,6 +14,7 @@ from hf_strategies.finetune.command import Command
 from hf_strategies.finetune.devices import check_world, choose_precision, take_cpu
 from hf_strategies.finetune.lora import LoraArguments
 from hf_strategies.finetune.ranges import check_ranges
+from hf_strategies.finetune.sampling import LENGTH_POOL
 from hf_strategies.finetune.tables.file import ReadingRules
 from hf_strategies.schedules import SCHEDULES
 from hf_strategies.schedules.schedule import default_warmup_steps
@@ -165,6 +166,12 @@ class RecipeArguments(TrainingArguments):
             "choices": ["group_by_length", "random", "sequential", "batch_rebalance"],
         },
     )
+    length_pool: int | None = field(
+        default=None,
+        metadata={
+            "help": f"Sort the rows of so many batches by length, to pad less (unset: {LENGTH_POOL}; 1: none)."
+        },
+    )
     bf16: bool | None = field(  # type: ignore[assignment]
         default=None,
         metadata={"help": "Mixed precision bf16 (unset: on a GPU that has it, unless Accelerate says otherwise)."},
@@ -202,6 +209,7 @@ class RecipeArguments(TrainingArguments):
         if self.warmup_steps is None:
             self.warmup_steps = _default_warmup(str(SchedulerType(self.lr_scheduler_type).value))
         check_ranges(vars(self))
+        self._check_pool()
         take_cpu(self)
         choose_precision(self, bf16_is_unset=self.bf16 is None)
         try:
@@ -212,6 +220,14 @@ class RecipeArguments(TrainingArguments):
         check_world(self)
         if self.device.type == "cpu":
             self.dataloader_pin_memory = False
+
+    def _check_pool(self) -> None:
+        strategy = self.train_sampling_strategy
+        if self.length_pool is not None and strategy != "group_by_length":
+            raise StrategyError(
+                f"length_pool={self.length_pool} has no effect with train_sampling_strategy={strategy!r}: leave"
+                " one of them out"
+            )
 
     def set_learning_rate(self, *, pretrained: bool) -> None:
         """Set the default of the peak learning rate, unless one was given."""

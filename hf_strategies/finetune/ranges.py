@@ -85,6 +85,7 @@ RANGES: Mapping[str, Range] = {
     "per_device_train_batch_size": _count(),
     "per_device_eval_batch_size": _count(),
     "gradient_accumulation_steps": _count(),
+    "length_pool": _count(1, more=", such as 8"),
     "num_train_epochs": Range(0, 1e9, "a number above 0, such as 3", open_low=True),
     "max_steps": Range(
         1, _MOST_STEPS, "a whole number of at least 1, or -1 to train for num_train_epochs", whole_from=1, also=-1

@@ -9,17 +9,19 @@ from torch.utils.data import Sampler
 
 from hf_strategies.finetune.encoding import list_column
 
-__all__ = ["SeededLengthGroupedSampler", "longest_first", "token_counts"]
+__all__ = ["LENGTH_POOL", "SeededLengthGroupedSampler", "longest_first", "token_counts"]
 
-_POOL = 50  # batches that are sorted together, as in transformers' own sampler
+LENGTH_POOL = 8
+"""The default number of batches that are sorted together; its table is in benchmarks/results/batches.md."""
+
 _MIN_POOLS = 4  # per epoch: with fewer, the batches would be nearly the same in each epoch
 
 
 class SeededLengthGroupedSampler(Sampler[int]):
     """Draw each row once per epoch, so that the rows of a batch have similar lengths.
 
-    A random order is cut into pools of up to 50 batches, each pool is sorted by length and cut into batches, and the
-    batches of all pools are shuffled. The batch with the longest row comes first, so that a batch that does not fit
+    A random order is cut into pools of up to ``pool`` batches, each pool is sorted by length and cut into batches,
+    and the batches of all pools are shuffled. The batch with the longest row comes first, so that a batch that does not fit
     into memory fails at once; the rows that do not fill a batch come last.
 
     transformers' `LengthGroupedSampler` leaves the batches of a pool in the order of their lengths, and draws from
@@ -30,15 +32,19 @@ class SeededLengthGroupedSampler(Sampler[int]):
         lengths: The length of each row.
         batch: The number of rows of a step, on all processes together.
         seed: Seed of the order.
+        pool: The number of batches that are sorted together. With 1 the batches are random; with more there is less
+            padding, and the batches of an epoch are less like those of a random order.
 
     >>> sampler = SeededLengthGroupedSampler([3, 9, 1, 8, 2, 7], batch=2, seed=0)
     >>> sorted(sampler), list(sampler) == list(sampler)
     ([0, 1, 2, 3, 4, 5], True)
     """
 
-    def __init__(self, lengths: Sequence[int] | np.ndarray, batch: int, *, seed: int) -> None:
+    def __init__(
+        self, lengths: Sequence[int] | np.ndarray, batch: int, *, seed: int, pool: int = LENGTH_POOL
+    ) -> None:
         self._lengths = np.asarray(lengths)
-        self._batch, self._seed, self._epoch = batch, seed, 0
+        self._batch, self._seed, self._pool, self._epoch = batch, seed, pool, 0
 
     def set_epoch(self, epoch: int) -> None:
         """Draw the order of ``epoch`` from now on; the data loader calls it."""
@@ -51,7 +57,7 @@ class SeededLengthGroupedSampler(Sampler[int]):
         random = np.random.default_rng((self._seed, self._epoch))
         order = random.permutation(len(self))
         whole = len(order) // self._batch * self._batch
-        pool = self._batch * max(1, min(_POOL, len(order) // (_MIN_POOLS * self._batch)))
+        pool = self._batch * max(1, min(self._pool, len(order) // (_MIN_POOLS * self._batch)))
         for start in range(0, whole, pool):
             part = order[start : min(start + pool, whole)]
             order[start : start + len(part)] = part[np.argsort(-self._lengths[part], kind="stable")]

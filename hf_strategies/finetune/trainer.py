@@ -31,7 +31,7 @@ from hf_strategies.finetune.model_card import CardFacts, complete_card
 from hf_strategies.finetune.preemption import Preemption
 from hf_strategies.finetune.results import card_folder, read_results
 from hf_strategies.finetune.run_folder import RunFolder
-from hf_strategies.finetune.sampling import SeededLengthGroupedSampler, longest_first, token_counts
+from hf_strategies.finetune.sampling import LENGTH_POOL, SeededLengthGroupedSampler, longest_first, token_counts
 from hf_strategies.finetune.uploads import uploading_without
 
 __all__ = ["ExactLossTrainer", "RecipeTrainer", "make_trainer", "only_logits", "padding_multiple"]
@@ -147,9 +147,9 @@ class RecipeTrainer(Trainer):
         if self.args.train_sampling_strategy != "group_by_length" or not isinstance(rows, Dataset):
             return super()._get_train_sampler(train_dataset)
         seed = self.args.seed if self.args.data_seed is None else self.args.data_seed
-        return SeededLengthGroupedSampler(
-            token_counts(rows), self.args.train_batch_size * self.args.world_size, seed=seed
-        )
+        batch = self.args.train_batch_size * self.args.world_size
+        pool = getattr(self.args, "length_pool", None) or LENGTH_POOL
+        return SeededLengthGroupedSampler(token_counts(rows), batch, seed=seed, pool=pool)
 
     def _get_eval_sampler(self, eval_dataset: Any) -> Sampler[int]:
         return SequentialSampler(eval_dataset)

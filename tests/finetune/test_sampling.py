@@ -12,6 +12,8 @@ from torch.utils.data import DataLoader, SequentialSampler
 from transformers import TrainingArguments
 from transformers.trainer_pt_utils import LengthGroupedSampler
 
+from hf_strategies.errors import StrategyError
+from hf_strategies.finetune.arguments import RecipeArguments
 from hf_strategies.finetune.sampling import SeededLengthGroupedSampler, longest_first, token_counts
 from hf_strategies.finetune.trainer import RecipeTrainer
 from tests.tiny import TinyModel
@@ -30,19 +32,29 @@ def padding(order: list[int]) -> int:
 
 @pytest.mark.parametrize("rows", [1, 2, 7, 8, 9, 100, 1003])
 @pytest.mark.parametrize("batch", [1, 8, 32])
-def test_an_epoch_has_every_row_once(rows: int, batch: int) -> None:
-    assert sorted(SeededLengthGroupedSampler(LENGTHS[:rows], batch, seed=0)) == list(range(rows))
+@pytest.mark.parametrize("pool", [1, 8, 50])
+def test_an_epoch_has_every_row_once(rows: int, batch: int, pool: int) -> None:
+    assert sorted(SeededLengthGroupedSampler(LENGTHS[:rows], batch, seed=0, pool=pool)) == list(range(rows))
 
 
-def test_there_is_at_most_a_fifth_more_padding_than_with_transformers_own_grouping() -> None:
+def test_a_pool_of_one_batch_has_the_batches_of_a_random_order_and_larger_ones_pad_less() -> None:
+    order = np.random.default_rng((0, 0)).permutation(1003)[:1000].reshape(-1, 8)
+    drawn = np.reshape(list(SeededLengthGroupedSampler(LENGTHS, 8, seed=0, pool=1))[:1000], (-1, 8))
+    assert {frozenset(batch) for batch in drawn.tolist()} == {frozenset(batch) for batch in order.tolist()}
+    padded = [padding(list(SeededLengthGroupedSampler(LENGTHS, 8, seed=0, pool=pool))) for pool in (1, 4, 8, 16)]
+    assert padded == sorted(padded, reverse=True)
+    assert padded[-1] < padded[0] / 3
+
+
+def test_with_its_pool_there_is_at_most_a_fifth_more_padding_than_with_transformers_own_grouping() -> None:
     def theirs(seed: int) -> list[int]:
         return list(LengthGroupedSampler(8, lengths=LENGTHS, generator=torch.Generator().manual_seed(seed)))
 
-    ours = list(SeededLengthGroupedSampler(LENGTHS, 8, seed=0))
+    ours = list(SeededLengthGroupedSampler(LENGTHS, 8, seed=0, pool=50))
     epochs = range(20)
-    assert mean(padding(list(SeededLengthGroupedSampler(LENGTHS, 8, seed=seed))) for seed in epochs) <= 1.2 * mean(
-        padding(theirs(seed)) for seed in epochs
-    )
+    assert mean(
+        padding(list(SeededLengthGroupedSampler(LENGTHS, 8, seed=seed, pool=50))) for seed in epochs
+    ) <= 1.2 * mean(padding(theirs(seed)) for seed in epochs)
     assert 5 * padding(ours) < padding(np.random.default_rng(1).permutation(1003).tolist())
 
 
@@ -67,6 +79,13 @@ def test_each_epoch_has_an_order_of_its_own_which_does_not_depend_on_those_befor
     other.set_epoch(1)
     assert list(one) == list(other) != first
     assert list(SeededLengthGroupedSampler(LENGTHS, 8, seed=1)) != first
+
+
+def test_a_pool_that_would_do_nothing_is_refused_and_so_is_none_at_all() -> None:
+    with pytest.raises(StrategyError, match="length_pool=4 has no effect with train_sampling_strategy='random'"):
+        RecipeArguments(output_dir="out", length_pool=4, train_sampling_strategy="random", use_cpu=True)
+    with pytest.raises(StrategyError, match="length_pool=0"):
+        RecipeArguments(output_dir="out", length_pool=0, use_cpu=True)
 
 
 def test_tokens_are_counted_of_rows_as_they_are_chosen_and_of_several_inputs_in_a_row() -> None:
