@@ -264,8 +264,8 @@ def report(args: Namespace) -> None:
     seeds = f"{min(counts.values())} to {max(counts.values())}"
     text = (
         "# Batches of rows of like length\n\n`python -m benchmarks.batches`: all-MiniLM-L6-v2, linear warmup and"
-        f" decay, {seeds} seeds; {args.machine}. A cell has the difference from random batches in test points with its 95 %"
-        " interval, paired by seed; padded tokens; and seconds, both as ratios to random batches.\n\n"
+        f" decay, {seeds} seeds; {args.machine}. A cell has the difference from random batches in test points with"
+        " its 95 % interval, paired by seed; padded tokens; and seconds, both as ratios to random batches.\n\n"
         f"{table(rows)}\n"
     )
     if args.output != "-":

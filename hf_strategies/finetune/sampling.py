@@ -21,8 +21,8 @@ class SeededLengthGroupedSampler(Sampler[int]):
     """Draw each row once per epoch, so that the rows of a batch have similar lengths.
 
     A random order is cut into pools of up to ``pool`` batches, each pool is sorted by length and cut into batches,
-    and the batches of all pools are shuffled. The batch with the longest row comes first, so that a batch that does not fit
-    into memory fails at once; the rows that do not fill a batch come last.
+    and the batches of all pools are shuffled. The batch with the longest row comes first, so that a batch that does
+    not fit into memory fails at once; the rows that do not fill a batch come last.
 
     transformers' `LengthGroupedSampler` leaves the batches of a pool in the order of their lengths, and draws from
     the global random numbers, so that a resumed epoch has another order. Here the order depends only on ``seed`` and
