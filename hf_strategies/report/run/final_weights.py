@@ -24,6 +24,8 @@ def final_weights(state: Mapping[str, Any], loads_best: bool = False) -> str | N
     records = state.get("stateful_callbacks") or {}
     average = records.get(WEIGHT_AVERAGING)
     cooldowns = list(records_of(PLATEAU_COOLDOWN, records).values())
+    if any(record.get("kept") == "end" for record in cooldowns):
+        return f"those of the end of the cooldown, of step {last}"
     for record in (*cooldowns, *records_of(EARLY_STOPPING, records).values()):
         if record.get("restored_best_weights"):
             step, is_average = record["best_step"], record.get("measured_on") or record.get("kept") == "average"
@@ -31,8 +33,6 @@ def final_weights(state: Mapping[str, Any], loads_best: bool = False) -> str | N
             return f"the best ones, of step {step}{_value(record)}{averaged}"
     if average and average["is_final"]:
         return _words(average, last)
-    if any(record.get("kept") == "end" for record in cooldowns):
-        return f"those of the end of the cooldown, of step {last}"
     if loads_best and state.get("best_global_step"):
         return f"those of the best checkpoint, of step {state['best_global_step']}"
     return f"the last ones, of step {last}"

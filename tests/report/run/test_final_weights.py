@@ -25,6 +25,10 @@ def with_records(**records: Any) -> dict[str, Any]:
         ({"stopping": RECORD | {"restored_best_weights": False}}, "the last ones, of step 30"),
         ({"cooldown": COOLED | {"kept": "end"}}, "those of the end of the cooldown, of step 30"),
         (
+            {"cooldown": COOLED | {"kept": "end", "restored_best_weights": True}},
+            "those of the end of the cooldown, of step 30",
+        ),
+        (
             {"cooldown": COOLED | {"kept": "best", "best_step": 20, "restored_best_weights": True}},
             "the best ones, of step 20 (eval_accuracy 0.725)",
         ),
