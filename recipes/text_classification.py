@@ -90,7 +90,7 @@ def main(argv: Sequence[str] | None = None) -> Trainer:
         tokenizer,
         encoded,
         collator=DataCollatorWithPadding(tokenizer, pad_to_multiple_of=padding_multiple(flags, length)),
-        metrics=kind.compute_metrics(model),
+        metrics=kind.compute_metrics(model, trains=trains),
         reduce=only_logits,
         loss=balanced_loss(flags.data, flags.run, encoded["train"]["labels"], len(labels)) if trains else None,
     )

@@ -19,7 +19,7 @@ _OPEN = "More information needed"
 _LABELS_SHOWN = 50
 _BASE = re.compile(r"This model (?:was trained from scratch|is a fine-tuned version of \[.*?\]\(.*?\)) on ")
 _SPLITS = {"eval": "validation", "test": "test"}
-_NOT_SCORES = ("_runtime", "_per_second", "_preparation_time", "_samples")
+_NOT_SCORES = ("_threshold", "_runtime", "_per_second", "_preparation_time", "_samples")
 
 
 @dataclass(frozen=True)

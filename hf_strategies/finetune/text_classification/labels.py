@@ -38,6 +38,7 @@ from hf_strategies.finetune.text_classification.metrics import (
     REGRESSION_METRICS,
 )
 from hf_strategies.finetune.text_classification.threshold import (
+    best_threshold,
     label_probabilities,
     threshold_of,
     tune_label_threshold,
@@ -59,8 +60,9 @@ class LabelKind:
     names of a model's outputs for such labels. ``used`` returns the names in one label. ``encode`` turns labels into
     the numbers that the model learns. ``decode`` turns a model's outputs into predictions as the metrics take them,
     and ``describe`` into the entries of ``predictions.jsonl``; the last argument of both is the threshold.
-    ``baselines`` returns the models that the model is compared with. ``after_training`` is called when training has
-    ended, and returns values to report.
+    ``baselines`` returns the models that the model is compared with. ``tune`` returns the best threshold for a
+    model's outputs and the true labels; None for labels without a threshold. ``after_training`` is called when
+    training has ended, and returns values to report.
 
     A model has at least ``fewest`` and at most ``most`` outputs. ``may_be_empty`` is whether a label may be an empty
     text, ``is_one_of`` whether it is exactly one of several, so that its loss is the cross-entropy.
@@ -75,18 +77,28 @@ class LabelKind:
     decode: Callable[[np.ndarray, float], np.ndarray]
     describe: Callable[[np.ndarray, Names, float], Iterator[dict[str, Any]]]
     baselines: Models
+    tune: Callable[[np.ndarray, np.ndarray], float] | None = None
     after_training: Callable[[Trainer], Mapping[str, float]] = lambda _: {}
     fewest: int = 1
     most: int | None = None
     may_be_empty: bool = False
     is_one_of: bool = False
 
-    def compute_metrics(self, model: PreTrainedModel) -> Callable[[EvalPrediction], dict[str, float]]:
-        """Return a ``compute_metrics`` for the Trainer, at the threshold that ``model`` has at the time."""
+    def compute_metrics(
+        self, model: PreTrainedModel, *, trains: bool = False
+    ) -> Callable[[EvalPrediction], dict[str, float]]:
+        """Return a ``compute_metrics`` for the Trainer, at the threshold that ``model`` has at the time.
+
+        A model that ``trains`` has none before the end: the threshold is tuned at each evaluation then, and is one of
+        the metrics. At a fixed one F1 stays 0 for as long as every label is unlikely, and would stop the training.
+        """
 
         def decode(prediction: EvalPrediction) -> Decoded:
-            outputs = cast(np.ndarray, prediction.predictions)
-            return Decoded(self.decode(outputs, threshold_of(model)), prediction.label_ids)
+            outputs, truth = cast(np.ndarray, prediction.predictions), cast(np.ndarray, prediction.label_ids)
+            if trains and self.tune is not None and not hasattr(model.config, "threshold"):
+                threshold = self.tune(label_probabilities(outputs), truth)
+                return Decoded(self.decode(outputs, threshold), truth, {"threshold": threshold})
+            return Decoded(self.decode(outputs, threshold_of(model)), truth)
 
         return compute_metrics(self.metrics, decode)
 
@@ -213,6 +225,7 @@ LABEL_KINDS: dict[str, LabelKind] = {
             decode=lambda outputs, threshold: (label_probabilities(outputs) >= threshold).astype(int),
             describe=_all_above,
             baselines=multi_label_classifiers,
+            tune=best_threshold,
             after_training=tune_label_threshold,
             may_be_empty=True,
         ),
