@@ -1,28 +1,37 @@
-"""Adapt an encoder to the language of a domain by masked language modelling, before another recipe fine-tunes it.
+r"""Adapt an encoder to the language of a domain by masked language modelling.
 
     # nothing named: documentation sentences and a small BERT, no network
-    accelerate launch recipes/masked_lm.py --early_stopping_patience 3 --early_stopping_monitor perplexity
+    accelerate launch recipes/masked_lm.py --early_stopping_patience 3 \
+        --early_stopping_monitor perplexity
 
-    # your texts (a .txt file has one on each line), your model, a schedule by name
-    accelerate launch recipes/masked_lm.py --model_name_or_path bert-base-uncased \
-        --train_file notes.txt --validation_file dev.txt --whole_word_mask true --block_size 256 \
+    # your texts (a .txt file has one on each line), your model, a schedule by
+    # name
+    accelerate launch recipes/masked_lm.py \
+        --model_name_or_path bert-base-uncased --train_file notes.txt \
+        --validation_file dev.txt --whole_word_mask true --block_size 256 \
         --lr_scheduler_type exponential_warmup_cosine_decay --warmup_steps 0.1 \
-        --num_train_epochs 10 --early_stopping_patience 2 --output_dir runs/adapted
+        --num_train_epochs 10 --early_stopping_patience 2 \
+        --output_dir runs/adapted
 
     # then the task, from the adapted model
-    accelerate launch recipes/text_classification.py --model_name_or_path runs/adapted --train_file train.csv
+    accelerate launch recipes/text_classification.py \
+        --model_name_or_path runs/adapted --train_file train.csv
 
-From the installed package: accelerate launch -m hf_strategies.recipes.masked_lm ...
-What is written to --output_dir: the model, all_results.json, trainer_state.json, the model card README.md and, with
---figure, training.png. There is no predictions.jsonl, because predictions of masked tokens are of no use.
+From the installed package: accelerate launch -m
+hf_strategies.recipes.masked_lm ... What is written to --output_dir: the model,
+all_results.json, trainer_state.json, the model card README.md and, with
+--figure, training.png. There is no predictions.jsonl, because predictions of
+masked tokens are of no use.
 
-A model without a head for masked tokens gets a new one. A pooler is not saved: a task that needs one begins with a
-new one.
+A model without a head for masked tokens gets a new one. A pooler is not saved:
+a task that needs one begins with a new one.
 
-The lines of a set are packed into blocks, one after the other, and attend to each other there; --pack false gives
-each line its own row. The masks of training are drawn anew in each epoch; those of validation and test set are always
-the same, so that perplexities can be compared. Perplexity is exp of the mean negative log-likelihood over all masked
-tokens, and eval_loss is its logarithm.
+The lines of a set are packed into blocks, one after the other, and attend to
+each other there; --pack false gives each line its own row. The masks of
+training are drawn anew in each epoch; those of validation and test set are
+always the same, so that perplexities can be compared. Perplexity is exp of the
+mean negative log-likelihood over all masked tokens, and eval_loss is its
+logarithm.
 """
 
 from collections.abc import Sequence

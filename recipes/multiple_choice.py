@@ -1,24 +1,31 @@
-"""Fine-tune an encoder to choose, of several endings, the one that fits a context (as in SWAG).
+r"""Fine-tune an encoder to choose, of several endings, the one that fits (SWAG).
 
-    # nothing named: how docstrings of functions begin, and a small BERT, no network
+    # nothing named: how docstrings of functions begin, and a small BERT, no
+    # network
     accelerate launch recipes/multiple_choice.py --early_stopping_patience 3
 
-    # your files (sent1, sent2, ending0 ... endingN, label), your model, a schedule by name
-    accelerate launch recipes/multiple_choice.py --model_name_or_path bert-base-uncased \
-        --train_file train.csv --validation_file dev.csv --test_file test.csv \
+    # your files (sent1, sent2, ending0 ... endingN, label), your model, a
+    # schedule by name
+    accelerate launch recipes/multiple_choice.py \
+        --model_name_or_path bert-base-uncased --train_file train.csv \
+        --validation_file dev.csv --test_file test.csv \
         --lr_scheduler_type exponential_warmup_cosine_decay --warmup_steps 0.1 \
-        --num_train_epochs 10 --early_stopping_patience 3 --early_stopping_monitor accuracy
+        --num_train_epochs 10 --early_stopping_patience 3 \
+        --early_stopping_monitor accuracy
 
-    # a data set of the Hub; questions with a column of lists of answers, of which rows may have different numbers
-    accelerate launch recipes/multiple_choice.py --dataset_name allenai/swag --dataset_config_name regular
-    accelerate launch recipes/multiple_choice.py --train_file quiz.json --context_column question \
-        --choices_column answers --label_column right
+    # a data set of the Hub; questions with a column of lists of answers, of
+    # which rows may have different numbers
+    accelerate launch recipes/multiple_choice.py --dataset_name allenai/swag \
+        --dataset_config_name regular
+    accelerate launch recipes/multiple_choice.py --train_file quiz.json \
+        --context_column question --choices_column answers --label_column right
 
-A label is the letter of the right ending (A, B, ...), its index, its text, or, where the choices have labels as in
-ARC and CommonsenseQA, one of these; it means the same in all rows of all files.
-From the installed package: accelerate launch -m hf_strategies.recipes.multiple_choice ...
-What is written to --output_dir: the model, all_results.json, predictions.jsonl, trainer_state.json, the model
-card README.md and, with --figure, training.png.
+A label is the letter of the right ending (A, B, ...), its index, its text, or,
+where the choices have labels as in ARC and CommonsenseQA, one of these; it
+means the same in all rows of all files. From the installed package: accelerate
+launch -m hf_strategies.recipes.multiple_choice ... What is written to
+--output_dir: the model, all_results.json, predictions.jsonl,
+trainer_state.json, the model card README.md and, with --figure, training.png.
 """
 
 from collections.abc import Iterator, Sequence

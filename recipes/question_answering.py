@@ -1,28 +1,37 @@
-"""Fine-tune an encoder to find the answer to a question in a text: extractive question answering.
+r"""Fine-tune an encoder to find the answer to a question in a text.
 
-    # nothing named: what parameters mean, out of documentation, and a small BERT, no network
+    # nothing named: what parameters mean, out of documentation, and a small
+    # BERT, no network
     accelerate launch recipes/question_answering.py --baselines
 
-    # your files: SQuAD's own form, or json lines or parquet with question, context and answers
-    accelerate launch recipes/question_answering.py --model_name_or_path bert-base-uncased \
-        --train_file train-v2.0.json --validation_file dev-v2.0.json --test_file questions.jsonl \
-        --num_train_epochs 3 --early_stopping_patience 2 --early_stopping_monitor f1 --n_best 3
+    # your files: SQuAD's own form, or json lines or parquet with question,
+    # context and answers
+    accelerate launch recipes/question_answering.py \
+        --model_name_or_path bert-base-uncased --train_file train-v2.0.json \
+        --validation_file dev-v2.0.json --test_file questions.jsonl \
+        --num_train_epochs 3 --early_stopping_patience 2 \
+        --early_stopping_monitor f1 --n_best 3
 
-    # new questions, answered by a trained model: a row with question and context each (jsonl, csv, SQuAD's form);
+    # new questions, answered by a trained model: a row with question and
+    # context each (jsonl, csv, SQuAD's form);
     # the answers are in runs/answers/predictions.jsonl
-    python recipes/question_answering.py --do_train false --model_name_or_path runs/recipe \
-        --test_file questions.jsonl --output_dir runs/answers
+    python recipes/question_answering.py --do_train false \
+        --model_name_or_path runs/recipe --test_file questions.jsonl \
+        --output_dir runs/answers
 
     # a data set of the Hub; flags from a file
-    accelerate launch recipes/question_answering.py --config recipes/configs/bert_squad.yaml \
-        --dataset_name rajpurkar/squad
+    accelerate launch recipes/question_answering.py \
+        --config recipes/configs/bert_squad.yaml --dataset_name rajpurkar/squad
 
-From the installed package: accelerate launch -m hf_strategies.recipes.question_answering ...
-Long contexts are read in windows that overlap. In training the first answer of a question has to stand at its
-answer_start; answers to evaluate are compared as texts. When the training set has questions without answers
-(SQuAD 2.0), "no answer" is predicted too, by a threshold that is tuned on the validation set and kept in the model's
-config.json. What is written to --output_dir: the model, all_results.json, predictions.jsonl, trainer_state.json, the
-model card README.md and, with --figure, training.png.
+From the installed package: accelerate launch -m
+hf_strategies.recipes.question_answering ... Long contexts are read in windows
+that overlap. In training the first answer of a question has to stand at its
+answer_start; answers to evaluate are compared as texts. When the training set
+has questions without answers (SQuAD 2.0), "no answer" is predicted too, by a
+threshold that is tuned on the validation set and kept in the model's
+config.json. What is written to --output_dir: the model, all_results.json,
+predictions.jsonl, trainer_state.json, the model card README.md and, with
+--figure, training.png.
 """
 
 from collections.abc import Iterator, Sequence

@@ -1,31 +1,40 @@
-"""Fine-tune an encoder to classify texts or pairs of texts, to give them several labels, or to score them.
+r"""Fine-tune an encoder to classify texts or pairs of texts, or to score them.
 
     # nothing named: documentation sentences and a small BERT, no network
-    accelerate launch recipes/text_classification.py --early_stopping_patience 3
+    accelerate launch recipes/text_classification.py \
+        --early_stopping_patience 3
 
     # your files, your model, a schedule by name
-    accelerate launch recipes/text_classification.py --model_name_or_path bert-base-uncased \
-        --train_file train.csv --validation_file dev.csv --test_file test.csv \
+    accelerate launch recipes/text_classification.py \
+        --model_name_or_path bert-base-uncased --train_file train.csv \
+        --validation_file dev.csv --test_file test.csv \
         --lr_scheduler_type exponential_warmup_cosine_decay --warmup_steps 0.1 \
-        --num_train_epochs 20 --early_stopping_patience 3 --early_stopping_monitor accuracy
+        --num_train_epochs 20 --early_stopping_patience 3 \
+        --early_stopping_monitor accuracy
 
-    # labels that are numbers: regression; lists: several labels ("a|b" in a table: see --problem_type)
-    accelerate launch recipes/text_classification.py --train_file stsb.csv --label_column score
-    accelerate launch recipes/text_classification.py --train_file intents.json --label_column intents
+    # labels that are numbers: regression; lists: several labels ("a|b" in a
+    # table: see --problem_type)
+    accelerate launch recipes/text_classification.py --train_file stsb.csv \
+        --label_column score
+    accelerate launch recipes/text_classification.py \
+        --train_file intents.json --label_column intents
 
-    # several columns of zeros and ones: several labels; several files; files without a header
-    accelerate launch recipes/text_classification.py --train_file 'train-*.csv.gz' --label_column toxic insult threat
-    accelerate launch recipes/text_classification.py --train_file sms.tsv --column_names label text
-
-    # the other offline data set: does this summary belong to this function?
-    accelerate launch recipes/text_classification.py --offline_task summary_pair
+    # several columns of zeros and ones: several labels; several files; files
+    # without a header
+    accelerate launch recipes/text_classification.py \
+        --train_file 'train-*.csv.gz' --label_column toxic insult threat
+    accelerate launch recipes/text_classification.py --train_file sms.tsv \
+        --column_names label text
 
     # a data set of the Hub; flags from a file
-    accelerate launch recipes/text_classification.py --dataset_name nyu-mll/glue --dataset_config_name mrpc
-    accelerate launch recipes/text_classification.py --config recipes/configs/averaged_weights.yaml --seed 1
+    accelerate launch recipes/text_classification.py \
+        --dataset_name nyu-mll/glue --dataset_config_name mrpc
+    accelerate launch recipes/text_classification.py \
+        --config recipes/configs/averaged_weights.yaml --seed 1
 
-From the installed package: accelerate launch -m hf_strategies.recipes.text_classification ...
-What is written to --output_dir: the model, all_results.json, predictions.jsonl, trainer_state.json, the model
+From the installed package: accelerate launch -m
+hf_strategies.recipes.text_classification ... What is written to --output_dir:
+the model, all_results.json, predictions.jsonl, trainer_state.json, the model
 card README.md and, with --figure, training.png.
 """
 

@@ -1,26 +1,37 @@
-"""Fine-tune an encoder to tag words: named entities, parts of speech.
+r"""Fine-tune an encoder to tag words: named entities, parts of speech.
 
-    # nothing named: which words of documentation are code, and a small BERT; no network
+    # nothing named: which words of documentation are code, and a small BERT;
+    # no network
     accelerate launch recipes/token_classification.py --baselines
 
-    # your files (json, jsonl, parquet or CoNLL), your model, a schedule by name, the best weights by entity F1
-    accelerate launch recipes/token_classification.py --model_name_or_path bert-base-cased \
-        --train_file train.conll --validation_file dev.conll --test_file test.conll \
+    # your files (json, jsonl, parquet or CoNLL), your model, a schedule by
+    # name, the best weights by entity F1
+    accelerate launch recipes/token_classification.py \
+        --model_name_or_path bert-base-cased --train_file train.conll \
+        --validation_file dev.conll --test_file test.conll \
         --lr_scheduler_type exponential_warmup_cosine_decay --warmup_steps 0.1 \
-        --num_train_epochs 10 --early_stopping_patience 3 --early_stopping_monitor f1
+        --num_train_epochs 10 --early_stopping_patience 3 \
+        --early_stopping_monitor f1
 
-    # CoNLL-U, by one of its columns; columns of other CoNLL files by number, here the third beside the words
-    accelerate launch recipes/token_classification.py --train_file en-train.conllu --tags_column xpos
-    accelerate launch recipes/token_classification.py --train_file train.tsv.conll --tokens_column 2 --tags_column 3
+    # CoNLL-U, by one of its columns; columns of other CoNLL files by number,
+    # here the third beside the words
+    accelerate launch recipes/token_classification.py \
+        --train_file en-train.conllu --tags_column xpos
+    accelerate launch recipes/token_classification.py \
+        --train_file train.tsv.conll --tokens_column 2 --tags_column 3
 
     # a data set of the Hub; its parts of speech
-    accelerate launch recipes/token_classification.py --dataset_name eriktks/conll2003 --tags_column pos_tags
+    accelerate launch recipes/token_classification.py \
+        --dataset_name eriktks/conll2003 --tags_column pos_tags
 
-From the installed package: accelerate launch -m hf_strategies.recipes.token_classification ...
-What is written to --output_dir: the model, all_results.json, predictions.jsonl, trainer_state.json, the model
-card README.md and, with --figure, training.png. Metrics are precision, recall and F1 of whole entities (seqeval) and
-the accuracy of words, where tags are IOB, BIOES, BILOU or BMES; of other tags, accuracy and macro-F1. A sentence
-longer than the model takes goes through it in several windows, and counts whole.
+From the installed package: accelerate launch -m
+hf_strategies.recipes.token_classification ... What is written to --output_dir:
+the model, all_results.json, predictions.jsonl, trainer_state.json, the model
+card README.md and, with --figure, training.png. Metrics are precision, recall
+and F1 of whole entities (seqeval) and the accuracy of words, where tags are
+IOB, BIOES, BILOU or BMES; of other tags, accuracy and macro-F1. A sentence
+longer than the model takes goes through it in several windows, and counts
+whole.
 """
 
 from collections.abc import Iterator, Sequence

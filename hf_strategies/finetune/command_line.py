@@ -20,6 +20,7 @@ from hf_strategies.finetune.combinations import check_combinations
 from hf_strategies.finetune.config_file import flags_of_yaml
 from hf_strategies.finetune.disk import disk_problem
 from hf_strategies.finetune.flag_texts import check_texts, known_texts
+from hf_strategies.finetune.help_text import help_page, wanted_help
 from hf_strategies.finetune.ranges import RANGES, check_ranges
 from hf_strategies.trainer.distributed import exit_process
 
@@ -59,13 +60,17 @@ def parse(kinds: Sequence[Any], argv: Sequence[str] | None = None, *, descriptio
     """Fill dataclasses from flags; the entries of ``--config FILE.yaml`` are read before the flags.
 
     A YAML entry ``key: value`` is read as the flag ``--key value``, and a flag on the command line wins over it. A
-    list becomes several values, a mapping becomes JSON, and null leaves the default.
+    list becomes several values, a mapping becomes JSON, and null leaves the default. ``--help`` prints a page of help
+    and ends the process.
 
     Raises `StrategyError` for an unknown flag or key, a value that its dataclass refuses, a bad file.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
     parser = _Parser(kinds, description=description, allow_abbrev=False)
     parser.add_argument("--config", metavar="FILE", help="YAML file of flags; flags given beside it win")
+    if wanted := wanted_help(argv):
+        print(help_page(parser, kinds, wanted))
+        raise SystemExit(0)
     known = {field.name for kind in kinds for field in dataclasses.fields(kind) if field.init}
     config = _config_file(argv)
     if config is not None:

@@ -1,0 +1,89 @@
+"""The help of the recipes: one page, each flag once, no line wider than the terminal, examples as written."""
+
+import ast
+import os
+import pty
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hf_strategies.finetune.help_text import wanted_help
+from tests.conftest import RECIPES
+
+
+def on_a_terminal(words: list[str], folder: Path) -> list[str]:
+    """Run Python on a pseudo-terminal of 80 columns; return the lines that it shows."""
+    ours, theirs = pty.openpty()
+    environment = os.environ | {"COLUMNS": "80", "TERM": "xterm"}
+    process = subprocess.Popen([sys.executable, *words], cwd=folder, env=environment, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    parts = []
+    while True:
+        try:
+            part = os.read(ours, 65536)
+        except OSError:  # the other end is closed
+            break
+        if not part:
+            break
+        parts.append(part)
+    os.close(ours)
+    assert process.wait() == 0
+    return b"".join(parts).decode().replace("\r\n", "\n").splitlines()
+
+
+@pytest.fixture(scope="module", params=RECIPES)
+def recipe(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def page(recipe: str) -> list[str]:
+    checkout = Path(__file__).resolve().parent.parent.parent
+    lines = on_a_terminal([f"recipes/{recipe}.py", "--help"], checkout)
+    return lines[next(place for place, line in enumerate(lines) if line.startswith("usage:")) :]
+
+
+def flags_of(lines: list[str]) -> list[str]:
+    return [found[1] for line in lines if (found := re.match(r"  --(\w+)", line))]
+
+
+def test_it_has_fewer_than_150_lines_of_at_most_80_columns_and_each_flag_once(page: list[str]) -> None:
+    assert len(page) < 150
+    assert [line for line in page if len(line) > 80] == []
+    flags = flags_of(page)
+    assert len(flags) == len(set(flags)) > 40
+
+
+def test_flags_stand_in_groups(page: list[str]) -> None:
+    names = ["Data", "Model", "Strategy", "Training", "Placement"]
+    assert [line for line in page if line in names] == names
+
+
+def test_examples_are_as_they_are_written(recipe: str, page: list[str]) -> None:
+    file = Path(__file__).resolve().parent.parent.parent / "recipes" / f"{recipe}.py"
+    text = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8")), clean=False) or ""
+    examples = [line for line in text.splitlines() if line.startswith("    ")]
+    assert len(examples) > 8
+    assert [line for line in examples if line not in page] == []
+
+
+def test_all_flags_are_listed_once_on_the_longer_page(checkout: Path) -> None:
+    from transformers import TrainingArguments
+
+    lines = on_a_terminal(["recipes/masked_lm.py", "--help", "all"], checkout)
+    flags = flags_of(lines)
+    assert len(flags) == len(set(flags))
+    known = {name for name, field in TrainingArguments.__dataclass_fields__.items() if field.init}
+    assert known <= set(flags)
+    assert [line for line in lines if len(line) > 80 and line.startswith(" ")] == []
+
+
+@pytest.mark.parametrize(
+    ("words", "wanted"),
+    [(["--help"], "main"), (["--seed", "1", "-h"], "main"), (["--help", "all"], "all"), (["--helpful"], None)],
+)
+def test_which_help_is_wanted(words: list[str], wanted: str | None) -> None:
+    assert wanted_help(words) == wanted
