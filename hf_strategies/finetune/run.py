@@ -28,6 +28,7 @@ from hf_strategies.finetune.results import read_results
 from hf_strategies.finetune.run_folder import RunFolder, on_rank_zero
 from hf_strategies.finetune.sampling import longest_first
 from hf_strategies.finetune.trainer import RecipeTrainer
+from hf_strategies.finetune.written import written
 from hf_strategies.report.run.figure import draw_range_test, draw_run
 from hf_strategies.report.run.final_weights import final_weights
 from hf_strategies.report.run.report import RunReport, print_run
@@ -270,7 +271,7 @@ def _suggest_learning_rate(trainer: Trainer) -> None:
 
 
 def _report(trainer: RecipeTrainer, test: Results, facts: CardFacts) -> None:
-    """Print how the run went, draw it if asked to, and write the model card of a run that trains."""
+    """Print how the run went and what it has written, draw it if asked to, and write the card of a training."""
     args = cast(RecipeArguments, trainer.args)
     report = RunReport.of_state(asdict(trainer.state), _stock_schedule(args, trainer.state.max_steps))
     weights = _final_weights(trainer) if args.do_train else None
@@ -281,6 +282,11 @@ def _report(trainer: RecipeTrainer, test: Results, facts: CardFacts) -> None:
     if args.do_train or args.push_to_hub:
         trainer.card_facts = facts
         _publish(trainer, report, test, weights)
+    if trainer.is_world_process_zero():
+        done = {"trained": args.do_train, "predicted": args.do_predict and "test" in facts.examples}
+        drawn = args.figure and report.trained
+        for line in written(Path(args.output_dir or "."), drawn=drawn, **done):
+            print(visible(line))
 
 
 def _final_weights(trainer: Trainer) -> str | None:
