@@ -8,14 +8,8 @@ from hf_strategies.finetune.written import written
 from hf_strategies.recipes import text_classification
 from tests.finetune.runs import QUIET, reviews, write_csv, write_csv_splits
 
-NAMES = [
-    "model.safetensors",
-    "all_results.json",
-    "predictions.jsonl",
-    "trainer_state.json",
-    "training.png",
-    "README.md",
-]
+FILES = ["model.safetensors", "all_results.json", "predictions.jsonl", "trainer_state.json"]
+NAMES = [*FILES, "training.png", "README.md"]
 
 
 def folder_with(place: Path, *names: str) -> Path:
