@@ -42,6 +42,7 @@ NUMBERS: Mapping[str, str] = {
     "per_device_train_batch_size": "count",
     "per_device_eval_batch_size": "count",
     "gradient_accumulation_steps": "count",
+    "length_pool": "count",
     "num_train_epochs": "above zero",
     "max_steps": "steps or -1",
     "warmup_steps": "warmup",

@@ -1,4 +1,4 @@
-"""The plain PyTorch loop: the README's example, and the scheduler for itself."""
+"""The plain PyTorch loop: the example of the documentation, and the scheduler for itself."""
 
 import re
 from itertools import pairwise
@@ -52,11 +52,11 @@ def test_the_commonly_copied_version_jumps() -> None:
     assert seen[5] == pytest.approx(0.0001)
 
 
-def test_the_example_in_the_readme_runs_stops_and_restores_the_best(checkout: Path) -> None:
-    readme = (checkout / "README.md").read_text(encoding="utf-8")
-    (code,) = [block for block in re.findall(r"```python\n(.*?)```", readme, re.DOTALL) if "Adam" in block]
+def test_the_example_of_the_documentation_runs_stops_and_restores_the_best(checkout: Path) -> None:
+    page = (checkout / "docs" / "pytorch.md").read_text(encoding="utf-8")
+    (code,) = [block for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "Adam" in block]
     names: dict[str, Any] = {}
-    exec(compile(code, "README.md", "exec"), names)
+    exec(compile(code, "pytorch.md", "exec"), names)
     losses, verdict = names["losses"], names["now"]
     assert 5 < len(losses) <= 50
     assert min(losses) == losses[verdict.best_index] < losses[0] / 100
