@@ -55,7 +55,7 @@ def prepare(args: Namespace) -> None:
     """Write the encoded rows of the tasks with the order of the rows in each epoch, and MiniLM's weights."""
     from transformers import AutoModel, AutoTokenizer
 
-    from benchmarks.landing.prepare import _encode
+    from benchmarks.landing.prepare import encode_row
     from benchmarks.landing.tasks import TASKS
     from benchmarks.strategies.tasks import minilm
 
@@ -66,7 +66,9 @@ def prepare(args: Namespace) -> None:
         task = TASKS[name]
         task = type(task)(**{**vars(task), "max_length": setting.length})
         rows = task.rows()
-        encoded[name] = {split: [_encode(task, tokenizer, row) for row in rows[split]] for split in ("train", "test")}
+        encoded[name] = {
+            split: [encode_row(task, tokenizer, row) for row in rows[split]] for split in ("train", "test")
+        }
         seen += [np.array(row["ids"]) for part in encoded[name].values() for row in part]
     kept = np.unique(np.concatenate(seen))
     for name, splits in encoded.items():

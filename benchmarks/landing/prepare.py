@@ -60,7 +60,7 @@ def _seed(task: Task, seed: int, tokenizer: Any) -> tuple[dict[str, np.ndarray],
         tokenizer = train_wordpiece([text for texts, _ in drawn["train"] for text in texts])
     rows = []
     for split in _SPLITS:
-        encoded = [_encode(task, tokenizer, row) for row in drawn[split]]
+        encoded = [encode_row(task, tokenizer, row) for row in drawn[split]]
         # Batches of like length for the evaluations; the metrics do not depend on the order.
         rows += encoded if split == "train" else sorted(encoded, key=lambda row: len(row["ids"]))
     length = task.max_length
@@ -77,7 +77,8 @@ def _seed(task: Task, seed: int, tokenizer: Any) -> tuple[dict[str, np.ndarray],
     return arrays, [len(drawn[split]) for split in _SPLITS]
 
 
-def _encode(task: Task, tokenizer: Any, row: Row) -> dict[str, Any]:
+def encode_row(task: Task, tokenizer: Any, row: Row) -> dict[str, Any]:
+    """Return the ids, types and labels of a row of a task."""
     texts, labels = row
     if task.kind != "tokens":
         encoded = tokenizer(*texts, truncation=True, max_length=task.max_length)
