@@ -27,17 +27,19 @@ Samples = dict[str, list[float]]
 
 @dataclass(frozen=True)
 class Column:
-    """A way to judge: in which checkout, and whether the whole log each time."""
+    """A way to judge: in which checkout, whether the whole log each time, and whether a replay is measured."""
 
     name: str
     checkout: Path
     whole: bool
+    replays: bool
 
 
 def columns(beside: Path | None) -> list[Column]:
     """Return the columns of the table."""
-    older = [Column("the older checkout", beside.resolve(), True)] if beside else []
-    return [*older, Column("the whole log each time", CHECKOUT, True), Column("new entries only", CHECKOUT, False)]
+    older = [Column("the older checkout", beside.resolve(), True, True)] if beside else []
+    whole = Column("the whole log each time", CHECKOUT, True, False)
+    return [*older, whole, Column("new entries only", CHECKOUT, False, True)]
 
 
 def event_seconds(column: Column, args: Namespace) -> dict[str, float]:
@@ -102,7 +104,7 @@ def measure(ways: Sequence[Column], args: Namespace) -> list[Samples]:
         for number in range(1, args.rounds + 1):
             for column, each in zip(ways, samples, strict=True):
                 seconds = event_seconds(column, args)
-                if column.checkout != CHECKOUT or not column.whole:
+                if column.replays:
                     seconds[replays] = replay_seconds(column.checkout, state)
                 for name, value in seconds.items():
                     each.setdefault(name, []).append(value)
