@@ -46,6 +46,7 @@ from transformers import AutoModelForSequenceClassification, DataCollatorWithPad
 from hf_strategies.finetune.class_weights import balanced_loss, refuse_cross_entropy_flags
 from hf_strategies.finetune.command_line import run_command
 from hf_strategies.finetune.flags import check_metrics, read_flags
+from hf_strategies.finetune.given_columns import given_columns
 from hf_strategies.finetune.metrics import metric_names
 from hf_strategies.finetune.model import label_names, load_config, load_model, trained_labels
 from hf_strategies.finetune.preflight import check_schedule, prepare_run
@@ -122,7 +123,10 @@ def predict_test_set(
     rows, kind = data.splits["test"], data.kind
     outputs, metrics = predict_in_order(trainer, encoded["test"])
     predictions = kind.describe(outputs, labels, threshold_of(trainer.model))
-    write_predictions(trainer, ({**row, **prediction} for row, prediction in zip(rows, predictions, strict=True)))
+    names = {*rows.column_names, "prediction", "probability", "probabilities"}
+    others = given_columns(data.given, data.rows["test"], names)
+    lines = ({**other, **row, **made} for other, row, made in zip(others, rows, predictions, strict=True))
+    write_predictions(trainer, lines)
     if "label" not in rows.column_names:
         return {}
 

@@ -122,7 +122,8 @@ class ClassificationData:
     """Splits with the columns ``text``, ``label`` (absent where unknown) and, for pairs, ``text_pair``.
 
     ``kind`` is the kind of the labels. ``labels`` name the outputs of a model in their order, from the training set;
-    empty if there is none. ``rows`` has, for each split, the number in the file of each of its rows.
+    empty if there is none. ``rows`` has, for each split, the number in the file of each of its rows. ``given`` are
+    the columns of the test set that are neither texts nor labels; None without any.
     """
 
     splits: DatasetDict
@@ -130,6 +131,7 @@ class ClassificationData:
     name: str
     kind: LabelKind = _SINGLE
     rows: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    given: Dataset | None = None
 
     @property
     def texts(self) -> list[str]:
@@ -173,7 +175,8 @@ def load_classification(
         if not class_names(labels["train"]):
             check_distinct(names)
     rows = {split: rows[_ROW][:] for split, rows in splits.items()}
-    return ClassificationData(splits.remove_columns(_ROW), tuple(names), name, kind, rows)
+    given = raw["test"].remove_columns(_used(raw["test"], columns, args)) if "test" in raw else None
+    return ClassificationData(splits.remove_columns(_ROW), tuple(names), name, kind, rows, given)
 
 
 def choose_labels(data: ClassificationData, trained: Sequence[str], *, fixed: bool = False) -> tuple[str, ...]:
@@ -224,6 +227,11 @@ def encode(
 
     key = ("text classification", data.kind.name, tokenizer_state(tokenizer), tuple(labels), max_length)
     return encode_splits(data.splits, encode_batch, key=key, workers=args.preprocessing_num_workers)
+
+
+def _used(rows: Dataset, columns: Mapping[str, str], args: ClassificationArguments) -> list[str]:
+    """Return the columns of the rows that are texts or labels."""
+    return [name for name in rows.column_names if name in (*columns.values(), *args.label_column)]
 
 
 def _used_labels(data: ClassificationData) -> list[str]:

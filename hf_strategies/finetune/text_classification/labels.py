@@ -182,7 +182,8 @@ def _multi_hot(labels: list[list[str]], names: Names) -> list[list[float]]:
 def _likeliest(logits: np.ndarray, names: Names, _: float) -> Iterator[dict[str, Any]]:
     for probabilities in softmax(logits, axis=-1):
         best = int(probabilities.argmax())
-        yield {"prediction": names[best], "probability": float(probabilities[best])}
+        every = {name: float(value) for name, value in zip(names, probabilities, strict=True)}
+        yield {"prediction": names[best], "probability": every[names[best]], "probabilities": every}
 
 
 def _number(outputs: np.ndarray, _names: Names, _: float) -> Iterator[dict[str, Any]]:

@@ -200,7 +200,7 @@ class TestPredictions:
         out = tmp_path / "out"
         run(out, *files, *STEPS, "--test_file", write_csv(tmp_path / "bare.csv", bare))
         assert [{"text": row["text"]} for row in predictions(out)] == bare
-        assert all(set(row) == {"text", "prediction", "probability"} for row in predictions(out))
+        assert all(set(row) == {"text", "prediction", "probability", "probabilities"} for row in predictions(out))
         assert "test_accuracy" not in read(out / "all_results.json")
 
 
