@@ -1,15 +1,19 @@
-"""The error for a user's mistake; its message is one line with the argument, its value and the remedy."""
+"""What the user reads: the error for a mistake, with argument, value and remedy, and lines while a run goes on."""
 
+import logging
 import re
+import sys
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-__all__ = ["HIDDEN", "StrategyError", "did_you_mean", "first_line", "short", "visible"]
+__all__ = ["HIDDEN", "StrategyError", "announce", "did_you_mean", "first_line", "short", "visible"]
 
 # Control characters, among them the escape character of terminals; those that turn the direction of text around; line
 # and paragraph separators; the byte order mark; halves of a surrogate pair, which no output can encode.
 HIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 """The characters that are never written out as they are."""
+
+logger = logging.getLogger(__name__)
 
 _LONGEST_MESSAGE = 1000
 _LONGEST_VALUE = 200
@@ -27,6 +31,19 @@ class StrategyError(ValueError):
 
     def __init__(self, message: object = "") -> None:
         super().__init__(short(visible(" ".join(str(message).split())), _LONGEST_MESSAGE))
+
+
+def announce(line: str) -> None:
+    """Log one line for the user; a progress bar that is on the terminal moves out of its way.
+
+    The level is that of warnings, because a script that sets up no logging shows only those.
+    """
+    bars = sys.modules.get("tqdm")  # there is no bar before it is imported
+    if bars is None:
+        logger.warning(visible(line))
+        return
+    with bars.tqdm.external_write_mode(file=sys.stderr):
+        logger.warning(visible(line))
 
 
 def visible(text: object, *, keep: str = "") -> str:

@@ -44,10 +44,11 @@ from hf_strategies.finetune.flags import read_flags
 from hf_strategies.finetune.masked_lm.data import MaskedLMArguments, encode, load_lines
 from hf_strategies.finetune.masked_lm.masking import MASKING_COLUMNS, Masker, MaskingCollator
 from hf_strategies.finetune.masked_lm.metrics import LM_METRICS, decode_sums, row_sums, unigram_baseline
-from hf_strategies.finetune.metrics import compute_metrics, metric_names
+from hf_strategies.finetune.metrics import ComputeMetrics, metric_names
 from hf_strategies.finetune.model import load_config, load_model
+from hf_strategies.finetune.predictions import Results, compare_with_baselines, predict_in_order
 from hf_strategies.finetune.preflight import check_schedule, prepare_run
-from hf_strategies.finetune.run import Results, compare_with_baselines, predict_in_order, run_trainer
+from hf_strategies.finetune.run import run_trainer
 from hf_strategies.finetune.tokenizer import longest_input, make_tokenizer
 from hf_strategies.finetune.trainer import ExactLossTrainer, make_trainer, padding_multiple
 
@@ -74,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> Trainer:
         tokenizer,
         encoded,
         collator=collator,
-        metrics=compute_metrics(LM_METRICS, decode_sums),
+        metrics=ComputeMetrics(LM_METRICS, decode_sums),
         reduce=row_sums,
         callbacks=[collator],
         keep_columns=MASKING_COLUMNS,

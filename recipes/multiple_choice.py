@@ -38,7 +38,7 @@ from transformers import AutoModelForMultipleChoice, Trainer
 
 from hf_strategies.finetune.command_line import run_command
 from hf_strategies.finetune.flags import read_flags
-from hf_strategies.finetune.metrics import compute_metrics, metric_names
+from hf_strategies.finetune.metrics import ComputeMetrics, metric_names
 from hf_strategies.finetune.model import load_config, load_model
 from hf_strategies.finetune.multiple_choice.data import (
     ChoiceArguments,
@@ -55,14 +55,15 @@ from hf_strategies.finetune.multiple_choice.metrics import (
     likeliest_endings,
 )
 from hf_strategies.finetune.multiple_choice.trainer import ChoiceTrainer, choice_loss
-from hf_strategies.finetune.preflight import check_schedule, prepare_run
-from hf_strategies.finetune.run import (
+from hf_strategies.finetune.predictions import (
     Results,
     compare_with_baselines,
     predict_in_order,
-    run_trainer,
+    with_truth,
     write_predictions,
 )
+from hf_strategies.finetune.preflight import check_schedule, prepare_run
+from hf_strategies.finetune.run import run_trainer
 from hf_strategies.finetune.tokenizer import longest_input, make_tokenizer
 from hf_strategies.finetune.trainer import make_trainer, padding_multiple
 
@@ -86,7 +87,7 @@ def main(argv: Sequence[str] | None = None) -> Trainer:
         tokenizer,
         encoded,
         collator=ChoiceCollator(tokenizer, pad_to_multiple_of=padding_multiple(flags, length)),
-        metrics=compute_metrics(CHOICE_METRICS, decode_choices),
+        metrics=ComputeMetrics(CHOICE_METRICS, decode_choices),
         loss=choice_loss(flags.run.label_smoothing_factor),
         trainer_class=ChoiceTrainer,
         endings=most_endings(encoded),
@@ -105,7 +106,7 @@ def predict_test_set(trainer: Trainer, data: ChoiceData, encoded: DatasetDict) -
     """Predict the test set; return the metrics of this model and, if asked for, of the baselines."""
     rows = data.splits["test"]
     outputs, metrics = predict_in_order(trainer, encoded["test"])
-    write_predictions(trainer, chosen(rows, outputs))
+    write_predictions(trainer, data.given, with_truth(rows, "label", chosen(rows, outputs)))
     if "label" not in rows.column_names:
         return {}
 
@@ -116,11 +117,11 @@ def predict_test_set(trainer: Trainer, data: ChoiceData, encoded: DatasetDict) -
 
 
 def chosen(rows: Dataset, logits: np.ndarray) -> Iterator[dict[str, Any]]:
-    """Yield each row with the index, the text and the probability of its likeliest ending."""
-    likeliest = likeliest_endings(logits).tolist()
-    for row, best, probabilities in zip(rows, likeliest, torch.from_numpy(logits).softmax(dim=-1), strict=True):
-        probability = float(probabilities[best])
-        yield {**row, "prediction": best, "prediction_text": row["endings"][best], "probability": probability}
+    """Yield for each row the index, the text and the probability of its likeliest ending, and all probabilities."""
+    likeliest, endings = likeliest_endings(logits).tolist(), rows["endings"]
+    for texts, best, every in zip(endings, likeliest, torch.from_numpy(logits).softmax(dim=-1).tolist(), strict=True):
+        line = {"prediction": best, "prediction_text": texts[best], "probability": every[best]}
+        yield {**line, "probabilities": every[: len(texts)]}
 
 
 if __name__ == "__main__":

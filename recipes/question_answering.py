@@ -42,8 +42,9 @@ from transformers import AutoModelForQuestionAnswering, DataCollatorWithPadding,
 
 from hf_strategies.finetune.command_line import run_command
 from hf_strategies.finetune.flags import read_flags
-from hf_strategies.finetune.metrics import compute_metrics, metric_names
+from hf_strategies.finetune.metrics import ComputeMetrics, metric_names
 from hf_strategies.finetune.model import load_config, load_model
+from hf_strategies.finetune.predictions import Results, compare_with_baselines, predict_in_order, write_predictions
 from hf_strategies.finetune.preflight import check_schedule, prepare_run
 from hf_strategies.finetune.question_answering.answers import AnswerFinder, Answers
 from hf_strategies.finetune.question_answering.baselines import question_baselines
@@ -57,13 +58,7 @@ from hf_strategies.finetune.question_answering.metrics import QUESTION_METRICS
 from hf_strategies.finetune.question_answering.threshold import check_question_flags, keep_threshold, make_finder
 from hf_strategies.finetune.question_answering.trainer import QuestionTrainer
 from hf_strategies.finetune.question_answering.windows import SEARCH_COLUMNS, encode_questions, window_length
-from hf_strategies.finetune.run import (
-    Results,
-    compare_with_baselines,
-    predict_in_order,
-    run_trainer,
-    write_predictions,
-)
+from hf_strategies.finetune.run import run_trainer
 from hf_strategies.finetune.tokenizer import longest_input, make_tokenizer
 from hf_strategies.finetune.trainer import make_trainer, padding_multiple
 
@@ -91,7 +86,7 @@ def main(argv: Sequence[str] | None = None) -> Trainer:
         tokenizer,
         encoded,
         collator=DataCollatorWithPadding(tokenizer, pad_to_multiple_of=padding_multiple(flags, length)),
-        metrics=compute_metrics(QUESTION_METRICS, finder.decode),
+        metrics=ComputeMetrics(QUESTION_METRICS, finder.decode),
         keep_columns=SEARCH_COLUMNS,
         trainer_class=QuestionTrainer,
         max_answer_length=flags.data.max_answer_length,
@@ -112,7 +107,7 @@ def predict_test_set(trainer: Trainer, data: QuestionData, encoded: DatasetDict,
     """Answer the test set; return the metrics of this model and, if asked for, of the baselines."""
     rows = data.splits["test"]
     outputs, metrics = predict_in_order(trainer, encoded["test"])
-    write_predictions(trainer, answered(rows, finder.answers("test", outputs), finder))
+    write_predictions(trainer, data.given, answered(rows, finder.answers("test", outputs), finder))
     if "answer_texts" not in rows.column_names:
         return {}
 
@@ -123,17 +118,19 @@ def predict_test_set(trainer: Trainer, data: QuestionData, encoded: DatasetDict,
 
 
 def answered(rows: Dataset, answers: Answers, finder: AnswerFinder) -> Iterator[dict[str, Any]]:
-    """Yield a line for each question: its answer, the score, what the flags ask for, the right answers if known."""
+    """Yield for each question its id, the right answers if known, the answer, its score, what the flags ask for."""
     known = rows["answer_texts"] if "answer_texts" in rows.column_names else [None] * len(rows)
     for place, text in enumerate(answers.chosen(finder.threshold)):
         spans = answers.alternatives[place]
-        line: dict[str, Any] = {"id": rows[place]["id"], "question": rows[place]["question"], "prediction": text}
-        line["score"] = spans[0][1] if spans else None
+        line: dict[str, Any] = {"id": rows[place]["id"]}
+        if known[place] is not None:
+            line["answers"] = known[place]
+        line |= {"prediction": text, "score": spans[0][1] if spans else None}
         if finder.unanswerable:
             line["null_score"] = float(answers.null[place])
         if finder.n_best > 1:
             line["alternatives"] = [{"text": text, "score": score} for text, score in spans]
-        yield line if known[place] is None else {**line, "answers": known[place]}
+        yield line
 
 
 if __name__ == "__main__":

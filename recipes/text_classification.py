@@ -34,8 +34,9 @@ r"""Fine-tune an encoder to classify texts or pairs of texts, or to score them.
 
 From the installed package: accelerate launch -m
 hf_strategies.recipes.text_classification ... What is written to --output_dir:
-the model, all_results.json, predictions.jsonl, trainer_state.json, the model
-card README.md and, with --figure, training.png.
+the model, all_results.json, predictions.jsonl, report.txt (and .json) with
+precision, recall and F1 of each class, trainer_state.json, the model card
+README.md and, with --figure, training.png.
 """
 
 from collections.abc import Sequence
@@ -46,17 +47,17 @@ from transformers import AutoModelForSequenceClassification, DataCollatorWithPad
 from hf_strategies.finetune.class_weights import balanced_loss, refuse_cross_entropy_flags
 from hf_strategies.finetune.command_line import run_command
 from hf_strategies.finetune.flags import check_metrics, read_flags
-from hf_strategies.finetune.given_columns import given_columns
 from hf_strategies.finetune.metrics import metric_names
 from hf_strategies.finetune.model import label_names, load_config, load_model, trained_labels
-from hf_strategies.finetune.preflight import check_schedule, prepare_run
-from hf_strategies.finetune.run import (
+from hf_strategies.finetune.predictions import (
     Results,
     compare_with_baselines,
     predict_in_order,
-    run_trainer,
+    with_truth,
     write_predictions,
 )
+from hf_strategies.finetune.preflight import check_schedule, prepare_run
+from hf_strategies.finetune.run import run_trainer
 from hf_strategies.finetune.text_classification.data import (
     ClassificationArguments,
     ClassificationData,
@@ -112,6 +113,7 @@ def main(argv: Sequence[str] | None = None) -> Trainer:
         task="text-classification",
         pairs=any("text_pair" in rows.column_names for rows in data.splits.values()),
         after_training=kind.after_training,
+        report=kind.report_of(labels),
     )
     return trainer
 
@@ -123,10 +125,7 @@ def predict_test_set(
     rows, kind = data.splits["test"], data.kind
     outputs, metrics = predict_in_order(trainer, encoded["test"])
     predictions = kind.describe(outputs, labels, threshold_of(trainer.model))
-    names = {*rows.column_names, "prediction", "probability", "probabilities"}
-    others = given_columns(data.given, data.rows["test"], names)
-    lines = ({**other, **row, **made} for other, row, made in zip(others, rows, predictions, strict=True))
-    write_predictions(trainer, lines)
+    write_predictions(trainer, data.given, with_truth(rows, "label", predictions))
     if "label" not in rows.column_names:
         return {}
 

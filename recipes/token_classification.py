@@ -26,8 +26,9 @@ r"""Fine-tune an encoder to tag words: named entities, parts of speech.
 
 From the installed package: accelerate launch -m
 hf_strategies.recipes.token_classification ... What is written to --output_dir:
-the model, all_results.json, predictions.jsonl, trainer_state.json, the model
-card README.md and, with --figure, training.png. Metrics are precision, recall
+the model, all_results.json, predictions.jsonl, report.txt (and .json) with
+precision, recall and F1 of each type, trainer_state.json, the model card
+README.md and, with --figure, training.png. Metrics are precision, recall
 and F1 of whole entities (seqeval) and the accuracy of words, where tags are
 IOB, BIOES, BILOU or BMES; of other tags, accuracy and macro-F1. A sentence
 longer than the model takes goes through it in several windows, and counts
@@ -35,9 +36,9 @@ whole.
 """
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
-import numpy as np
 from datasets import Dataset, DatasetDict
 from transformers import AutoModelForTokenClassification, DataCollatorForTokenClassification, Trainer
 
@@ -46,14 +47,16 @@ from hf_strategies.finetune.command_line import notify, run_command
 from hf_strategies.finetune.flags import check_metrics, read_flags
 from hf_strategies.finetune.metrics import metric_names
 from hf_strategies.finetune.model import label_names, load_config, load_model, trained_labels
-from hf_strategies.finetune.preflight import check_schedule, prepare_run
-from hf_strategies.finetune.run import (
+from hf_strategies.finetune.predictions import (
     Results,
     compare_with_baselines,
     predict_in_order,
-    run_trainer,
+    with_truth,
     write_predictions,
 )
+from hf_strategies.finetune.preflight import check_schedule, prepare_run
+from hf_strategies.finetune.run import run_trainer
+from hf_strategies.finetune.token_classification.class_report import token_report
 from hf_strategies.finetune.token_classification.data import TokenArguments, TokenData, choose_tags, load_tokens
 from hf_strategies.finetune.token_classification.metrics import (
     ENTITY_METRICS,
@@ -64,7 +67,14 @@ from hf_strategies.finetune.token_classification.metrics import (
 from hf_strategies.finetune.token_classification.schemes import hint_at_scheme
 from hf_strategies.finetune.token_classification.tokenizer import encode_words_like_text
 from hf_strategies.finetune.token_classification.trainer import SentenceTrainer
-from hf_strategies.finetune.token_classification.windows import encode, label_ids, likeliest, tags_of_sentences
+from hf_strategies.finetune.token_classification.windows import (
+    TagOutputs,
+    encode,
+    label_ids,
+    likeliest,
+    tags_of_sentences,
+    values_of_sentences,
+)
 from hf_strategies.finetune.tokenizer import longest_input, make_tokenizer
 from hf_strategies.finetune.trainer import make_trainer, padding_multiple
 
@@ -111,6 +121,7 @@ def main(argv: Sequence[str] | None = None) -> Trainer:
         predict=lambda: predict_test_set(trainer, data, encoded, tags),
         data=data.name,
         task="token-classification",
+        report=partial(token_report, tags=tags),
     )
     return trainer
 
@@ -118,8 +129,8 @@ def main(argv: Sequence[str] | None = None) -> Trainer:
 def predict_test_set(trainer: Trainer, data: TokenData, encoded: DatasetDict, tags: tuple[str, ...]) -> Results:
     """Predict the test set; return the metrics of this model and, if asked for, of the baselines."""
     rows = data.splits["test"]
-    ids, metrics = predict_in_order(trainer, encoded["test"])
-    write_predictions(trainer, tagged(rows, encoded["test"], ids, tags))
+    outputs, metrics = predict_in_order(trainer, encoded["test"])
+    write_predictions(trainer, data.given, with_truth(rows, "tags", tagged(encoded["test"], outputs, tags)))
     if "tags" not in rows.column_names:
         return {}
 
@@ -129,10 +140,11 @@ def predict_test_set(trainer: Trainer, data: TokenData, encoded: DatasetDict, ta
     return compare_with_baselines(trainer, metrics, tag_metrics(tags), baselines)
 
 
-def tagged(rows: Dataset, encoded: Dataset, ids: np.ndarray, tags: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """Yield each row with the tags that were predicted, one for each word."""
-    for row, prediction in zip(rows, tags_of_sentences(encoded, ids, tags), strict=True):
-        yield {**dict(row), "prediction": prediction}
+def tagged(encoded: Dataset, outputs: TagOutputs, tags: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """Yield for each sentence the likeliest tag of each word, and its probability."""
+    predicted = tags_of_sentences(encoded, outputs[0], tags)
+    for prediction, probability in zip(predicted, values_of_sentences(encoded, outputs[1]), strict=True):
+        yield {"prediction": prediction, "probability": probability}
 
 
 if __name__ == "__main__":

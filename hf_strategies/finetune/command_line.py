@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import logging
 import os
 import re
 import sys
@@ -15,7 +14,7 @@ from typing import Any, NoReturn
 
 from transformers import HfArgumentParser
 
-from hf_strategies.errors import StrategyError, did_you_mean, visible
+from hf_strategies.errors import StrategyError, announce, did_you_mean, visible
 from hf_strategies.finetune.combinations import check_combinations
 from hf_strategies.finetune.config_file import flags_of_yaml
 from hf_strategies.finetune.disk import disk_problem
@@ -26,7 +25,6 @@ from hf_strategies.trainer.distributed import exit_process
 
 __all__ = ["is_main_process", "notify", "parse", "run_command"]
 
-logger = logging.getLogger(__name__)
 
 _INVALID_CHOICE = re.compile(r"argument (--\w+)\S*: invalid choice: '?(.*?)'? \(choose from (.*)\)", re.DOTALL)
 _INVALID_VALUE = re.compile(r"argument --(\w+)\S*: invalid (\w+)[^:]* value: '?(.*?)'?", re.DOTALL)
@@ -138,12 +136,9 @@ def _report_to_launcher(line: str) -> None:
 
 
 def notify(line: str) -> None:
-    """Print one line to the user, in the main process.
-
-    At warning level, because that is what a script shows which sets up no logging.
-    """
+    """Print one line to the user, in the main process."""
     if is_main_process():
-        logger.warning(visible(line))
+        announce(line)
 
 
 def is_main_process() -> bool:

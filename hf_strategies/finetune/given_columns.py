@@ -1,29 +1,50 @@
-"""The columns of a test set that a recipe does not use, for the predictions: an id, a source, a date."""
+"""The test set as it stands in the user's file, for the predictions: an id, a date, the texts themselves."""
 
 import math
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from datasets import Dataset
+from datasets import Dataset, DatasetDict
 
-__all__ = ["given_columns"]
+__all__ = ["ROW", "GivenRows"]
+
+ROW = "row"
+"""The column of the number of the row in its file, which data have until their splits are made."""
 
 
-def given_columns(rows: Dataset | None, numbers: Sequence[int], names: Collection[str]) -> Iterator[dict[str, Any]]:
-    """Yield for each row that is predicted its other columns, as JSON has them.
+@dataclass(frozen=True)
+class GivenRows:
+    """The rows of the user's file that are predicted, with all of their columns.
 
-    ``rows`` are the rows as they stand in the file, and ``numbers`` those that are predicted. A
-    column with one of the ``names`` that the predictions have themselves gets ``given_`` in front.
-
-    >>> rows = Dataset.from_dict({"id": ["a", "b"], "prediction": [1, 2]})
-    >>> list(given_columns(rows, [1], names={"prediction"}))
-    [{'id': 'b', 'given_prediction': 2}]
+    ``rows`` are all rows of the file, and ``numbers`` those that are predicted, in their order. ``truth`` are the
+    columns that hold what is to be predicted.
     """
-    if rows is None or not rows.column_names:
-        yield from ({} for _ in numbers)
-        return
-    for row in rows.select(list(numbers)):
-        yield {f"given_{name}" if name in names else name: _plain(value) for name, value in row.items()}
+
+    rows: Dataset
+    numbers: Sequence[int]
+    truth: Collection[str] = ()
+
+    @classmethod
+    def of(cls, raw: DatasetDict, splits: DatasetDict, truth: Collection[str]) -> "GivenRows | None":
+        """Return the rows of the test set in ``splits``, as they stand in ``raw``; None if there is no test set."""
+        return cls(raw["test"], splits["test"][ROW][:], truth) if "test" in splits else None
+
+    def lines(self, made: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+        """Yield each row with what the recipe has ``made`` of it, as JSON has them.
+
+        Where both have an entry of the same name, a column of the truth gives way to the truth as the recipe has
+        read it, and any other column gets ``given_`` in front.
+
+        >>> rows = Dataset.from_dict({"id": ["a", "b"], "label": [0, 1], "prediction": [1, 2]})
+        >>> given = GivenRows(rows, [1], truth={"label"})
+        >>> list(given.lines([{"label": "good", "prediction": "bad"}]))
+        [{'id': 'b', 'given_prediction': 2, 'label': 'good', 'prediction': 'bad'}]
+        """
+        rows = self.rows.select(list(self.numbers)) if self.rows.column_names else [{}] * len(self.numbers)
+        for row, line in zip(rows, made, strict=True):
+            kept = {name: _plain(value) for name, value in row.items() if name not in self.truth or name not in line}
+            yield {**{f"given_{name}" if name in line else name: value for name, value in kept.items()}, **line}
 
 
 def _plain(value: Any) -> Any:

@@ -10,7 +10,7 @@ A function takes predictions and references, one entry of each for every example
 To add a metric, write such a function (with a line that says what it is, its range and a doctest) and give it a row
 in the table of its recipe, ``metrics.py`` in the folder of the task. The rest follows from the table:
 
-* `compute_metrics` makes of it what the Trainer calls at each evaluation, and so each metric is logged and written
+* `ComputeMetrics` makes of it what the Trainer calls at each evaluation, and so each metric is logged and written
   to ``all_results.json``;
 * `metric_names` are the names that flags such as ``--early_stopping_monitor`` may watch;
 * the recipe reports the names of the table for the test set, on the console and on the model card;
@@ -35,7 +35,7 @@ from numpy.typing import ArrayLike
 from sklearn.metrics import accuracy_score
 from transformers import EvalPrediction
 
-__all__ = ["Decoded", "Metric", "TableMetric", "accuracy", "compute_metrics", "measure", "metric_names"]
+__all__ = ["ComputeMetrics", "Decoded", "Metric", "TableMetric", "accuracy", "measure", "metric_names"]
 
 Metric = Callable[[Any, Any], float]
 """A function of predictions and references."""
@@ -62,21 +62,24 @@ def measure(table: Mapping[str, Metric], predictions: Any, references: Any) -> d
     return {name: float(metric(predictions, references)) for name, metric in table.items()}
 
 
-def compute_metrics(
-    table: Mapping[str, Metric], decode: Callable[[EvalPrediction], Decoded | None]
-) -> Callable[[EvalPrediction], dict[str, float]]:
-    """Return a ``compute_metrics`` for the Trainer: ``decode`` its outputs, then `measure` them.
+class ComputeMetrics:
+    """A ``compute_metrics`` for the Trainer: ``decode`` its outputs, then `measure` them.
 
     Where ``decode`` returns None, because the references are not known, there are no metrics.
     """
 
-    def compute(prediction: EvalPrediction) -> dict[str, float]:
-        decoded = decode(prediction)
+    last: Decoded | None = None
+    """What was measured last; None where references were not known."""
+
+    def __init__(self, table: Mapping[str, Metric], decode: Callable[[EvalPrediction], Decoded | None]) -> None:
+        self._table, self._decode = table, decode
+
+    def __call__(self, prediction: EvalPrediction) -> dict[str, float]:
+        """Return the metrics by their names."""
+        self.last = decoded = self._decode(prediction)
         if decoded is None:
             return {}
-        return {**decoded.others, **measure(table, decoded.predictions, decoded.references)}
-
-    return compute
+        return {**decoded.others, **measure(self._table, decoded.predictions, decoded.references)}
 
 
 def metric_names(*tables: Mapping[str, Metric]) -> list[str]:

@@ -1,12 +1,11 @@
-"""From a Trainer to results: train, evaluate, predict, compare with baselines, report."""
+"""From a Trainer to results: train, evaluate, predict, report."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
-import numpy as np
 import torch
 from datasets import Dataset, DatasetDict
 from transformers import PreTrainedModel, Trainer, TrainerState
@@ -15,18 +14,18 @@ from transformers.trainer_utils import SchedulerType
 from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME
 
 from hf_strategies.errors import StrategyError, visible
-from hf_strategies.files import json_line, replacing
 from hf_strategies.finetune.arguments import RecipeArguments
 from hf_strategies.finetune.checkpoints import numbered_checkpoints, run_of
+from hf_strategies.finetune.class_report import ClassReport, write_reports
 from hf_strategies.finetune.command_line import notify
 from hf_strategies.finetune.disk import explained_disk_errors
 from hf_strategies.finetune.lora import save_merged
 from hf_strategies.finetune.model_card import CardFacts, scores_of
+from hf_strategies.finetune.predictions import Results
 from hf_strategies.finetune.preemption import EXIT_CODE, Terminated, ending_on_sigterm, undisturbed
 from hf_strategies.finetune.preflight import refuse_results
 from hf_strategies.finetune.results import read_results
 from hf_strategies.finetune.run_folder import RunFolder, on_rank_zero
-from hf_strategies.finetune.sampling import longest_first
 from hf_strategies.finetune.trainer import RecipeTrainer
 from hf_strategies.finetune.written import written
 from hf_strategies.report.run.figure import draw_range_test, draw_run
@@ -39,10 +38,12 @@ from hf_strategies.trainer.callbacks.context import put_on_card
 from hf_strategies.trainer.distributed import from_rank_zero
 from hf_strategies.trainer.lr.finder import find_lr
 
-__all__ = ["Results", "compare_with_baselines", "predict_in_order", "run_trainer", "write_predictions"]
+__all__ = ["ReportOfClasses", "run_trainer"]
 
-Results = Mapping[str, Mapping[str, float]]
-"""Test metrics by the name of what was measured: this model, or a baseline."""
+ReportOfClasses = Callable[[Any, Any], ClassReport]
+"""Makes a report of predictions and references, as the metrics take them."""
+
+T = TypeVar("T")
 
 
 def run_trainer(
@@ -55,13 +56,15 @@ def run_trainer(
     pairs: bool = False,
     after_training: Callable[[Trainer], Mapping[str, float]] = lambda _: {},
     after_evaluation: Callable[[], None] = lambda: None,
+    report: ReportOfClasses | None = None,
 ) -> None:
     """Train, save, evaluate, predict and report, as far as the flags ask for it; or find a learning rate.
 
     ``predict`` is called at the end, on every process, when there is a test set: it writes the predictions and
     returns the results. ``after_training`` is called on every process when training has ended, before the model is
     saved; what it returns is added to the training metrics. ``after_evaluation`` is called on every process when the
-    trained model has been evaluated. ``data``, ``task`` (its tag on the Hub) and whether the inputs are ``pairs`` of
+    trained model has been evaluated. ``report`` makes what is written to ``report.txt`` and ``report.json`` of the
+    validation and of the test set. ``data``, ``task`` (its tag on the Hub) and whether the inputs are ``pairs`` of
     texts are for the model card, which a run has that trains or uploads.
 
     A run that has ended before is not trained again. A run that had done all of this changes no file.
@@ -78,49 +81,33 @@ def run_trainer(
             return
         _train(trainer, folder, after_training)
         if args.do_eval and "validation" in encoded:
-            trainer.save_metrics("eval", trainer.evaluate() | {"eval_samples": len(encoded["validation"])})
+            scores = _reported(trainer, "validation", report, trainer.evaluate)
+            trainer.save_metrics("eval", scores | {"eval_samples": len(encoded["validation"])})
         after_evaluation()
-        results = predict() if args.do_predict and "test" in encoded else {}
+        results: Results = {}
+        if args.do_predict and "test" in encoded:
+            results = _reported(trainer, "test", report, predict)
         examples = {split: len(rows) for split, rows in encoded.items()}
         _report(trainer, results, _card_facts(trainer, data, task, examples, pairs))
         if args.do_train and args.command and trainer.is_world_process_zero():
             folder.note(finished=args.command.whole)
 
 
-def predict_in_order(trainer: Trainer, rows: Dataset) -> tuple[Any, dict[str, float]]:
-    """Return the model's outputs for ``rows``, in their order, and the metrics (``test_...``), which are saved.
+def _reported(trainer: RecipeTrainer, split: str, report: ReportOfClasses | None, measure: Callable[[], T]) -> T:
+    """Return what ``measure()`` returns, and write the report of what it has measured, in the main process.
 
-    The rows are predicted in the order of their length, to be padded little. Outputs that are a tuple stay a tuple.
+    There is none for a set whose truth is not known.
     """
-    ordered, order = longest_first(rows)
-    output = trainer.predict(ordered)
-    metrics = dict(output.metrics or {})
-    trainer.save_metrics("test", metrics | {"test_samples": len(rows)})
-    back = np.argsort(order)
-    outputs: Any = output.predictions
-    return (tuple(part[back] for part in outputs) if isinstance(outputs, tuple) else outputs[back]), metrics
-
-
-def write_predictions(trainer: Trainer, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write ``predictions.jsonl``, a line for each row, in the main process."""
-    if not trainer.is_world_process_zero():
-        return
-    file = Path(trainer.args.output_dir or ".", "predictions.jsonl")
-    with replacing(file) as temporary, temporary.open("w", encoding="utf-8") as lines:
-        lines.writelines(json_line(row) + "\n" for row in rows)
-
-
-def compare_with_baselines(
-    trainer: Trainer, metrics: Mapping[str, float], names: Iterable[str], baselines: Callable[[], Results]
-) -> Results:
-    """Return the metrics ``names`` of this model and, with ``--baselines``, those that ``baselines()`` returns.
-
-    ``metrics`` are those of `predict_in_order`. The baselines are measured in the main process only.
-    """
-    results: dict[str, Mapping[str, float]] = {"this model": {name: metrics[f"test_{name}"] for name in names}}
-    if cast(RecipeArguments, trainer.args).baselines and trainer.is_world_process_zero():
-        results |= baselines()
-    return results
+    metrics: Any = trainer.compute_metrics
+    if report is None:
+        return measure()
+    metrics.last = None  # of an evaluation before
+    result = measure()
+    if metrics.last is not None and trainer.is_world_process_zero():
+        classes = report(metrics.last.predictions, metrics.last.references)
+        write_reports(Path(trainer.args.output_dir or "."), {split: classes})
+        trainer.has_report = True
+    return result
 
 
 def _check_checkpoint(trainer: RecipeTrainer, args: RecipeArguments) -> None:
@@ -284,8 +271,8 @@ def _report(trainer: RecipeTrainer, test: Results, facts: CardFacts) -> None:
         _publish(trainer, report, test, weights)
     if trainer.is_world_process_zero():
         done = {"trained": args.do_train, "predicted": args.do_predict and "test" in facts.examples}
-        drawn = args.figure and report.trained
-        for line in written(Path(args.output_dir or "."), drawn=drawn, **done):
+        done |= {"reported": trainer.has_report, "drawn": args.figure and report.trained}
+        for line in written(Path(args.output_dir or "."), **done):
             print(visible(line))
 
 

@@ -32,7 +32,7 @@ RUN_RECORD = "_run.json"
 
 _GUARD = "_run.lock"
 _RESULTS = re.compile(
-    r"(_)?((all|train|eval|test)_results|trainer_state|predictions|README|training|lr_finder)(?(1)\.tmp)\.(jsonl?|md|png)"
+    r"(_)?((all|train|eval|test)_results|trainer_state|predictions|report|README|training|lr_finder)(?(1)\.tmp)\.(jsonl?|md|png|txt)"
     r"|training_args\.bin"
 )
 _MODEL = re.compile(

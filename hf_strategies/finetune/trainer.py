@@ -57,6 +57,9 @@ class RecipeTrainer(Trainer):
     card_facts: CardFacts | None = None
     """What the model card tells beside what the Trainer knows; None before training has ended."""
 
+    has_report = False
+    """Whether this run has written a report of the classes."""
+
     def __init__(
         self,
         *,
@@ -286,7 +289,7 @@ def make_trainer(
     *,
     collator: Any,
     metrics: Callable[[Any], dict[str, float]] | None = None,
-    reduce: Callable[[Any, Any], torch.Tensor] | None = None,
+    reduce: Callable[[Any, Any], Any] | None = None,
     loss: Callable[..., torch.Tensor] | None = None,
     callbacks: Sequence[TrainerCallback] = (),
     keep_columns: Collection[str] = (),
@@ -296,7 +299,7 @@ def make_trainer(
     """Make the Trainer of a recipe, with what the flags ask for: LoRA, callbacks, layer-wise learning rates.
 
     ``metrics`` is a ``compute_metrics``, where ``trainer_class`` has none of its own. ``reduce`` turns logits of a
-    batch into the smaller tensor that ``metrics`` needs, so that memory does not grow with logits. ``loss`` is a
+    batch into the smaller tensors that ``metrics`` needs, so that memory does not grow with logits. ``loss`` is a
     ``compute_loss_func``. ``callbacks`` are those of the recipe, beside those of the flags. ``keep_columns`` are
     columns that the batches have beside the model's inputs. ``options`` are further arguments of ``trainer_class``.
     The validation set is sorted by length, to be padded little.

@@ -1,6 +1,5 @@
 """A schedule as a torch learning-rate scheduler, for the Trainer and for plain PyTorch loops."""
 
-import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -9,14 +8,12 @@ from typing import Any
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-from hf_strategies.errors import StrategyError
+from hf_strategies.errors import StrategyError, announce
 from hf_strategies.schedules import Schedule
 from hf_strategies.schedules.resume import SavedPlan
 from hf_strategies.schedules.schedule import check_on_extend
 
 __all__ = ["ScheduleLR"]
-
-logger = logging.getLogger(__name__)
 
 _PLANNED = "hf_strategies_planned"  # the key of the plan in the state dict
 
@@ -163,7 +160,7 @@ class ScheduleLR(LambdaLR):
 
     def _report_peaks(self, given: list[Any]) -> None:
         if given != list(self.base_lrs):
-            logger.warning(
+            announce(
                 f"The peak learning rates {given} of this run are not used: a resumed run keeps those of its"
                 f" checkpoint, {list(self.base_lrs)}. To change them, start anew from the saved model."
             )

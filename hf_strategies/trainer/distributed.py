@@ -1,7 +1,6 @@
 """Training on several processes: sharded placements, sharing a value, printing once, and ending a process safely."""
 
 import atexit
-import logging
 import os
 import sys
 import threading
@@ -11,7 +10,7 @@ from accelerate.utils import DistributedType, broadcast_object_list
 from torch import distributed
 from transformers import TrainerState
 
-from hf_strategies.errors import visible
+from hf_strategies.errors import announce
 
 __all__ = ["SHARDED", "exit_process", "from_rank_zero", "say"]
 
@@ -58,11 +57,7 @@ def from_rank_zero(value: T) -> T:
     return values[0]
 
 
-# Messages are logged as warnings, because a script that does not configure logging shows only those.
-logger = logging.getLogger(__name__)
-
-
 def say(state: TrainerState, line: str) -> None:
     """Print one line, in the main process only."""
     if state.is_world_process_zero:
-        logger.warning(visible(line))
+        announce(line)

@@ -18,7 +18,7 @@ from hf_strategies.report.schedules.text import sheet
 from hf_strategies.schedules.stock import STOCK, find_any_plan
 from hf_strategies.stopping import CRITERIA
 from tests.cli.commands import PHASES
-from tests.cli.terminal import in_terminal
+from tests.terminal import in_terminal
 
 pytest.importorskip("pty")
 
@@ -47,7 +47,7 @@ WIDE = [
 
 @pytest.mark.parametrize("argv", WIDE, ids=lambda argv: " ".join(argv)[:60])
 def test_no_line_is_wider_than_the_terminal(argv: list[str]) -> None:
-    lines = in_terminal(*argv)
+    lines = in_terminal("-m", "hf_strategies", *argv).splitlines()
     assert lines
     assert [line for line in lines if len(line) > 80] == []
 
@@ -62,7 +62,8 @@ def test_a_replay_with_many_columns_is_a_table_in_parts(tmp_path: Path) -> None:
         (tmp_path / f"{name}.json").write_text(json.dumps(state), encoding="utf-8")
     lists = ["--patience", "1,2", "--min_delta", "0,0.1", "--relative_delta", "0,0.1", "--smoothing", "none,ema(0.3)"]
     runs = [str(tmp_path / "a.json"), str(tmp_path / "b.json")]
-    lines = in_terminal("replay", *runs, *lists, "--secondary", "metric_with_a_long_name", "--per_run")
+    flags = [*runs, *lists, "--secondary", "metric_with_a_long_name", "--per_run"]
+    lines = in_terminal("-m", "hf_strategies", "replay", *flags).splitlines()
     assert [line for line in lines if len(line) > 80 and str(tmp_path) not in line] == []
     heads = [line.split() for line in lines if line.startswith(" #")]
     assert len(heads) == 3 * 2  # the runs and the means, each in two parts

@@ -1,37 +1,14 @@
 """The help of the recipes: one page, each flag once, no line wider than the terminal, examples as written."""
 
 import ast
-import os
-import pty
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from hf_strategies.finetune.help_text import wanted_help
 from tests.conftest import RECIPES
-
-
-def on_a_terminal(words: list[str], folder: Path) -> list[str]:
-    """Run Python on a pseudo-terminal of 80 columns; return the lines that it shows."""
-    ours, theirs = pty.openpty()
-    environment = os.environ | {"COLUMNS": "80", "TERM": "xterm"}
-    process = subprocess.Popen([sys.executable, *words], cwd=folder, env=environment, stdout=theirs, stderr=theirs)
-    os.close(theirs)
-    parts = []
-    while True:
-        try:
-            part = os.read(ours, 65536)
-        except OSError:  # the other end is closed
-            break
-        if not part:
-            break
-        parts.append(part)
-    os.close(ours)
-    assert process.wait() == 0
-    return b"".join(parts).decode().replace("\r\n", "\n").splitlines()
+from tests.terminal import in_terminal
 
 
 @pytest.fixture(scope="module", params=RECIPES)
@@ -42,7 +19,7 @@ def recipe(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="module")
 def page(recipe: str) -> list[str]:
     checkout = Path(__file__).resolve().parent.parent.parent
-    lines = on_a_terminal([f"recipes/{recipe}.py", "--help"], checkout)
+    lines = in_terminal(f"recipes/{recipe}.py", "--help", folder=checkout).splitlines()
     return lines[next(place for place, line in enumerate(lines) if line.startswith("usage:")) :]
 
 
@@ -73,7 +50,7 @@ def test_examples_are_as_they_are_written(recipe: str, page: list[str]) -> None:
 def test_all_flags_are_listed_once_on_the_longer_page(checkout: Path) -> None:
     from transformers import TrainingArguments
 
-    lines = on_a_terminal(["recipes/masked_lm.py", "--help", "all"], checkout)
+    lines = in_terminal("recipes/masked_lm.py", "--help", "all", folder=checkout).splitlines()
     flags = flags_of(lines)
     assert len(flags) == len(set(flags))
     known = {name for name, field in TrainingArguments.__dataclass_fields__.items() if field.init}

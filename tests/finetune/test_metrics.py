@@ -12,7 +12,7 @@ import pytest
 from transformers import EvalPrediction
 
 from hf_strategies.finetune.masked_lm.metrics import LM_METRICS
-from hf_strategies.finetune.metrics import Decoded, Metric, TableMetric, accuracy, compute_metrics, metric_names
+from hf_strategies.finetune.metrics import ComputeMetrics, Decoded, Metric, TableMetric, accuracy, metric_names
 from hf_strategies.finetune.multiple_choice.metrics import CHOICE_METRICS
 from hf_strategies.finetune.question_answering.metrics import QUESTION_METRICS
 from hf_strategies.finetune.text_classification.metrics import (
@@ -94,16 +94,16 @@ def test_all_tables_give_their_names_once() -> None:
 
 
 def test_other_numbers_than_metrics_are_reported_as_the_decode_step_returns_them() -> None:
-    compute = compute_metrics({"accuracy": accuracy}, lambda _: Decoded([1, 0], [1, 1], {"nll": 0.25}))
+    compute = ComputeMetrics({"accuracy": accuracy}, lambda _: Decoded([1, 0], [1, 1], {"nll": 0.25}))
     assert compute(EvalPrediction(np.zeros(2), np.zeros(2))) == {"accuracy": 0.5, "nll": 0.25}
 
 
 def test_without_references_there_are_no_metrics() -> None:
-    assert compute_metrics({"accuracy": accuracy}, lambda _: None)(EvalPrediction(np.zeros(2), np.zeros(2))) == {}
+    assert ComputeMetrics({"accuracy": accuracy}, lambda _: None)(EvalPrediction(np.zeros(2), np.zeros(2))) == {}
 
 
 def test_numbers_of_numpy_become_plain_floats() -> None:
-    compute = compute_metrics({"mean": lambda predictions, _: np.float32(0.5)}, lambda _: Decoded([1], [1]))
+    compute = ComputeMetrics({"mean": lambda predictions, _: np.float32(0.5)}, lambda _: Decoded([1], [1]))
     assert type(compute(EvalPrediction(np.zeros(1), np.zeros(1)))["mean"]) is float
 
 

@@ -9,7 +9,7 @@ from hf_strategies.recipes import text_classification
 from tests.finetune.runs import QUIET, reviews, write_csv, write_csv_splits
 
 FILES = ["model.safetensors", "all_results.json", "predictions.jsonl", "trainer_state.json"]
-NAMES = [*FILES, "training.png", "README.md"]
+NAMES = [*FILES, "report.txt", "training.png", "README.md"]
 
 
 def folder_with(place: Path, *names: str) -> Path:
@@ -20,12 +20,13 @@ def folder_with(place: Path, *names: str) -> Path:
 
 def test_each_file_has_a_line_with_its_path(tmp_path: Path) -> None:
     folder = folder_with(tmp_path, *NAMES)
-    lines = written(folder, trained=True, predicted=True, drawn=True)
+    lines = written(folder, trained=True, predicted=True, reported=True, drawn=True)
     assert lines[0] == "Written:"
     assert [line.split(str(folder))[1] for line in lines[1:]] == [
         "/model.safetensors",
         "/all_results.json",
         "/predictions.jsonl (2 rows)",
+        "/report.txt",
         "/trainer_state.json",
         "/training.png",
         "/README.md",
@@ -33,9 +34,9 @@ def test_each_file_has_a_line_with_its_path(tmp_path: Path) -> None:
 
 
 def test_files_of_an_earlier_run_are_not_named(tmp_path: Path) -> None:
-    lines = written(folder_with(tmp_path, *NAMES), trained=False, predicted=True, drawn=False)
+    lines = written(folder_with(tmp_path, *NAMES), trained=False, predicted=True, reported=False, drawn=False)
     assert [line.split()[0] for line in lines] == ["Written:", "metrics", "predictions"]
-    assert written(tmp_path / "nowhere", trained=True, predicted=True, drawn=True) == []
+    assert written(tmp_path / "nowhere", trained=True, predicted=True, reported=True, drawn=True) == []
 
 
 def test_a_run_that_only_predicts_says_how_many_rows_it_has_labelled(

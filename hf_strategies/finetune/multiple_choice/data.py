@@ -11,6 +11,7 @@ from transformers import DataCollatorForMultipleChoice, PreTrainedTokenizerBase
 
 from hf_strategies.finetune.data import check_test_labels, labelled_rows, limit, load_data, with_validation
 from hf_strategies.finetune.encoding import encode_splits, list_column, tokenizer_state
+from hf_strategies.finetune.given_columns import ROW, GivenRows
 from hf_strategies.finetune.multiple_choice.columns import Choice, ChoiceArguments, label_column, read_choices
 from hf_strategies.finetune.multiple_choice.labels import label_indices
 from hf_strategies.finetune.multiple_choice.offline import OPENINGS
@@ -25,11 +26,13 @@ IS_ENDING = "is_ending"
 class ChoiceData:
     """Splits with the columns ``context``, ``question`` (may be empty), ``endings`` and ``label``, an index.
 
-    ``label`` is absent where it is unknown.
+    ``label`` is absent where it is unknown. ``given`` are the rows of the test set as they stand in the file; None
+    without a test set.
     """
 
     splits: DatasetDict
     name: str
+    given: GivenRows | None = None
 
     @property
     def texts(self) -> list[str]:
@@ -73,7 +76,9 @@ def load_choices(args: ChoiceArguments, *, seed: int = 0) -> ChoiceData:
     labels = label_indices(kept)
     columns = {split: _columns(kept.get(split, rows), labels.get(split)) for split, rows in choices.items()}
     checked = DatasetDict({split: Dataset.from_dict(rows) for split, rows in columns.items()})
-    return ChoiceData(limit(with_validation(checked, args, seed=0), args, seed), name)
+    splits = limit(with_validation(checked, args, seed=0), args, seed)
+    given = GivenRows.of(raw, splits, [label_column(args, raw["test"])] if "test" in raw else [])
+    return ChoiceData(splits.remove_columns(ROW), name, given)
 
 
 def most_endings(splits: DatasetDict) -> int:
@@ -116,7 +121,7 @@ def _labelled(rows: Sequence[Choice], split: str, column: str) -> list[Choice]:
 
 def _columns(rows: Sequence[Choice], labels: Sequence[int] | None) -> dict[str, Any]:
     columns: dict[str, Any] = {name: [getattr(row, name) for row in rows] for name in ("context", "question")}
-    columns["endings"] = [row.endings for row in rows]
+    columns |= {"endings": [row.endings for row in rows], ROW: [row.row for row in rows]}
     return columns if labels is None else columns | {"label": labels}
 
 

@@ -1,6 +1,5 @@
 """Question-answering data: questions about contexts, with the spans of the contexts that answer them."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, cast
@@ -19,6 +18,7 @@ from hf_strategies.finetune.data import (
     texts_of,
     with_validation,
 )
+from hf_strategies.finetune.given_columns import ROW, GivenRows
 from hf_strategies.finetune.question_answering.given_answers import GivenAnswers, is_impossible, read_answers
 from hf_strategies.finetune.question_answering.offline import PARAMETER_QUESTIONS
 from hf_strategies.finetune.question_answering.squad import read_questions_file
@@ -70,12 +70,14 @@ class QuestionData:
     The answers of a row are two lists of equal length, ``answer_texts`` and ``answer_starts``, empty if the context
     does not answer the question. A start is where the text begins in the context, -1 where that is not known; only
     that of the first answer of a training question is sure to be right. ``unanswered`` has the first row without
-    answers of each split that has such rows.
+    answers of each split that has such rows. ``given`` are the rows of the test set as they stand in the file; None
+    without a test set.
     """
 
     splits: DatasetDict
     unanswered: dict[str, int]
     name: str
+    given: GivenRows | None = None
 
     @property
     def texts(self) -> list[str]:
@@ -97,11 +99,12 @@ def load_questions(args: QuestionArguments, *, seed: int = 0) -> QuestionData:
     raw, name = load_data(args, PARAMETER_QUESTIONS, {".json": partial(read_questions_file, encoding=args.encoding)})
     check_test_labels(raw, "answers_column", args.answers_column)
     # Checked before they are split and cut, so that an error names the row of the file.
-    forms = {split: _normal_form(rows, split, args) for split, rows in raw.items()}
-    checked = DatasetDict({split: rows for split, (rows, _) in forms.items()})
+    checked = DatasetDict({split: _normal_form(rows, split, args) for split, rows in raw.items()})
     splits = limit(with_validation(checked, args, seed=0, together="context"), args, seed)
-    unanswered = {split: _first_unanswered(*form) for split, form in forms.items()}
-    return QuestionData(splits, {split: row for split, row in unanswered.items() if row is not None}, name)
+    unanswered = {split: _first_unanswered(rows) for split, rows in checked.items()}
+    firsts = {split: row for split, row in unanswered.items() if row is not None}
+    given = GivenRows.of(raw, splits, [args.id_column, args.answers_column])
+    return QuestionData(splits.remove_columns(ROW), firsts, name, given)
 
 
 def has_unanswerable(args: QuestionArguments, data: QuestionData, config: PreTrainedConfig | None) -> bool:
@@ -129,14 +132,14 @@ def has_unanswerable(args: QuestionArguments, data: QuestionData, config: PreTra
     return wanted
 
 
-def _first_unanswered(rows: Dataset, numbers: Sequence[int]) -> int | None:
+def _first_unanswered(rows: Dataset) -> int | None:
     """Return the number in the file of the first question without an answer."""
     answers = rows["answer_texts"] if "answer_texts" in rows.column_names else ()
-    return next((row for row, texts in zip(numbers, answers, strict=False) if not texts), None)
+    return next((row for row, texts in zip(rows[ROW], answers, strict=False) if not texts), None)
 
 
-def _normal_form(rows: Dataset, split: str, args: QuestionArguments) -> tuple[Dataset, list[int]]:
-    """Return the rows with the columns of `QuestionData`, and the number of each in the file.
+def _normal_form(rows: Dataset, split: str, args: QuestionArguments) -> Dataset:
+    """Return the rows with the columns of `QuestionData` and, in `ROW`, the number of each in the file.
 
     Rows whose answers are not known are left out. A test set in which no answers are known keeps all its rows, and
     has no columns of answers.
@@ -149,7 +152,7 @@ def _normal_form(rows: Dataset, split: str, args: QuestionArguments) -> tuple[Da
     answers = _all_answers(rows, split, args.answers_column)
     # Test sets with hidden answers have no such column, or an empty one.
     if split == "test" and not any(each and each.texts for each in answers):
-        return Dataset.from_dict(columns), list(range(len(rows)))
+        return Dataset.from_dict({**columns, ROW: range(len(rows))})
     missing = [row for row, each in enumerate(answers) if each is None]
     kept = labelled_rows(split, args.answers_column, missing, len(answers))
     columns = {name: [values[row] for row in kept] for name, values in columns.items()}
@@ -163,7 +166,7 @@ def _normal_form(rows: Dataset, split: str, args: QuestionArguments) -> tuple[Da
         more = f"; {len(mistakes) - 1} more rows have such a mistake" if len(mistakes) > 1 else ""
         raise StrategyError(f"row {row} of the {split} split: {mistake}{more}")
     columns |= {"answer_texts": [each.texts for each in known], "answer_starts": [each.places for each in known]}
-    return Dataset.from_dict(columns), kept
+    return Dataset.from_dict({**columns, ROW: kept})
 
 
 def _texts(rows: Dataset, column: str, split: str) -> list[str]:

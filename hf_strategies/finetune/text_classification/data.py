@@ -22,6 +22,7 @@ from hf_strategies.finetune.data import (
     with_validation,
 )
 from hf_strategies.finetune.encoding import encode_splits, tokenizer_state
+from hf_strategies.finetune.given_columns import ROW, GivenRows
 from hf_strategies.finetune.head import match_labels
 from hf_strategies.finetune.tables.lines import is_lines, read_lines
 from hf_strategies.finetune.tables.separated import is_untyped
@@ -34,6 +35,7 @@ from hf_strategies.finetune.text_classification.labels import (
 )
 from hf_strategies.finetune.text_classification.offline import OFFLINE_TASKS
 from hf_strategies.finetune.text_classification.unclear_labels import (
+    check_joined,
     check_numbers,
     check_separator,
     dash_is_none,
@@ -53,8 +55,6 @@ _TEXT_COLUMNS = (
     ("text", None),
     ("sentence", None),
 )
-
-_ROW = "row"  # the column of the number of the row in its file, until the splits are made
 
 _SINGLE, _MULTI = LABEL_KINDS["single_label_classification"], LABEL_KINDS["multi_label_classification"]
 
@@ -123,7 +123,7 @@ class ClassificationData:
 
     ``kind`` is the kind of the labels. ``labels`` name the outputs of a model in their order, from the training set;
     empty if there is none. ``rows`` has, for each split, the number in the file of each of its rows. ``given`` are
-    the columns of the test set that are neither texts nor labels; None without any.
+    the rows of the test set as they stand in the file; None without a test set.
     """
 
     splits: DatasetDict
@@ -131,7 +131,7 @@ class ClassificationData:
     name: str
     kind: LabelKind = _SINGLE
     rows: Mapping[str, Sequence[int]] = field(default_factory=dict)
-    given: Dataset | None = None
+    given: GivenRows | None = None
 
     @property
     def texts(self) -> list[str]:
@@ -174,9 +174,9 @@ def load_classification(
         names = kind.outputs(labels["train"], checked["train"]["label"][:])
         if not class_names(labels["train"]):
             check_distinct(names)
-    rows = {split: rows[_ROW][:] for split, rows in splits.items()}
-    given = raw["test"].remove_columns(_used(raw["test"], columns, args)) if "test" in raw else None
-    return ClassificationData(splits.remove_columns(_ROW), tuple(names), name, kind, rows, given)
+    rows = {split: rows[ROW][:] for split, rows in splits.items()}
+    given = GivenRows.of(raw, splits, args.label_column)
+    return ClassificationData(splits.remove_columns(ROW), tuple(names), name, kind, rows, given)
 
 
 def choose_labels(data: ClassificationData, trained: Sequence[str], *, fixed: bool = False) -> tuple[str, ...]:
@@ -229,11 +229,6 @@ def encode(
     return encode_splits(data.splits, encode_batch, key=key, workers=args.preprocessing_num_workers)
 
 
-def _used(rows: Dataset, columns: Mapping[str, str], args: ClassificationArguments) -> list[str]:
-    """Return the columns of the rows that are texts or labels."""
-    return [name for name in rows.column_names if name in (*columns.values(), *args.label_column)]
-
-
 def _used_labels(data: ClassificationData) -> list[str]:
     labels = (label for rows in data.splits.values() if "label" in rows.column_names for label in rows["label"])
     return sorted({name for label in labels for name in data.kind.used(label)})
@@ -273,6 +268,7 @@ def _choose_kind(args: ClassificationArguments, column: LabelColumn | None, trai
     kind = kind_of_column(column)
     if kind is _SINGLE:
         check_numbers(column)
+        check_joined(column)
     if column.holds_fractions and all(value is None or float(value).is_integer() for value in column.values):
         notify(
             f"The labels in {column.name!r} are all whole, and written as fractions: taken for regression. If they"
@@ -313,7 +309,6 @@ def _normal_form(
     check_columns(rows, split, {f"{role}_column": column for role, column in columns.items()})
     texts = {role: texts_of(rows, split, column) for role, column in columns.items()}
     if labels is None:
-        return Dataset.from_dict({**texts, _ROW: range(len(rows))})
+        return Dataset.from_dict({**texts, ROW: range(len(rows))})
     kept = {role: [values[row] for row in labels.rows] for role, values in texts.items()}
-    # The order of the columns is that of the predictions file.
-    return Dataset.from_dict({"text": kept.pop("text"), "label": kind.read(labels), **kept, _ROW: labels.rows})
+    return Dataset.from_dict({**kept, "label": kind.read(labels), ROW: labels.rows})

@@ -5,6 +5,7 @@ To add a kind, write one `LabelKind` with the functions that it names.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, cast
 from unicodedata import normalize
 
@@ -14,8 +15,9 @@ from scipy.special import softmax
 from transformers import EvalPrediction, PreTrainedConfig, PreTrainedModel, Trainer
 
 from hf_strategies.errors import StrategyError, did_you_mean
+from hf_strategies.finetune.class_report import ClassReport, label_report, multi_label_report
 from hf_strategies.finetune.head import by_number
-from hf_strategies.finetune.metrics import Decoded, Metric, compute_metrics
+from hf_strategies.finetune.metrics import ComputeMetrics, Decoded, Metric
 from hf_strategies.finetune.text_classification.baselines import (
     Examples,
     Models,
@@ -60,7 +62,8 @@ class LabelKind:
     names of a model's outputs for such labels. ``used`` returns the names in one label. ``encode`` turns labels into
     the numbers that the model learns. ``decode`` turns a model's outputs into predictions as the metrics take them,
     and ``describe`` into the entries of ``predictions.jsonl``; the last argument of both is the threshold.
-    ``baselines`` returns the models that the model is compared with. ``tune`` returns the best threshold for a
+    ``baselines`` returns the models that the model is compared with. ``report`` makes a `ClassReport` of predictions,
+    references and labels; None for numbers. ``tune`` returns the best threshold for a
     model's outputs and the true labels; None for labels without a threshold. ``after_training`` is called when
     training has ended, and returns values to report.
 
@@ -77,6 +80,7 @@ class LabelKind:
     decode: Callable[[np.ndarray, float], np.ndarray]
     describe: Callable[[np.ndarray, Names, float], Iterator[dict[str, Any]]]
     baselines: Models
+    report: Callable[..., ClassReport] | None = None
     tune: Callable[[np.ndarray, np.ndarray], float] | None = None
     after_training: Callable[[Trainer], Mapping[str, float]] = lambda _: {}
     fewest: int = 1
@@ -84,9 +88,7 @@ class LabelKind:
     may_be_empty: bool = False
     is_one_of: bool = False
 
-    def compute_metrics(
-        self, model: PreTrainedModel, *, trains: bool = False
-    ) -> Callable[[EvalPrediction], dict[str, float]]:
+    def compute_metrics(self, model: PreTrainedModel, *, trains: bool = False) -> ComputeMetrics:
         """Return a ``compute_metrics`` for the Trainer, at the threshold that ``model`` has at the time.
 
         A model that ``trains`` has none before the end: the threshold is tuned at each evaluation then, and is one of
@@ -100,7 +102,7 @@ class LabelKind:
                 return Decoded(self.decode(outputs, threshold), truth, {"threshold": threshold})
             return Decoded(self.decode(outputs, threshold_of(model)), truth)
 
-        return compute_metrics(self.metrics, decode)
+        return ComputeMetrics(self.metrics, decode)
 
     def baseline_metrics(self, train: Dataset, test: Dataset, labels: Names) -> dict[str, dict[str, float]]:
         """Fit the baselines on ``train`` and measure them on ``test`` with the same metrics as the model."""
@@ -108,6 +110,10 @@ class LabelKind:
             Examples(inputs_of(rows), np.asarray(self.encode(rows["label"][:], labels))) for rows in (train, test)
         )
         return baseline_metrics(self.baselines("text_pair" in train.column_names), self.metrics, *parts)
+
+    def report_of(self, labels: Names) -> Callable[[Any, Any], ClassReport] | None:
+        """Return what makes a report of predictions and references; None for labels that are no classes."""
+        return None if self.report is None else partial(self.report, labels=labels)
 
     def check_outputs(self, labels: Names) -> None:
         """Raise `StrategyError` unless a model can have these outputs."""
@@ -194,10 +200,8 @@ def _all_above(outputs: np.ndarray, names: Names, threshold: float) -> Iterator[
     for probabilities in label_probabilities(outputs):
         order = np.argsort(-probabilities, kind="stable").tolist()
         given = order[: int((probabilities >= threshold).sum())]
-        yield {
-            "prediction": [names[index] for index in given],
-            "probabilities": [float(probabilities[index]) for index in given],
-        }
+        every = {name: float(value) for name, value in zip(names, probabilities, strict=True)}
+        yield {"prediction": [names[index] for index in given], "probabilities": every}
 
 
 LABEL_KINDS: dict[str, LabelKind] = {
@@ -213,6 +217,7 @@ LABEL_KINDS: dict[str, LabelKind] = {
             decode=lambda logits, _: np.argmax(logits, axis=-1),
             describe=_likeliest,
             baselines=classifiers,
+            report=label_report,
             fewest=2,
             is_one_of=True,
         ),
@@ -226,6 +231,7 @@ LABEL_KINDS: dict[str, LabelKind] = {
             decode=lambda outputs, threshold: (label_probabilities(outputs) >= threshold).astype(int),
             describe=_all_above,
             baselines=multi_label_classifiers,
+            report=multi_label_report,
             tune=best_threshold,
             after_training=tune_label_threshold,
             may_be_empty=True,

@@ -2,6 +2,8 @@
 
 import math
 import re
+import shlex
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,8 +20,9 @@ from hf_strategies.finetune.text_classification.columns import (
     plain,
 )
 
-__all__ = ["check_numbers", "check_separator", "dash_is_none", "minus_one_is_none", "missing_rows"]
+__all__ = ["check_joined", "check_numbers", "check_separator", "dash_is_none", "minus_one_is_none", "missing_rows"]
 
+_SEPARATORS = "|,;"
 _NUMBERS_WITH_COMMAS = re.compile(r"[-+]?[0-9]+(,[0-9]+)*")
 
 
@@ -104,6 +107,39 @@ def check_numbers(column: LabelColumn) -> None:
     has_fractions = any(NUMBER.fullmatch(text) and not WHOLE.fullmatch(text) for text in texts.values())
     if has_fractions and 0 < len(others) < len(texts) / 2:
         raise column.refuse(others[0], f"most labels are numbers: correct it, empty it for no label, {remedy}")
+
+
+def check_joined(column: LabelColumn) -> None:
+    """Raise `StrategyError` for names that seem to be several labels in one text, such as ``joy|love``.
+
+    They do where the texts have more combinations than parts, where every part of at least half of those that have
+    the sign stands in another label too, or where two or more have a part that is a label by itself. So
+    ``Arts, Crafts`` beside ``Sport`` is one name, and so is ``yes, mostly`` beside ``yes``.
+    """
+    places = reversed(list(enumerate(column.values)))
+    texts = {value.strip(): place for place, value in places if isinstance(value, str)}  # the first place of each
+    for sign in _SEPARATORS:
+        parts = {text: {part.strip() for part in text.split(sign)} for text in texts}
+        if not (joined := _joined_texts(parts)):
+            continue
+        separator = "" if sign == column.separator else f" --label_separator {shlex.quote(sign)}"
+        raise column.refuse(
+            min(texts[text] for text in joined),
+            f"{len(texts)} different labels are made of {len(set().union(*parts.values()))} parts with {sign!r}"
+            f" between: give --problem_type multi_label_classification{separator} if each part is a label, or"
+            " --problem_type single_label_classification if each whole text is one",
+        )
+
+
+def _joined_texts(parts: Mapping[str, set[str]]) -> list[str]:
+    """Return the texts that seem to be several labels; ``parts`` are those of all texts (see `check_joined`)."""
+    counts = Counter(part for each in parts.values() for part in each)
+    joined = [text for text, each in parts.items() if len(each) > 1]
+    combined = [text for text in joined if all(counts[part] > 1 for part in parts[text])]
+    with_label = [text for text in joined if not parts[text].isdisjoint(parts)]
+    if joined and (len(parts) > len(counts) or 2 * len(combined) >= len(joined) or len(with_label) > 1):
+        return combined or joined
+    return []
 
 
 def check_separator(column: LabelColumn) -> None:

@@ -18,6 +18,7 @@ from hf_strategies.finetune.data import (
     load_data,
     with_validation,
 )
+from hf_strategies.finetune.given_columns import ROW, GivenRows
 from hf_strategies.finetune.head import by_number, match_labels
 from hf_strategies.finetune.tables.lists import parse_list
 from hf_strategies.finetune.tables.separated import is_untyped
@@ -30,7 +31,6 @@ __all__ = ["TokenArguments", "TokenData", "choose_tags", "load_tokens"]
 # Names of the columns in public data sets. The first one that a data set has is used.
 _TOKENS = ("tokens", "words")
 _TAGS = ("ner_tags", "pos_tags", "tags", "labels")
-_ROW = "row"  # the column of the number of the row in its file, until the splits are made
 # Data sets of the Hub mark tags that are not known with -1; -100 is what a loss leaves out.
 _HIDDEN_TAGS = {None, -1, -100}
 
@@ -68,13 +68,15 @@ class TokenData:
     """Splits with the columns ``tokens`` and ``tags`` (names; absent where unknown), lists of the same length.
 
     ``tags`` are the names in the order of their ids, from the training set; empty if there is none. ``rows`` has, for
-    each split, the number in the file of each of its rows.
+    each split, the number in the file of each of its rows. ``given`` are the rows of the test set as they stand in
+    the file; None without a test set.
     """
 
     splits: DatasetDict
     tags: tuple[str, ...]
     name: str
     rows: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    given: GivenRows | None = None
 
     @property
     def texts(self) -> list[str]:
@@ -102,8 +104,9 @@ def load_tokens(args: TokenArguments, *, seed: int = 0) -> TokenData:
     known: tuple[str, ...] = ()
     if "train" in raw:
         known = _training_tags(raw["train"].features[columns["train"][1]], checked, args.label_all_subwords)
-    rows = {split: rows[_ROW][:] for split, rows in splits.items()}
-    return TokenData(splits.remove_columns(_ROW), known, name, rows)
+    rows = {split: rows[ROW][:] for split, rows in splits.items()}
+    given = GivenRows.of(raw, splits, [columns["test"][1]] if "test" in columns else [])
+    return TokenData(splits.remove_columns(ROW), known, name, rows, given)
 
 
 def choose_tags(data: TokenData, trained: Sequence[str], *, fixed: bool = False) -> tuple[str, ...]:
@@ -165,9 +168,7 @@ def _normal_form(rows: Dataset, split: str, tokens: str, tags: str) -> Dataset:
     """
     words = _lists(rows, split, "tokens_column", tokens)
     if split == "test" and not _has_tags(rows, tags):
-        return Dataset.from_dict(
-            {"tokens": [list(map(str, sentence)) for sentence in words], _ROW: range(len(words))}
-        )
+        return Dataset.from_dict({"tokens": [list(map(str, sentence)) for sentence in words], ROW: range(len(words))})
     given = _lists(rows, split, "tags_column", tags, hidden=True)
     missing = [index for index, sentence in enumerate(given) if not sentence]
     kept = labelled_rows(split, tags, missing, len(given))
@@ -183,7 +184,7 @@ def _normal_form(rows: Dataset, split: str, tokens: str, tags: str) -> Dataset:
         {
             "tokens": [list(map(str, words[index])) for index in kept],
             "tags": [[name(tag) for tag in given[index]] for index in kept],
-            _ROW: kept,
+            ROW: kept,
         }
     )
 

@@ -22,6 +22,7 @@ __all__ = [
     "entity_f1",
     "entity_precision",
     "entity_recall",
+    "for_seqeval",
     "has_entities",
     "tag_accuracy",
     "tag_baselines",
@@ -107,7 +108,7 @@ def tag_metrics(tags: Sequence[str]) -> dict[str, Metric]:
 def _entity_scores(predictions: Tags, references: Tags) -> tuple[float, float, float]:
     """Return precision, recall and F1 of entities; an evaluation asks for all three, and finding entities is slow."""
     precision, recall, f1, _ = precision_recall_fscore_support(
-        _for_seqeval(references), _for_seqeval(predictions), average="micro", zero_division=0
+        for_seqeval(references), for_seqeval(predictions), average="micro", zero_division=0
     )
     return float(precision), float(recall), float(f1)
 
@@ -116,7 +117,7 @@ def _frozen(sentences: Tags) -> Tags:
     return tuple(map(tuple, sentences))
 
 
-def _for_seqeval(sentences: Tags) -> list[list[str]]:
+def for_seqeval(sentences: Tags) -> list[list[str]]:
     """Return tags with seqeval's marks, and with types in one piece: it reads a type from its last hyphen on."""
     tags = {tag for sentence in sentences for tag in sentence}
     known = {tag: SEQEVAL_MARKS.get(tag[0], tag[0]) + tag[1:2] + tag[2:].replace("-", "\0") for tag in tags}

@@ -8,7 +8,7 @@ from datasets import Dataset
 from transformers import EvalPrediction
 from transformers.trainer_utils import PredictionOutput
 
-from hf_strategies.finetune.metrics import Decoded, compute_metrics
+from hf_strategies.finetune.metrics import ComputeMetrics, Decoded
 from hf_strategies.finetune.token_classification.metrics import tag_metrics
 from hf_strategies.finetune.token_classification.windows import tags_of_sentences
 from hf_strategies.finetune.trainer import RecipeTrainer
@@ -27,7 +27,7 @@ class SentenceTrainer(RecipeTrainer):
         super().__init__(*args, **kwargs)
         self._tags = tags
         self._rows: Dataset | None = None  # those that are being evaluated
-        self.compute_metrics = compute_metrics(tag_metrics(tags), self._decode)
+        self.compute_metrics = ComputeMetrics(tag_metrics(tags), self._decode)
 
     def evaluate(self, eval_dataset: Any = None, *args: Any, **options: Any) -> dict[str, float]:
         """Evaluate as the stock Trainer does."""
@@ -44,6 +44,6 @@ class SentenceTrainer(RecipeTrainer):
         rows = cast(Dataset, self._rows)
         predicted, true = (
             tags_of_sentences(rows, cast(np.ndarray, ids), self._tags)
-            for ids in (prediction.predictions, prediction.label_ids)
+            for ids in (prediction.predictions[0], prediction.label_ids)
         )
         return Decoded(predicted, true)

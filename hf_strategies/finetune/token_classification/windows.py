@@ -18,7 +18,10 @@ from hf_strategies.finetune.encoding import IGNORED_LABEL, Batch, encode_splits,
 from hf_strategies.finetune.token_classification.data import TokenArguments, TokenData
 from hf_strategies.finetune.token_classification.schemes import inside_mark
 
-__all__ = ["encode", "label_ids", "likeliest", "tags_of_sentences"]
+__all__ = ["TagOutputs", "encode", "label_ids", "likeliest", "tags_of_sentences", "values_of_sentences"]
+
+TagOutputs = tuple[np.ndarray, np.ndarray]
+"""Of all tokens (rows x tokens), the id of the likeliest tag, and its probability."""
 
 
 def encode(
@@ -64,10 +67,11 @@ def label_ids(rows: Dataset) -> np.ndarray:
     return flatten_lists(rows, "labels")[0]
 
 
-def likeliest(logits: Any, _labels: torch.Tensor) -> torch.Tensor:
-    """Return the id of the likeliest tag of each token, given the logits of a batch."""
+def likeliest(logits: Any, _labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the id of the likeliest tag of each token, and its probability, given the logits of a batch."""
     scores: torch.Tensor = logits[0] if isinstance(logits, tuple) else logits
-    return scores.argmax(dim=-1)
+    best = scores.argmax(dim=-1)
+    return best, scores.float().softmax(dim=-1).gather(-1, best[..., None])[..., 0]
 
 
 def tags_of_sentences(rows: Dataset, ids: np.ndarray, tags: Sequence[str]) -> list[list[str]]:
@@ -76,13 +80,18 @@ def tags_of_sentences(rows: Dataset, ids: np.ndarray, tags: Sequence[str]) -> li
     ``ids`` are the tag ids of all tokens (rows x tokens) of the encoded ``rows``, which may be in any order: the
     windows of a sentence are joined, and the sentences are in the order they had before they were encoded.
     """
+    names = np.array(tags, dtype=object)
+    return [[str(names[index]) for index in sentence] for sentence in values_of_sentences(rows, ids)]
+
+
+def values_of_sentences(rows: Dataset, values: np.ndarray) -> list[list[Any]]:
+    """Return the value of each word of each sentence: that of its first token (see `tags_of_sentences`)."""
     places, counts = flatten_lists(rows, "starts")
     windows = np.repeat(np.arange(len(rows)), counts)
     sentences = np.asarray(rows["sentence"])[windows]
     order = np.lexsort((np.asarray(rows["part"])[windows], sentences))
-    names = np.array(tags, dtype=object)[ids[windows, places][order]]
     ends = np.cumsum(np.bincount(sentences))
-    return [part.tolist() for part in np.split(names, ends[:-1])]
+    return [part.tolist() for part in np.split(values[windows, places][order], ends[:-1])]
 
 
 def _windows(

@@ -1,5 +1,6 @@
 """A finished run, read from the Trainer's state: its evaluations, why it ended, its best one, and tables of these."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -150,7 +151,7 @@ def print_run(
     weights: str | None = None,
 ) -> None:
     """Print the evaluations, the reason why training ended, the best step, the final weights and the test metrics."""
-    console = console or Console(width=100)
+    console = console or Console(width=None if sys.stdout.isatty() else 100)
     if report.evaluations:
         console.print(evaluation_table(report))
     if report.log_history:

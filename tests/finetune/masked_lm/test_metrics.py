@@ -10,7 +10,7 @@ from transformers import EvalPrediction
 
 from hf_strategies.finetune.masked_lm.masking import Masker
 from hf_strategies.finetune.masked_lm.metrics import LM_METRICS, decode_sums, perplexity, row_sums, unigram_baseline
-from hf_strategies.finetune.metrics import compute_metrics
+from hf_strategies.finetune.metrics import ComputeMetrics
 
 
 def test_perplexity_weighs_tokens_and_not_rows() -> None:
@@ -22,7 +22,7 @@ def test_perplexity_weighs_tokens_and_not_rows() -> None:
         [pytest.approx(math.log(2)), 0, 1],
         [pytest.approx(3 * math.log(4)), 1, 3],
     ]
-    compute = compute_metrics(LM_METRICS, decode_sums)
+    compute = ComputeMetrics(LM_METRICS, decode_sums)
     metrics = compute(EvalPrediction(predictions=sums.numpy(), label_ids=labels.numpy()))
     assert metrics["perplexity"] == pytest.approx(2 ** (7 / 4))
     assert metrics["accuracy"] == pytest.approx(1 / 4)

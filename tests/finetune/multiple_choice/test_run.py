@@ -70,7 +70,7 @@ def weights(out: Path) -> dict[str, torch.Tensor]:
 def test_a_prediction_is_what_the_saved_model_says_of_that_row_alone(plain: Path, folder: Path) -> None:
     model, tokenizer = AutoModelForMultipleChoice.from_pretrained(plain).eval(), AutoTokenizer.from_pretrained(plain)
     rows = read(folder / "test.json")
-    assert [row["context"] for row in predictions(plain)] == [row["sent1"] for row in rows]
+    assert [row["sent1"] for row in predictions(plain)] == [row["sent1"] for row in rows]
     right = 0
     for row, said in zip(rows, predictions(plain), strict=True):
         endings = endings_of(row)
@@ -81,6 +81,7 @@ def test_a_prediction_is_what_the_saved_model_says_of_that_row_alone(plain: Path
         assert said["prediction"] == int(likely.argmax())
         assert said["prediction_text"] == row[f"ending{said['prediction']}"]
         assert said["probability"] == pytest.approx(float(likely.max()), abs=1e-5)
+        assert said["probabilities"] == pytest.approx(likely.tolist(), abs=1e-5)
         right += said["prediction"] == row["label"]
     assert read(plain / "all_results.json")["test_accuracy"] == pytest.approx(right / len(rows))
 

@@ -10,7 +10,7 @@ import torch
 from datasets import Dataset, DatasetDict
 from transformers import BertConfig, BertForMultipleChoice, TrainingArguments
 
-from hf_strategies.finetune.metrics import compute_metrics
+from hf_strategies.finetune.metrics import ComputeMetrics
 from hf_strategies.finetune.multiple_choice.data import (
     IS_ENDING,
     ChoiceArguments,
@@ -52,7 +52,7 @@ def trainer(folder: Path, smoothing: float = 0.0, **options: Any) -> ChoiceTrain
         args=TrainingArguments(str(folder), per_device_eval_batch_size=3, save_strategy="no", **quiet, **options),
         data_collator=ChoiceCollator(TOKENIZER),
         compute_loss_func=choice_loss(smoothing),
-        compute_metrics=compute_metrics(CHOICE_METRICS, decode_choices),
+        compute_metrics=ComputeMetrics(CHOICE_METRICS, decode_choices),
         endings=5,
     )
 

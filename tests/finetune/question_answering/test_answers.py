@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import EvalPrediction
 
-from hf_strategies.finetune.metrics import compute_metrics
+from hf_strategies.finetune.metrics import ComputeMetrics
 from hf_strategies.finetune.question_answering.answers import AnswerFinder, best_answers, tune_null_threshold
 from hf_strategies.finetune.question_answering.data import QuestionData
 from hf_strategies.finetune.question_answering.metrics import QUESTION_METRICS
@@ -193,7 +193,7 @@ def test_windows_without_a_loss_do_not_count_in_the_mean() -> None:
 def test_a_thousand_questions_of_three_windows_are_measured_in_two_seconds() -> None:
     kept: list[float] = []
     finder, found = finder_of(1000, 3, unanswerable=True, n_best=20, keep=kept.append)
-    compute = compute_metrics(QUESTION_METRICS, finder.decode)
+    compute = ComputeMetrics(QUESTION_METRICS, finder.decode)
     begin = time.perf_counter()
     values = compute(EvalPrediction(predictions=tuple(found), label_ids=np.arange(3000)))
     assert time.perf_counter() - begin < 2

@@ -198,7 +198,7 @@ class TestResults:
         test = write_jsonl(tmp_path / "bare.jsonl", bare)
         run(tmp_path / "out", "--do_train", "false", "--model_name_or_path", str(plain), "--test_file", test)
         lines = predictions(tmp_path / "out")
-        assert all(set(line) == {"id", "question", "prediction", "score"} for line in lines)
+        assert all(set(line) == {"id", "context", "question", "prediction", "score"} for line in lines)
         assert [line["prediction"] for line in lines] == [line["prediction"] for line in predictions(plain)]
         assert not {"test_loss", "test_f1"} & set(read(tmp_path / "out" / "all_results.json"))
 

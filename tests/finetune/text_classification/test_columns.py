@@ -15,6 +15,7 @@ from hf_strategies.finetune.text_classification.data import (
     choose_labels,
     load_classification,
 )
+from hf_strategies.finetune.text_classification.labels import LABEL_KINDS
 
 SINGLE, MULTI = "single_label_classification", "multi_label_classification"
 
@@ -326,6 +327,48 @@ class TestLabelsThatMayMeanSeveralThings:
         assert labels_of(file, problem_type=MULTI, label_separator=";") == [["warm", "sad"], ["sad"]]
         assert labels_of(file, problem_type=MULTI, label_separator="|") == [["warm;sad"], ["sad"]]
         assert labels_of(csv('"a,b"', "c|d"), problem_type=MULTI) == [["a,b"], ["c", "d"]]
+
+    @pytest.mark.parametrize(
+        ("labels", "sign"),
+        [
+            (["joy", "joy|love", "love"], "|"),
+            (["joy,love", "anger,joy", "joy"], ","),
+            (["joy; love", "love; anger", "anger; joy", "joy; love; anger"], ";"),
+        ],
+    )
+    def test_names_that_are_combinations_of_each_other_are_asked_about(self, labels: list[str], sign: str) -> None:
+        file = csv(*(f'"{label}"' for label in labels))
+        error = refusal(file)
+        assert f"with {sign!r} between: give --problem_type multi_label_classification" in error
+        assert ("--label_separator" in error) == (sign != "|")
+        assert labels_of(file, problem_type=SINGLE) == labels
+        separator = {} if sign == "|" else {"label_separator": sign}
+        parts = [[part.strip() for part in label.split(sign)] for label in labels]
+        assert labels_of(file, problem_type=MULTI, **separator) == parts
+
+    def test_many_combinations_of_few_parts_are_counted_in_the_message(self) -> None:
+        # 12 parts in 66 pairs, of which a set of rows as small as this has most once only.
+        pairs = [f"p{one}|p{other}" for one in range(12) for other in range(one)]
+        assert "66 different labels are made of 12 parts with '|' between" in refusal(csv(*pairs))
+
+    @pytest.mark.parametrize(
+        "labels",
+        [
+            ["Arts, Crafts", "Sport", "Law"],
+            ["Business, Finance", "Business, Law", "Sport"],
+            ["a | b", "c | d"],
+            ["I, robot"],
+            ["no", "yes", "yes, mostly"],
+        ],
+    )
+    def test_names_with_a_comma_of_their_own_are_names(self, labels: list[str]) -> None:
+        assert labels_of(csv(*(f'"{label}"' for label in labels))) == labels
+
+    def test_a_model_that_knows_such_names_is_not_asked_about(self) -> None:
+        file = csv("joy", "joy|love", "love")
+        args = ClassificationArguments(test_file=file, validation_file=file)
+        data = load_classification(args, LABEL_KINDS[SINGLE])
+        assert data.splits["test"]["label"][:] == ["joy", "joy|love", "love"]
 
     def test_one_number_in_two_spellings_is_asked_about(self) -> None:
         assert "the labels '1' and '1.0' of the train split are the same number" in refusal(jsonl(1, "2", 1.0))

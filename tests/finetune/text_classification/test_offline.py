@@ -124,7 +124,7 @@ class TestFlag:
     def test_the_pairs_are_read_as_pairs(self, pairs: Rows, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(OFFLINE_TASKS, "summary_pair", TWO_LIBRARIES)
         data = load_classification(ClassificationArguments(offline_task="summary_pair"))
-        assert data.splits["train"].column_names == ["text", "label", "text_pair"]
+        assert data.splits["train"].column_names == ["text", "text_pair", "label"]
         assert data.splits["train"]["text_pair"][:] == [made["sentence2"] for made in pairs["train"]]
         assert data.labels == ("no", "yes")
         assert data.name == "names and summaries of functions (offline)"

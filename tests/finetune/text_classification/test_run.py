@@ -303,7 +303,7 @@ def test_pairs_are_read_told_apart_and_predicted(tmp_path: Path) -> None:
     out = tmp_path / "out"
     trainer = run(out, *write_csv_splits(tmp_path, pairs), *STEPS, "--baselines")
     wanted = [(row["sentence1"], row["sentence2"], row["label"]) for row in pairs(15, 2)]
-    assert [(row["text"], row["text_pair"], row["label"]) for row in predictions(out)] == wanted
+    assert [(row["sentence1"], row["sentence2"], row["label"]) for row in predictions(out)] == wanted
     assert share_right(predictions(out)) == read(out / "all_results.json")["test_accuracy"]
     types = trainer.train_dataset[0]["token_type_ids"]  # type: ignore[index]
     assert types == sorted(types)

@@ -7,28 +7,30 @@ import struct
 import subprocess
 import sys
 import termios
+from pathlib import Path
 
 __all__ = ["in_terminal"]
 
 
-def in_terminal(*argv: str, columns: int = 80) -> list[str]:
-    """Run ``hf-strategies`` as a process of its own in a terminal, and return the lines that it shows there."""
+def in_terminal(*words: str, columns: int = 80, folder: Path | None = None) -> str:
+    """Run Python with the arguments ``words`` in a terminal, and return all that it writes there."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
     process = subprocess.Popen(
-        [sys.executable, "-m", "hf_strategies", *argv],
+        [sys.executable, *words],
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,
         env=environment | {"TERM": "xterm", "PYTHONIOENCODING": "utf-8"},
         start_new_session=True,
+        cwd=folder,
     )
     os.close(theirs)
     shown = _read_all(ours)
     os.close(ours)
     assert process.wait() == 0, shown
-    return shown.splitlines()
+    return shown
 
 
 def _read_all(terminal: int) -> str:
