@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from datasets import Dataset
+from safetensors.torch import load_file
 from torch.utils.data import DataLoader, SequentialSampler
 from transformers import TrainingArguments
 from transformers.trainer_pt_utils import LengthGroupedSampler
@@ -16,6 +17,8 @@ from hf_strategies.errors import StrategyError
 from hf_strategies.finetune.arguments import RecipeArguments
 from hf_strategies.finetune.sampling import SeededLengthGroupedSampler, longest_first, token_counts
 from hf_strategies.finetune.trainer import RecipeTrainer
+from hf_strategies.recipes import text_classification
+from tests.finetune.runs import QUIET, reviews, write_csv_splits
 from tests.tiny import TinyModel
 
 LENGTHS = np.random.default_rng(0).integers(3, 60, size=1003).tolist()
@@ -125,3 +128,18 @@ def test_the_trainer_draws_training_rows_by_it_and_evaluates_in_order(tmp_path: 
     random = TrainingArguments(**args, train_sampling_strategy="random")
     other = RecipeTrainer(model=TinyModel(), args=random, train_dataset=rows)
     assert not isinstance(other._get_train_sampler(), SeededLengthGroupedSampler)
+
+
+@pytest.mark.parametrize("pool", ["1", "2", "50"])
+def test_a_run_resumed_within_an_epoch_has_the_batches_of_a_whole_one(pool: str, tmp_path: Path) -> None:
+    files = write_csv_splits(tmp_path, reviews)
+    saves = ["--save_strategy", "steps", "--save_steps", "3", "--save_total_limit", "9"]
+    sizes = ["--max_steps", "12", "--per_device_train_batch_size", "8", "--length_pool", pool]
+    flags = [*QUIET, *files, *sizes, *saves, "--do_predict", "false", "--do_eval", "false"]
+    text_classification.main([*flags, "--output_dir", str(tmp_path / "whole")])
+    checkpoint = tmp_path / "whole" / "checkpoint-3"  # of eight steps of the epoch
+    text_classification.main(
+        [*flags, "--output_dir", str(tmp_path / "resumed"), "--resume_from_checkpoint", str(checkpoint)]
+    )
+    whole, resumed = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "resumed"))
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)

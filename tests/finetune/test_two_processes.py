@@ -44,7 +44,14 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict[str
         "--eval_steps",
         "4",
     ]
-    train += ["--learning_rate", "2e-3", "--lr_scheduler_type", "exponential_warmup_cosine_decay"]
+    train += [
+        "--length_pool",
+        "2",
+        "--learning_rate",
+        "2e-3",
+        "--lr_scheduler_type",
+        "exponential_warmup_cosine_decay",
+    ]
     train += ["--early_stopping_patience", "2", "--early_stopping_monitor", "loss"]
     evaluate = [*flags, "--do_train", "false", "--do_predict", "false", "--model_name_or_path", "one"]
     found = {}
