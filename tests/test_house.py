@@ -30,7 +30,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "trainer.best_weights": {*BASE, "pytorch", "trainer.checkpoint", "trainer.distributed"},
     "checkpoints": {*BASE, "schedules", "stopping", "averaging"},
     "report": {*BASE, "schedules", "stopping", "averaging"},
-    "cli": {*BASE, "report", "checkpoints", "schedules", "stopping", "averaging"},
+    "launch": {*BASE, "trainer"},
+    "cli": {*BASE, "report", "checkpoints", "launch", "schedules", "stopping", "averaging"},
     "finetune": {*BASE, "report", "trainer", "schedules", "stopping", "averaging"},
 }
 # The folders of the tasks: what the recipes share imports none of them, nor does one import another.

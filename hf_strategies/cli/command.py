@@ -42,8 +42,8 @@ class Command(ABC):
     list_argument: ClassVar[str | None] = None
     """The positional argument that takes any number of words. The words may also stand after the flags."""
 
-    forwards_flags: ClassVar[bool] = False
-    """Whether everything after the first argument goes unread into ``options.flags``."""
+    own_arguments: ClassVar[int | None] = None
+    """How many arguments the command reads itself; those after them go unread into ``options.flags``. None: all."""
 
     @abstractmethod
     def add_flags(self, parser: ArgumentParser) -> None:

@@ -18,7 +18,7 @@ class FindLrCommand(Command):
   hf-strategies find-lr text_classification --train_file train.csv --output_dir runs/find_lr --figure
   hf-strategies find-lr text_classification --help: the flags of the recipe
 """
-    forwards_flags = True
+    own_arguments = 1
 
     def add_flags(self, parser: ArgumentParser) -> None:
         """Add the name of the recipe."""

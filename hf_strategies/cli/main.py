@@ -1,6 +1,7 @@
 """The command ``hf-strategies``: its commands, the reading of the command line, and errors.
 
-No command but ``find-lr`` and ``average`` loads torch, and only ``find-lr`` loads transformers. A user's mistake is
+No command but ``find-lr``, ``average`` and ``run`` with flags loads torch, nor any but the first and the last
+transformers. A user's mistake is
 one line on stderr and exit code 2.
 """
 
@@ -21,6 +22,7 @@ from hf_strategies.cli.flags import FlagsCommand
 from hf_strategies.cli.list import ListCommand
 from hf_strategies.cli.plot import PlotCommand
 from hf_strategies.cli.replay import ReplayCommand
+from hf_strategies.cli.run import RunCommand
 from hf_strategies.cli.show import ShowCommand
 from hf_strategies.errors import StrategyError, did_you_mean, visible
 from hf_strategies.report.lines import fill, shell_command
@@ -37,6 +39,7 @@ _ROWS: tuple[Command, ...] = (
     AveragesCommand(),
     AverageCommand(),
     FindLrCommand(),
+    RunCommand(),
 )
 COMMANDS = {row.name: row for row in _ROWS}
 """The commands by their names, in the order of the help."""
@@ -100,8 +103,10 @@ def _run(argv: list[str]) -> int:
 
 def _options(argv: list[str]) -> Namespace:
     """Read the command line; ``flags`` holds the arguments that the command forwards."""
-    forwards = bool(argv) and argv[0] in COMMANDS and COMMANDS[argv[0]].forwards_flags
-    own, forwarded = (argv[:2], argv[2:]) if forwards else (argv, [])
+    count = COMMANDS[argv[0]].own_arguments if argv and argv[0] in COMMANDS else None
+    if count is None or argv[1:2] in (["--help"], ["-h"]):
+        count = len(argv)
+    own, forwarded = argv[: count + 1], argv[count + 1 :]
     options = _own_options([_underscored(argument) for argument in own])
     options.flags = forwarded
     return options
