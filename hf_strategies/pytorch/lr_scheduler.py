@@ -137,6 +137,26 @@ class ScheduleLR(LambdaLR):
             self._check_foreign(loaded)
         self._write_record()
 
+    def __getstate__(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return what a pickle holds: in place of the functions of the step, the plan that they are built from.
+
+        Functions that a callback has put in their place stay; a copy can have them, a pickle cannot.
+        """
+        fields = dict(vars(self))
+        slots = {name: getattr(self, name) for name in self.__slots__}
+        if self._planned and fields["lr_lambdas"] == [schedule.multiplier for schedule in self.schedules]:
+            del fields["lr_lambdas"], slots["schedules"]
+        return fields, slots
+
+    def __setstate__(self, state: tuple[dict[str, Any], dict[str, Any]]) -> None:
+        """Restore a copy or a pickle; it goes on at its step with the same rates."""
+        fields, slots = state
+        vars(self).update(fields)
+        for name, value in slots.items():
+            setattr(self, name, value)
+        if "lr_lambdas" not in fields and self._planned:
+            self._use(self._planned)
+
     def start_at(self, step: int, record: Mapping[str, Any] | None = None) -> None:
         """Go on at ``step``, without a state dict; ``record`` is the `record` of the run so far, if there is one.
 

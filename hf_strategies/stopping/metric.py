@@ -21,13 +21,19 @@ _LOWER_IS_BETTER = (
     "loss nll perplexity ppl bits_per_byte bits_per_character bpb bpc wer cer ter error error_rate"
     " mse rmse mae mape smape msle mean_squared_error mean_absolute_error root_mean_squared_error"
     " brier_score calibration_error ece hamming_loss log_loss cross_entropy hinge_loss kl_divergence fid eer"
+    " max_error median_absolute_error mean_absolute_percentage_error mean_squared_log_error zero_one_loss"
+    " mean_squared_logarithmic_error binary_crossentropy categorical_crossentropy sparse_categorical_crossentropy"
 )
 _HIGHER_IS_BETTER = (
     "accuracy acc balanced_accuracy f1 precision recall specificity sensitivity roc_auc auc auroc auprc"
     " average_precision map mrr ndcg matthews_correlation mcc cohen_kappa kappa jaccard iou mean_iou"
     " pearson pearsonr spearman spearmanr r2 explained_variance bleu sacrebleu chrf meteor rouge rouge1"
-    " rouge2 rougel rougelsum bertscore exact_match em pass_at_1 hit_rate"
+    " rouge2 rougel rougelsum bertscore exact_match em pass_at_1 hit_rate matthews_corrcoef top_k_accuracy"
+    " binary_accuracy categorical_accuracy sparse_categorical_accuracy top_k_categorical_accuracy roc_auc_ovr"
+    " roc_auc_ovo adjusted_rand_score v_measure_score cosine_similarity"
 )
+# The set of an evaluation, as Keras and others write it in front of a name.
+_SETS = ("val_", "valid_", "validation_", "dev_", "test_")
 _AVERAGED_OVER_CLASSES = "f1 precision recall roc_auc jaccard average_precision"
 _AVERAGES = "macro micro weighted samples overall"
 
@@ -138,21 +144,33 @@ def direction(monitor: str, mode: str | None = None) -> Direction:
 def known_direction(monitor: str) -> Direction:
     """Return the direction of a metric by its name.
 
-    The whole name, without a leading ``eval_``, must be that of a known metric: nothing is inferred from a part of
-    it. Raises `StrategyError` for an unknown name.
+    The whole name must be that of a known metric: nothing is inferred from a part of it. Only what no metric's name
+    begins or ends with is left out: a leading ``eval_``, a set such as ``val_``, as Keras writes it, and a final
+    ``_score``, as in scikit-learn's ``f1_score``. Its ``neg_``, as in ``neg_log_loss``, turns the direction around.
+    Raises `StrategyError` for an unknown name.
 
-    >>> known_direction("eval_loss"), known_direction("macro_f1")
-    ('min', 'max')
+    >>> known_direction("eval_loss"), known_direction("macro_f1"), known_direction("val_loss")
+    ('min', 'max', 'min')
     """
     given = monitor.removeprefix("eval_")
     name = given.lower()
-    if name not in _DIRECTIONS:
+    known = _DIRECTIONS.get(name) or _variant(name)
+    if known is None:
         near = did_you_mean(name, _DIRECTIONS)
         hint = f" ({near})" if near.startswith("did") else ""
         raise StrategyError(
             f"monitor={given!r}: no telling whether lower or higher is better{hint}: give mode='min' or mode='max'"
         )
-    return _DIRECTIONS[name]
+    return known
+
+
+def _variant(name: str) -> Direction | None:
+    """Return the direction of a metric whose name another library writes in a longer way; None if it is not known."""
+    base = next((name.removeprefix(each) for each in _SETS if name.startswith(each)), name)
+    turned = base.startswith("neg_")
+    base = base.removeprefix("neg_")
+    known = _DIRECTIONS.get(base) or _DIRECTIONS.get(base.removesuffix("_score"))
+    return _opposite(known) if turned else known
 
 
 def read_mode(mode: object) -> Direction:

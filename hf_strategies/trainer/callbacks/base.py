@@ -100,6 +100,7 @@ class MetricCallback(TrainerCallback, ABC):
         self._run = self._result = self._ended = self._preempted_at = None
         self._begun_at, self._postponed = state.global_step, False
         context = TrainerContext(self)
+        kwargs = context.event_of(kwargs)
         if context.averaging:  # an evaluation before its own `on_train_begin` is one of the average too
             context.averaging.begin_averaging(args, state, kwargs)
         first, last = _first_and_last(self, context.trainer)
@@ -136,7 +137,7 @@ class MetricCallback(TrainerCallback, ABC):
         """Make the evaluation that the checkpoint of a resumed run lacks, if any; it may end the training."""
         resumption, self._resumption = self._resumption, None
         if resumption and resumption.begin(control, control.should_training_stop):
-            self._ended = EndedRun(kwargs["model"], state)
+            self._ended = EndedRun(TrainerContext(self).event_of(kwargs)["model"], state)
 
     def on_step_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any

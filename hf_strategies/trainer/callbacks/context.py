@@ -7,6 +7,7 @@ from types import FrameType
 from typing import Any, Protocol, cast
 from weakref import ref
 
+from torch import nn
 from transformers import Trainer, TrainerCallback, TrainerState
 from transformers.integrations import integration_utils
 
@@ -103,6 +104,16 @@ class TrainerContext:
     def trainer(self) -> Trainer | None:
         """The Trainer; None if there is none, or if it no longer exists."""
         return self._trainer() if self._trainer else None
+
+    def event_of(self, event: dict[str, Any]) -> dict[str, Any]:
+        """Return an event's keywords with the module that is trained as ``model``.
+
+        SetFit passes a `SetFitModel` to callbacks, which is no module, and trains the module that its Trainer has.
+        """
+        trainer = self.trainer
+        if isinstance(event.get("model"), nn.Module) or trainer is None:
+            return event
+        return {**event, "model": trainer.model}
 
     @property
     def averaging(self) -> Any:

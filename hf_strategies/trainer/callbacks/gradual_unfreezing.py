@@ -18,7 +18,7 @@ from transformers import (
 from hf_strategies.errors import StrategyError
 from hf_strategies.lengths import read_span, to_steps
 from hf_strategies.trainer.callbacks.checks import refuse_epochs, steps_per_epoch
-from hf_strategies.trainer.callbacks.context import find_trainer
+from hf_strategies.trainer.callbacks.context import TrainerContext, find_trainer
 from hf_strategies.trainer.distributed import SHARDED, say
 from hf_strategies.trainer.lr.layer_depth import parameter_depths
 
@@ -73,6 +73,7 @@ class GradualUnfreezing(TrainerCallback):
     ) -> None:
         """Check the settings, sort the parameters into groups, and wrap the Trainer's `training_step`."""
         self._forget()  # an earlier training may have failed
+        kwargs = TrainerContext(self).event_of(kwargs)
         _check_settings(args, kwargs["model"])
         loader = kwargs.get("train_dataloader")
         refuse_epochs("every", read_span("every", self.every), loader)

@@ -11,7 +11,7 @@ from hf_strategies.errors import StrategyError, did_you_mean
 from hf_strategies.lengths import read_span
 from hf_strategies.stopping.results import AveragingResult
 from hf_strategies.trainer.callbacks.base import EndedRun, MetricCallback, preemption_folder, save_state
-from hf_strategies.trainer.callbacks.context import find_trainer
+from hf_strategies.trainer.callbacks.context import TrainerContext, find_trainer
 from hf_strategies.trainer.callbacks.plateau_cooldown.callback import PlateauCooldown
 from hf_strategies.trainer.callbacks.weight_averaging.run import NAME, AveragingRun, refuse_arguments
 from hf_strategies.trainer.distributed import from_rank_zero
@@ -108,6 +108,7 @@ class WeightAveraging(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Check the settings and begin the average, or read it if the run is resumed."""
+        kwargs = TrainerContext(self).event_of(kwargs)
         self.begin_averaging(args, state, kwargs)
         if 0 < state.max_steps <= state.global_step:
             self._ended = EndedRun(kwargs["model"], state)
