@@ -212,7 +212,8 @@ def _published() -> Iterator[Plan]:
             "min_lr_ratio": Real(4e-6, 0.0, 1.0, "floor, as a ratio of the peak (1 / div_factor / final_div_factor)"),
         },
         own_summary="one cosine up over 0.3 of the training, unless warmup_steps is given, and one down",
-        own_source="Smith & Topin 2018, arXiv:1708.07120; torch.optim.lr_scheduler.OneCycleLR",
+        own_source="Smith & Topin 2018, arXiv:1708.07120; equal to optax.cosine_onecycle_schedule. torch's OneCycleLR"
+        " ends one step earlier: up to 24 % of the peak apart at 10 steps, 3 % at 100, 0.3 % at 1,000",
     )
     yield WarmupDecayPlan(
         "slanted_triangular",

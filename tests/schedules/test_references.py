@@ -241,6 +241,22 @@ def test_restarts_with_longer_cycles_and_lower_peaks_are_optax_s_sgdr(optax: dic
     assert [ours(step) for step in range(150)] == pytest.approx(optax["sgdr"], abs=1e-9)
 
 
+@pytest.mark.parametrize(("total", "apart"), [(10, 0.240), (100, 0.0296), (1000, 0.00292)])
+def test_one_cycle_and_torch_s_of_the_same_length_are_apart_by_as_much_as_its_description_tells(
+    total: int, apart: float
+) -> None:
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    theirs = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=1.0, total_steps=total, cycle_momentum=False)
+    rates = []
+    for _ in range(total):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        if len(rates) < total:
+            theirs.step()
+    ours = schedule("one_cycle", total_steps=total).learning_rates(1.0)
+    assert max(abs(a - b) for a, b in zip(ours, rates, strict=True)) == pytest.approx(apart, rel=0.01)
+
+
 @pytest.mark.parametrize("total", [100, 1000])
 def test_one_cycle_is_optax_s(optax: dict[str, list[float]], total: int) -> None:
     ours = schedule("one_cycle", total_steps=total)

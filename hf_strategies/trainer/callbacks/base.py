@@ -23,6 +23,7 @@ from hf_strategies.stopping import StoppingRule
 from hf_strategies.trainer.callbacks.context import TrainerContext, find_trainer
 from hf_strategies.trainer.callbacks.metric_watch import MetricWatch
 from hf_strategies.trainer.callbacks.resumption import Resumption, at_end_of_epoch, is_ignored
+from hf_strategies.trainer.callbacks.search import Pruning, settle_objective
 from hf_strategies.trainer.distributed import from_rank_zero
 
 __all__ = ["EndedRun", "MetricCallback", "MetricRun", "best_weights_name", "preemption_folder", "save_state"]
@@ -84,6 +85,7 @@ class MetricCallback(TrainerCallback, ABC):
     _ended: "EndedRun | None" = None
     _resumption: Resumption | None = None  # until the first step of a resumed training, in its first callback
     _begun_at = 0  # the step at which the training was begun or resumed
+    _pruning: Pruning | None = None  # while training, in its last callback
     _postponed = False  # whether a save waits for the evaluation at the end of the epoch
     _preempted_at: int | None = None  # the step of a checkpoint that the Trainer has written on SIGTERM
 
@@ -105,6 +107,7 @@ class MetricCallback(TrainerCallback, ABC):
             context.averaging.begin_averaging(args, state, kwargs)
         first, last = _first_and_last(self, context.trainer)
         self._resumption = Resumption.of(args, state, kwargs) if first is self else None
+        self._pruning = Pruning() if last is self else None
         self._watch = MetricWatch(type(self).__name__, self.names, args, self.optional_names)
         self._watch.resume(state)
         if not self.asks_for_evaluations:
@@ -130,6 +133,8 @@ class MetricCallback(TrainerCallback, ABC):
             return
         if self._watch.completes(kwargs["metrics"], state):
             self._run.evaluated(state, control)
+        if self._pruning:
+            self._pruning.evaluated(find_trainer(self), state, control, kwargs["metrics"])
 
     def on_epoch_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -203,6 +208,11 @@ class MetricCallback(TrainerCallback, ABC):
             watch.finish(state)
         run.finish(state)
         self._result = run.result
+        trainer = find_trainer(self)
+        settle_objective(trainer, state, getattr(run.result, "kept_step", None))
+        pruning, self._pruning = self._pruning, None
+        if pruning:
+            pruning.finish(trainer)
 
     @property
     def result(self) -> Any:
