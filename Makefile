@@ -2,14 +2,16 @@
 # make test   install, then run the tests that need no network
 # make figures install, then make docs/*.png again, of the demo and of four schedules
 # make docs   install, then build the documentation into docs/_build, and run what it shows
+# make trainers install TRL, sentence-transformers and SetFit into .venv-trainers, then train with them
 # make faults install, then kill, damage and starve runs, let them go on, and print what became of them
 PYTHON ?= python3
 VENV := .venv
+TRAINERS := .venv-trainers
 BIN := $(VENV)/bin
 export HF_HUB_OFFLINE := 1
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: install demo figures test docs slow faults lint types wheel check clean
+.PHONY: install demo figures test docs slow trainers faults lint types wheel check clean
 
 install: $(VENV)/installed
 
@@ -36,7 +38,7 @@ figures: demo
 		linear_warmup_stable_decay one_cycle --output docs/schedules.png
 
 test: install
-	$(BIN)/python -m pytest -n 2 -m "not slow and not docs"
+	$(BIN)/python -m pytest -n 2 -m "not slow and not docs and not trainers"
 
 # Warnings are errors, notebooks run, links and the blocks of README and docs are tested.
 docs: install
@@ -49,6 +51,13 @@ slow: install
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt keras lightning
 	DS_BUILD_OPS=0 $(BIN)/python -m pip install --quiet --constraint constraints.txt --no-build-isolation deepspeed ninja
 	$(BIN)/python -m pytest -m slow
+
+trainers:
+	$(PYTHON) -m venv $(TRAINERS)
+	$(TRAINERS)/bin/python -m pip install --quiet --constraint constraints.txt torch
+	$(TRAINERS)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[test]' \
+		--requirement tests/trainers/requirements.txt
+	$(TRAINERS)/bin/python -m pytest -m trainers tests/trainers
 
 faults: install
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.faults
@@ -67,4 +76,4 @@ wheel: install
 check: lint types test docs wheel
 
 clean:
-	rm -rf $(VENV) build dist runs docs/_build *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(TRAINERS) build dist runs docs/_build *.egg-info .pytest_cache .mypy_cache .ruff_cache
