@@ -11,7 +11,7 @@ from hf_strategies.cli.command import Command, known_recipe, terminal_width
 from hf_strategies.errors import StrategyError, did_you_mean, visible
 from hf_strategies.files import write_text
 from hf_strategies.report.lines import fit
-from hf_strategies.schedules.decays import COOLDOWNS
+from hf_strategies.schedules.cooldowns import COOLDOWNS
 from hf_strategies.values import number
 
 if TYPE_CHECKING:

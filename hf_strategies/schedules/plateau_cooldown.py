@@ -11,7 +11,7 @@ from typing import Any
 
 from hf_strategies.errors import StrategyError
 from hf_strategies.lengths import read_span, to_steps
-from hf_strategies.schedules.decays import COOLDOWNS, check_cooldown, stable
+from hf_strategies.schedules.cooldowns import COOLDOWNS, check_cooldown, stable
 from hf_strategies.schedules.parameters import Choice, Clock, Parameter, Real
 from hf_strategies.schedules.plans import Curve, Multiplier, WarmupDecayPlan
 

@@ -11,7 +11,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_avg_fn, get_ema_multi_a
 
 from hf_strategies.averaging import AVERAGES, Average, AveragePlan, AverageRow, shape_weights
 from hf_strategies.averaging.averages import tail_start
-from hf_strategies.schedules.decays import COOLDOWNS
+from hf_strategies.schedules.cooldowns import COOLDOWNS
 
 LENGTHS = ["1", "2", "3", "7", "10", "'4 steps'", "'1ep'", "'0.5ep'", "0.5", "0.1", "0.05", "0.9", "0.33"]
 TEXTS = [

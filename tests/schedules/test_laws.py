@@ -4,7 +4,7 @@ import pytest
 
 from hf_strategies import StrategyError
 from hf_strategies.schedules import DECAYS, SCHEDULES, WARMUPS, Curve, Schedule, schedule
-from hf_strategies.schedules.decays import COOLDOWNS
+from hf_strategies.schedules.cooldowns import COOLDOWNS
 
 LENGTHS = [(1, 0), (2, 0), (2, 1), (10, 0), (10, 1), (10, 5), (10, 9), (100, 10), (100, 99), (137, 41), (1000, 1)]
 PHASES = [{"shape": "linear", "length": 0.5, "start": 0, "end": 1}, {"shape": "cosine"}]

@@ -1,6 +1,7 @@
 """Equality with torch's, transformers' and optax's schedules, step by step."""
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -266,3 +267,50 @@ def test_one_cycle_is_optax_s(optax: dict[str, list[float]], total: int) -> None
 def test_exponential_decay_with_a_floor_is_optax_s(optax: dict[str, list[float]]) -> None:
     ours = schedule("exponential_decay", total_steps=200, gamma=0.97, min_lr_ratio=0.1)
     assert [ours(step) for step in range(200)] == pytest.approx(optax["exponential"], abs=1e-9)
+
+
+def test_the_fall_of_a_power_cooldown_of_one_half_is_inverse_sqrt() -> None:
+    ours = schedule("linear_warmup_power_cooldown_decay", total_steps=1000, warmup_steps=50, power=0.5, cooldown=200)
+    other = schedule("linear_warmup_inverse_sqrt_decay", total_steps=1000, warmup_steps=50)
+    assert [ours(step) for step in range(801)] == pytest.approx([other(step) for step in range(801)], rel=1e-12)
+    # From its value at step 800 down to 0, along 1 - sqrt, the default.
+    quarter = ours(800) * (1 - math.sqrt(50 / 200))
+    assert ours(850) == pytest.approx(quarter)
+    assert ours(1000) == 0.0
+
+
+@pytest.mark.parametrize("shape", ["linear", "polynomial", "cosine", "sqrt", "exponential"])
+def test_the_cooldown_of_a_power_cooldown_begins_where_the_fall_is(shape: str) -> None:
+    options = {"power": 0.51, "timescale": 30, "cooldown": 20, "cooldown_shape": shape, "min_lr_ratio": 0.05}
+    ours = schedule("power_cooldown_decay", total_steps=100, **options)
+    start = (30 / (30 + 80)) ** 0.51
+    assert ours(80) == pytest.approx(start)
+    done = 0.5
+    expected = {
+        "linear": 0.05 + (start - 0.05) * (1 - done),
+        "polynomial": 0.05 + (start - 0.05) * (1 - done) ** 2,
+        "cosine": 0.05 + (start - 0.05) * (1 + math.cos(math.pi * done)) / 2,
+        "sqrt": 0.05 + (start - 0.05) * (1 - math.sqrt(done)),
+        "exponential": start * (0.05 / start) ** done,
+    }
+    assert ours(90) == pytest.approx(expected[shape])
+
+
+def test_cosine_constant_is_the_cosine_of_a_shorter_training_and_its_floor() -> None:
+    ours = schedule("linear_warmup_cosine_constant_decay", total_steps=100, warmup_steps=10, decay_length=60)
+    other = schedule("linear_warmup_cosine_decay", total_steps=70, warmup_steps=10, min_lr_ratio=0.1)
+    assert [ours(step) for step in range(101)] == pytest.approx([other(step) for step in range(101)], rel=1e-12)
+
+
+def test_tanh_is_its_source_s_curve_up_to_where_that_begins_and_ends() -> None:
+    ours = schedule("tanh_decay", total_steps=100)
+    theirs = [(1 - math.tanh(-6 + 9 * step / 100)) / 2 for step in range(101)]
+    assert max(abs(ours(step) - value) for step, value in enumerate(theirs)) < 0.0025  # (1 - tanh 3) / 2 at the end
+    assert (ours(0), ours(100)) == (1.0, 0.0)
+
+
+def test_rex_is_linear_over_the_mean_of_one_and_linear() -> None:
+    ours = schedule("rex_decay", total_steps=64, min_lr_ratio=0.1)
+    for step in range(65):
+        left = 1 - step / 64
+        assert ours(step) == pytest.approx(0.1 + 0.9 * 2 * left / (1 + left))

@@ -370,7 +370,7 @@ def test_the_callback_sees_what_the_function_sees_and_says_it(
     with caplog.at_level(logging.WARNING, logger="hf_strategies"):
         trainer.train()
     assert finder.result == result
-    assert [entry.getMessage() for entry in caplog.records if entry.name.endswith(".distributed")] == [str(result)]
+    assert [entry.getMessage() for entry in caplog.records if entry.name == "hf_strategies.errors"] == [str(result)]
 
 
 @pytest.mark.parametrize("scheduler", ["cosine", "linear_warmup_cosine_decay", "constant"])
