@@ -26,4 +26,10 @@ for i in 1 2 3 4 5 6 7 8; do printf 'good number %s,yes\nbad number %s,no\n' "$i
 	--validation_file train.csv --max_steps 2 --use_cpu --output_dir out --disable_tqdm true >run.log 2>&1 ||
 	{ cat run.log; exit 1; }
 test -f out/all_results.json
+# A script that knows nothing of the package, in a run.
+cat >script.py <<'PY'
+from transformers import HfArgumentParser, TrainingArguments
+print(HfArgumentParser(TrainingArguments).parse_args_into_dataclasses()[0].lr_scheduler_type.value)
+PY
+test "$("$python" -m hf_strategies run script.py --lr_scheduler_type wsd)" = wsd
 echo "wheel: ok ($(basename "$folder"/*.whl))"

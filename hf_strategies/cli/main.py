@@ -1,8 +1,7 @@
 """The command ``hf-strategies``: its commands, the reading of the command line, and errors.
 
-No command but ``find-lr``, ``average`` and ``run`` with flags loads torch, nor any but the first and the last
-transformers. A user's mistake is
-one line on stderr and exit code 2.
+Only ``find-lr``, ``average``, and ``run`` where it is given flags load torch, and all of these but ``average`` load
+transformers. A user's mistake is one line on stderr and exit code 2.
 """
 
 import os

@@ -18,7 +18,7 @@ _HERE = os.path.dirname(os.path.abspath(__file__))
 
 
 class _Transformers:
-    """A finder that calls `_activate` as soon as transformers is imported, and before anything of it is used."""
+    """A finder that calls `activate` as soon as transformers is imported, and before anything of it is used."""
 
     done = False
 
@@ -41,7 +41,7 @@ class _Transformers:
         try:
             from hf_strategies.launch.activation import activate
         except ImportError as mistake:
-            if (mistake.name or "").partition(".")[0] == "hf_strategies" and not _is_installed():
+            if mistake.name == "hf_strategies":
                 line = f"hf_strategies is not installed for {sys.executable}: its schedules are unknown there"
                 print(line, file=sys.stderr)
             else:
@@ -68,10 +68,6 @@ class _ThenActivate:
             self._finder.activate()
 
 
-def _is_installed() -> bool:
-    return PathFinder.find_spec("hf_strategies") is not None
-
-
 def _run_other() -> None:
     """Run the ``sitecustomize`` that Python would have run without this one."""
     others = [folder for folder in sys.path if os.path.abspath(folder) != _HERE]
@@ -82,13 +78,18 @@ def _run_other() -> None:
         spec.loader.exec_module(module)
 
 
-def _warn_of_no_trainer() -> None:
-    from hf_strategies.launch.environment import warn_of_no_trainer
+def _is_root() -> bool:
+    return os.environ.get("HF_STRATEGIES_RUN_ROOT") == str(os.getpid())
 
-    warn_of_no_trainer()
+
+def _warn_of_no_trainer() -> None:
+    if _is_root():  # and not a fork of it
+        from hf_strategies.launch.environment import warn_of_no_trainer
+
+        warn_of_no_trainer()
 
 
 sys.meta_path.insert(0, _Transformers())
-if os.environ.get("HF_STRATEGIES_RUN_ROOT") == str(os.getpid()):
+if _is_root():
     atexit.register(_warn_of_no_trainer)
 _run_other()

@@ -133,8 +133,8 @@ class MetricCallback(TrainerCallback, ABC):
             return
         if self._watch.completes(kwargs["metrics"], state):
             self._run.evaluated(state, control)
-        if self._pruning:
-            self._pruning.evaluated(find_trainer(self), state, control, kwargs["metrics"])
+            if self._pruning:
+                self._pruning.evaluated(find_trainer(self), state, control)
 
     def on_epoch_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any

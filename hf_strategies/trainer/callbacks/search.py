@@ -24,11 +24,8 @@ def settle_objective(trainer: Trainer | None, state: TrainerState, kept_step: in
     """
     if trainer is None or getattr(trainer, "hp_search_backend", None) is None or kept_step is None:
         return
-    entries = [entry for entry in state.log_history if entry.get("step") == kept_step]
-    evaluations = [entry for entry in entries if any(name.startswith("eval_") for name in entry)]
-    metrics = {name: value for entry in evaluations for name, value in entry.items() if name != "step"}
-    objective = trainer.compute_objective(metrics) if metrics else None
-    vars(trainer)["objective"] = objective
+    metrics = _evaluation_at(state, kept_step)
+    vars(trainer)["objective"] = trainer.compute_objective(metrics) if metrics else None  # the Trainer declares none
 
 
 class Pruning:
@@ -40,14 +37,12 @@ class Pruning:
     def __init__(self) -> None:
         self._is_pruned = False
 
-    def evaluated(
-        self, trainer: Trainer | None, state: TrainerState, control: TrainerControl, metrics: dict[str, float]
-    ) -> None:
-        """Report an evaluation to the trial, and stop training on every process if the trial is to be pruned."""
+    def evaluated(self, trainer: Trainer | None, state: TrainerState, control: TrainerControl) -> None:
+        """Report this evaluation to the trial, and stop training on every process if the trial is to be pruned."""
         if trainer is None or trainer.args.world_size == 1 or not _searches_by_optuna(trainer):
             return
         trial = _trial_of(trainer)
-        self._is_pruned = self._is_pruned or from_rank_zero(_is_to_be_pruned(trainer, trial, state, metrics))
+        self._is_pruned = self._is_pruned or from_rank_zero(_is_to_be_pruned(trainer, trial, state))
         control.should_training_stop = control.should_training_stop or self._is_pruned
 
     def finish(self, trainer: Trainer | None) -> None:
@@ -62,15 +57,23 @@ def _searches_by_optuna(trainer: Trainer) -> bool:
     return getattr(trainer, "hp_search_backend", None) == HPSearchBackend.OPTUNA
 
 
-def _is_to_be_pruned(trainer: Trainer, trial: Any, state: TrainerState, metrics: dict[str, float]) -> bool:
+def _is_to_be_pruned(trainer: Trainer, trial: Any, state: TrainerState) -> bool:
     # The other processes have a copy of the parameters, which belongs to no study.
     if not hasattr(trial, "study") or trial.study._is_multi_objective():
         return False
     kind = type(trial)
     trial.report = lambda *_: None
     trial.should_prune = lambda: False
-    kind.report(trial, trainer.compute_objective(dict(metrics)), state.global_step)
+    objective = trainer.compute_objective(_evaluation_at(state, state.global_step))
+    kind.report(trial, objective, state.global_step)
     return bool(kind.should_prune(trial))
+
+
+def _evaluation_at(state: TrainerState, step: int) -> dict[str, float]:
+    """Return the metrics of the evaluations at a step, which has several where there are several sets."""
+    entries = [entry for entry in state.log_history if entry.get("step") == step]
+    evaluations = [entry for entry in entries if any(name.startswith("eval_") for name in entry)]
+    return {name: value for entry in evaluations for name, value in entry.items() if name != "step"}
 
 
 def _trial_of(trainer: Trainer) -> Any:
