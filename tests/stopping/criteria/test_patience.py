@@ -64,7 +64,7 @@ def test_metrics_that_rise_are_known_to_rise(name: str) -> None:
     assert direction(name) == "max"
 
 
-@pytest.mark.parametrize("name", ["score", "neg_mean_squared_error", "eval_sst2_accuracy", "lossy", "my_loss"])
+@pytest.mark.parametrize("name", ["score", "neg_mean_scored_error", "eval_sst2_accuracy", "lossy", "my_loss"])
 def test_an_unknown_metric_s_direction_is_asked_for_not_guessed(name: str) -> None:
     with pytest.raises(StrategyError, match=f"monitor='{name.removeprefix('eval_')}'.*give mode='min' or mode='max'"):
         direction(name)
