@@ -23,8 +23,8 @@ class _Parser(HfArgumentParser):
 def read_strategy(flags: Sequence[str]) -> StrategyArguments:
     """Return the settings that the flags ask for; raises `StrategyError` for what cannot be meant.
 
-    >>> read_strategy(["--early_stopping_min_delta", "0.5", "--early_stopping_patience", "3"]).early_stopping_min_delta
-    0.5
+    >>> read_strategy(["--layer_decay", "0.9"]).layer_decay
+    0.9
     """
     kind: Any = StrategyArguments
     parser = _Parser(kind, allow_abbrev=False)
