@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from hf_strategies.trainer.callbacks.reduce_on_plateau import ReduceOnPlateau
     from hf_strategies.trainer.callbacks.weight_averaging.callback import WeightAveraging
     from hf_strategies.trainer.lr.finder import FoundLR, LRFinder, find_lr
-    from hf_strategies.trainer.lr.layer_decay import LayerDecayArguments, layer_decay_optimizer, parameter_groups
+    from hf_strategies.trainer.lr.layer_decay import LayerDecayArguments, layer_decay_optimizer
+    from hf_strategies.trainer.lr.parameter_groups import parameter_groups
 
 __all__ = [
     "SCHEDULES",
@@ -83,7 +84,7 @@ _LAZY = {
     "WeightAveraging": "hf_strategies.trainer.callbacks.weight_averaging.callback",
     "StrategyArguments": "hf_strategies.trainer.arguments",
     "layer_decay_optimizer": "hf_strategies.trainer.lr.layer_decay",
-    "parameter_groups": "hf_strategies.trainer.lr.layer_decay",
+    "parameter_groups": "hf_strategies.trainer.lr.parameter_groups",
 }
 
 

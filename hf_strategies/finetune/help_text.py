@@ -13,7 +13,7 @@ _WIDTH, _COLUMN = 79, 30
 _MAIN: Mapping[str, str] = {
     "Data": "train_file validation_file test_file dataset_name dataset_config_name column_names validation_fraction"
     " max_train_samples",
-    "Model": "model_name_or_path max_length lora_r layer_decay head_learning_rate unfreeze_every",
+    "Model": "model_name_or_path max_length lora_r layer_decay head_learning_rate parameter_groups unfreeze_every",
     "Strategy": "lr_scheduler_type lr_scheduler_kwargs warmup_steps early_stopping_patience early_stopping_when"
     " early_stopping_monitor plateau_cooldown_monitor plateau_cooldown_patience average_weights"
     " reduce_on_plateau_patience",

@@ -243,8 +243,8 @@ class StrategyArguments(
 
     ``HfArgumentParser((TrainingArguments, StrategyArguments))`` gives the flags, and `trainer_kwargs` all arguments
     of the Trainer that they ask for: ``Trainer(model, args, **strategy.trainer_kwargs(args))``. `callbacks` alone
-    leaves out ``layer_decay`` and ``head_learning_rate``: if one of these is set, training is then refused. Raises
-    `StrategyError` for a bad value, and for one that would have no effect, when it is made.
+    leaves out ``layer_decay``, ``head_learning_rate`` and ``parameter_groups``: if one of these is set, training is
+    then refused. Raises `StrategyError` for a bad value, and for one that would have no effect, when it is made.
 
     >>> strategy = StrategyArguments(early_stopping_patience=3, layer_decay=0.9)
     >>> sorted(strategy.trainer_kwargs(TrainingArguments("out")))
@@ -264,6 +264,13 @@ class StrategyArguments(
         default=None,
         metadata={"help": "Train the head first, then one more layer after each so many steps, '1ep' or fraction."},
     )
+    unfreeze_warmup: str | None = field(
+        default=None,
+        metadata={
+            "help": "Let the rate of each newly unfrozen layer rise over so many steps, '1ep' or fraction; needs"
+            " layer_decay, which may be 1."
+        },
+    )
 
     def __post_init__(self) -> None:
         """Refuse bad values now, and settings that nothing would read."""
@@ -275,7 +282,7 @@ class StrategyArguments(
     def trainer_kwargs(self, args: TrainingArguments, callbacks: Iterable[TrainerCallback] = ()) -> dict[str, Any]:
         """Return the arguments of a Trainer that apply all of these settings, for ``Trainer(...)`` or a subclass.
 
-        ``args`` are the Trainer's, whose optimizer gets the learning rates by depth. ``callbacks`` are your own: they
+        ``args`` are the Trainer's, whose optimizer gets the parameter groups. ``callbacks`` are your own: they
         come after those of the settings. There is an ``optimizer_cls_and_kwargs`` only where the settings need one.
         The model plays no part, so that this works with `model_init` and in a hyperparameter search.
 
@@ -287,17 +294,19 @@ class StrategyArguments(
         return kwargs if optimizer is None else kwargs | {"optimizer_cls_and_kwargs": optimizer}
 
     def callbacks(self) -> list[TrainerCallback]:
-        """Return new callbacks for a Trainer; `trainer_kwargs` adds the learning rates by depth.
+        """Return new callbacks for a Trainer; `trainer_kwargs` adds the parameter groups.
 
         >>> StrategyArguments().callbacks()
         []
         """
         callbacks: list[TrainerCallback] = []
-        if self.layer_decay is not None or self.head_learning_rate is not None:
-            callbacks.append(LayerGroupsCheck(self.layer_decay, self.head_learning_rate))
-        if self.unfreeze_every is not None:
+        if self.makes_groups:
+            callbacks.append(LayerGroupsCheck(self.layer_decay, self.head_learning_rate, self.parameter_groups))
+        if self.unfreeze_every is None:
+            _refuse_idle(self, "unfreeze_every", ("unfreeze_warmup",))
+        else:
             with _errors_of("unfreeze_every"):
-                callbacks.append(GradualUnfreezing(self.unfreeze_every))
+                callbacks.append(GradualUnfreezing(self.unfreeze_every, self.unfreeze_warmup))
         if self.reduce_on_plateau_patience is not None:
             with _errors_of("reduce_on_plateau"):
                 callbacks.append(ReduceOnPlateau(**self._arguments("reduce_on_plateau_")))
@@ -313,7 +322,7 @@ class StrategyArguments(
         return callbacks
 
     def optimizer_cls_and_kwargs(self, args: TrainingArguments) -> tuple[Any, dict[str, Any]] | None:
-        """Return a value for ``Trainer(optimizer_cls_and_kwargs=...)``; None without learning rates by depth.
+        """Return a value for ``Trainer(optimizer_cls_and_kwargs=...)``; None without parameter groups.
 
         A training with it and without the callbacks that were asked for is refused: `trainer_kwargs` has both.
         """

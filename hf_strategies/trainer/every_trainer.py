@@ -62,8 +62,8 @@ def _refuse_other_optimizer(ours: dict[str, Any], given: dict[str, Any]) -> None
     has_own = optimizers is not None and optimizers[0] is not None
     if has_own or given.get("optimizer_cls_and_kwargs") is not None:
         raise StrategyError(
-            "layer_decay and head_learning_rate are not applied, because this program gives its Trainer an optimizer"
-            " of its own: leave these flags out, or change the program"
+            "layer_decay, head_learning_rate and parameter_groups are not applied, because this program gives its"
+            " Trainer an optimizer of its own: leave these flags out, or change the program"
         )
 
 

@@ -110,6 +110,8 @@ CALLBACKS: Mapping[str, tuple[Sequence[str], Sequence[str]]] = {
     "unfreeze_every": ((), ("-1", "nan", "1.5", "often", "")),
     "layer_decay": ((), ("0", "nan", "2", "-1", "inf")),
     "best_weights_in": (_STOP, ("moon", "")),
+    "unfreeze_warmup": (("--unfreeze_every", "10", "--layer_decay", "1"), ("-1", "nan", "0", "often", "")),
+    "parameter_groups": ((), ("", "{", "[1]", "{}", '{"(": "freeze"}', '{"a": "thaw"}', '{"a": {"lr": 1}}')),
 }
 """The flags of the callbacks, with the flags that they need and values that they refuse."""
 

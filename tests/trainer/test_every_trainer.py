@@ -73,7 +73,8 @@ def test_an_optimizer_of_the_program_does_not_drop_them_in_silence(option: str, 
         "optimizer_cls_and_kwargs": (torch.optim.SGD, {"lr": 0.1}),
     }
     with pytest.raises(
-        StrategyError, match="layer_decay and head_learning_rate are not applied, because this program"
+        StrategyError,
+        match="head_learning_rate and parameter_groups are not applied, because this program",
     ):
         Trainer(model, settings(tmp_path), **{option: values[option]})
 

@@ -11,7 +11,7 @@ from transformers import HfArgumentParser, TrainerCallback
 from hf_strategies import EarlyStopping, PlateauCooldown, StrategyArguments, StrategyError
 from hf_strategies.trainer.callbacks.layer_groups import LayerGroupsCheck
 from hf_strategies.trainer.callbacks.plateau_cooldown.callback import PLATEAU
-from hf_strategies.trainer.lr.layer_decay import parameter_groups
+from hf_strategies.trainer.lr.parameter_groups import parameter_groups
 from tests.trainer.bert_runs import arguments, bert, bert_trainer
 
 

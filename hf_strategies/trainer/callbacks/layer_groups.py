@@ -1,4 +1,4 @@
-"""Whether a training has the learning rates by depth that were asked for."""
+"""Whether a training has the parameter groups that were asked for."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -8,6 +8,7 @@ from typing import Any
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from hf_strategies.errors import StrategyError
+from hf_strategies.trainer.lr.patterns import read_patterns, settings_text
 
 __all__ = ["LayerGroupsCheck"]
 
@@ -15,41 +16,58 @@ _CLOSE = 1e-6  # the relative difference of two rates that are the same but for 
 
 
 class LayerGroupsCheck(TrainerCallback):
-    """Refuse a training whose optimizer lacks the groups that ``layer_decay`` and ``head_learning_rate`` ask for.
+    """Refuse a training whose optimizer lacks the parameter groups that the settings ask for.
 
-    Learning rates by depth are no matter of a callback: the Trainer has to get its optimizer from
+    Parameter groups are no matter of a callback: the Trainer has to get its optimizer from
     `layer_decay_optimizer`. `StrategyArguments` adds this check to its callbacks, so that the flags are not ignored
     where the Trainer got the callbacks alone.
 
     Args:
         layer_decay: the factor from a layer to the layer below it that was asked for; None if none was.
         head_learning_rate: the head's peak rate that was asked for; None if none was.
+        patterns: the patterns that were asked for; see `parameter_groups`.
 
-    Raises `StrategyError` when training begins with an optimizer whose groups have no ``depth`` (see
-    `parameter_groups`), or with other rates, as in a run that is resumed with other values than it was begun with.
+    Raises `StrategyError` when training begins with an optimizer whose groups are not those of `parameter_groups`, or
+    have other rates or patterns, as in a run that is resumed with other values than it was begun with.
     """
 
-    def __init__(self, layer_decay: float | None, head_learning_rate: float | None) -> None:
+    def __init__(
+        self,
+        layer_decay: float | None,
+        head_learning_rate: float | None,
+        patterns: Mapping[str, Any] | str | None = None,
+    ) -> None:
         self.layer_decay, self.head_learning_rate = layer_decay, head_learning_rate
+        self.patterns = settings_text(rows) if (rows := read_patterns(patterns)) else None
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Compare the optimizer's groups with what was asked for."""
         groups = getattr(kwargs.get("optimizer"), "param_groups", [])
-        rates = {group["depth"]: group.get("initial_lr") for group in groups if "depth" in group}
-        if not rates or any("depth" not in group for group in groups):
+        by_depth = self.layer_decay is not None or self.head_learning_rate is not None
+        key = "depth" if by_depth else "pattern"
+        if not groups or any(key not in group for group in groups):
+            what = "groups by depth" if by_depth else "groups by patterns"
             raise StrategyError(
-                f"{self._given} is not applied, because the optimizer of this Trainer has no groups by depth: make"
-                " the Trainer by Trainer(..., **strategy.trainer_kwargs(args)), without optimizers"
+                f"{self._given} is not applied, because the optimizer of this Trainer has no {what}: make the Trainer"
+                " by Trainer(..., **strategy.trainer_kwargs(args)), without optimizers"
             )
-        if None not in rates.values():  # a scheduler that is no LambdaLR may not have set them
+        self._check_patterns(groups[0].get("patterns"))
+        plain = [group for group in groups if group.get("pattern") is None and "depth" in group]
+        rates = {group["depth"]: group.get("initial_lr") for group in plain}
+        if by_depth and None not in rates.values():  # a scheduler that is no LambdaLR may not have set them
             self._check_factor(rates)
             self._check_head(rates, args.learning_rate)
 
+    def _check_patterns(self, present: str | None) -> None:
+        if present != self.patterns:
+            raise _other_rates(f"parameter_groups={self.patterns}", f"parameter_groups={present}")
+
     @property
     def _given(self) -> str:
-        given = {"layer_decay": self.layer_decay, "head_learning_rate": self.head_learning_rate}
+        given: dict[str, object] = {"layer_decay": self.layer_decay, "head_learning_rate": self.head_learning_rate}
+        given["parameter_groups"] = self.patterns
         return " and ".join(f"{name}={value!r}" for name, value in given.items() if value is not None)
 
     def _check_factor(self, rates: Mapping[int, float]) -> None:

@@ -1,6 +1,6 @@
-"""Layer-wise learning-rate decay: parameter groups by depth, for the stock Trainer."""
+"""Learning rates by depth and by patterns of names, for the stock Trainer."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -8,12 +8,12 @@ from torch import nn
 from torch.optim import Optimizer
 from transformers import PreTrainedModel, Trainer, TrainingArguments
 
-from hf_strategies.errors import StrategyError
+from hf_strategies.errors import StrategyError, announce
 from hf_strategies.trainer.checkpoint import current_training
-from hf_strategies.trainer.lr.layer_depth import parameter_depths
-from hf_strategies.values import number
+from hf_strategies.trainer.lr.parameter_groups import groups_table, parameter_groups, read_rates
+from hf_strategies.trainer.lr.patterns import read_patterns
 
-__all__ = ["LayerDecayArguments", "layer_decay_optimizer", "parameter_groups"]
+__all__ = ["LayerDecayArguments", "layer_decay_optimizer"]
 
 # The Trainer's arguments that the optimizer is made from.
 _OF_OPTIMIZER = ("learning_rate", "weight_decay", "optim", "optim_args", "adam_beta1", "adam_beta2", "adam_epsilon")
@@ -22,61 +22,12 @@ _OF_OPTIMIZER = ("learning_rate", "weight_decay", "optim", "optim_args", "adam_b
 _OWN_GROUPS = ("galore", "apollo", "lomo", "adalomo")
 
 
-def parameter_groups(
-    model: nn.Module,
-    *,
-    learning_rate: float,
-    layer_decay: float,
-    head_learning_rate: float | None = None,
-    weight_decay: float = 0.0,
-) -> list[dict[str, Any]]:
-    """Return an optimizer's parameter groups, with a learning rate that falls from the top layer to the embeddings.
-
-    In a model of L layers, layer d has the rate ``learning_rate * layer_decay ** (L - d)``, where layer 0 is the
-    embeddings. So the top layer has ``learning_rate`` and the embeddings ``learning_rate * layer_decay ** L``. The
-    head has ``head_learning_rate``, or ``learning_rate`` if that is None. A schedule multiplies the rates of all
-    groups by the same number.
-
-    The groups are in order from the top layer to the embeddings, then the head. The Trainer logs the rate of the
-    first group, which is ``learning_rate``. Each group has a ``depth`` (see `parameter_depths`). Frozen parameters
-    are in no group.
-
-    Args:
-        model: a model with numbered layers.
-        learning_rate: the peak rate of the top layer.
-        layer_decay: the factor from a layer to the layer below it, in (0, 1]; ELECTRA uses 0.8 and 0.9.
-        head_learning_rate: the peak rate of the head.
-        weight_decay: the weight decay of the parameters that the Trainer decays (no biases, no norms); all other
-            parameters have 0.
-
-    Raises `StrategyError` for a bad value and for a model whose parameters have no depth.
-
-    Sources: Howard & Ruder 2018, arXiv:1801.06146, section 3.2 (a factor of 1/2.6); Clark et al. 2020,
-    arXiv:2003.10555, whose code gives the top layer ``layer_decay ** 2``, not 1, of the head's rate.
-    """
-    layer_decay, head = _check_rates(layer_decay, head_learning_rate)
-    depths = parameter_depths(model)
-    # The method uses no attribute of the Trainer, so that none is needed here.
-    decayed = set(Trainer.get_decay_parameter_names(cast(Trainer, None), model))
-    members: dict[tuple[int, bool], list[nn.Parameter]] = {}
-    for name, parameter in model.named_parameters():
-        if parameter.requires_grad:
-            members.setdefault((depths.by_name[name], name in decayed), []).append(parameter)
-    rates = {depth: learning_rate * layer_decay ** (depths.layers - depth) for depth in range(depths.layers + 1)}
-    rates[depths.layers + 1] = learning_rate if head is None else head
-    return [
-        {
-            "params": members[depth, decays],
-            "lr": rates[depth],
-            "weight_decay": weight_decay if decays else 0.0,
-            "depth": depth,
-        }
-        for depth, decays in sorted(members, key=lambda key: (key[0] > depths.layers, -key[0], not key[1]))
-    ]
-
-
 def layer_decay_optimizer(
-    args: TrainingArguments, *, layer_decay: float, head_learning_rate: float | None = None
+    args: TrainingArguments,
+    *,
+    layer_decay: float | None = None,
+    head_learning_rate: float | None = None,
+    patterns: Mapping[str, Any] | str | None = None,
 ) -> tuple[Any, dict[str, Any]]:
     """Return a value for ``Trainer(optimizer_cls_and_kwargs=...)``: the optimizer of ``args``, with groups by depth.
 
@@ -85,25 +36,28 @@ def layer_decay_optimizer(
     all its settings, and the learning rate and weight decay of ``args``; see `parameter_groups` for the groups. On
     resume the rates are those of the checkpoint, as for any optimizer. Needs transformers 5.2 or later.
 
+    The table of the groups (name, parameters, peak rate, weight decay, and what is frozen) is printed once.
+
     Raises `StrategyError` for a bad value and for an ``optim`` that makes parameter groups of its own.
 
     >>> args = TrainingArguments("out", learning_rate=2e-5, lr_scheduler_type="cosine")
     >>> optimizer = layer_decay_optimizer(args, layer_decay=0.9)  # Trainer(..., optimizer_cls_and_kwargs=optimizer)
     """
-    _check_rates(layer_decay, head_learning_rate)
+    layer_decay, head_learning_rate = read_rates(layer_decay, head_learning_rate)
+    read_patterns(patterns)
     name = str(getattr(args.optim, "value", args.optim))
     if name.startswith(_OWN_GROUPS):
         raise StrategyError(
             f"optim={name!r} makes parameter groups of its own and cannot have layer_decay={layer_decay!r}: choose"
-            " another, such as optim='adamw_torch', or leave out layer_decay and head_learning_rate"
+            " another, such as optim='adamw_torch', or leave out layer_decay, head_learning_rate and parameter_groups"
         )
     optimizer_cls, kwargs = Trainer.get_optimizer_cls_and_kwargs(args)
-    return _LayerDecayOptimizer(optimizer_cls, args, layer_decay, head_learning_rate), kwargs
+    return _LayerDecayOptimizer(optimizer_cls, args, layer_decay, head_learning_rate, patterns), kwargs
 
 
 @dataclass
 class LayerDecayArguments:
-    """Learning rates by depth, as flags beside `TrainingArguments`; see `parameter_groups`.
+    """Learning rates by depth and by patterns of names, as flags beside `TrainingArguments`; see `parameter_groups`.
 
     ``head_learning_rate`` alone leaves all layers at `learning_rate`. Raises `StrategyError` for a bad value.
 
@@ -121,21 +75,34 @@ class LayerDecayArguments:
     head_learning_rate: float | None = field(
         default=None, metadata={"help": "The head's learning rate (unset: learning_rate)."}
     )
+    parameter_groups: dict[str, Any] | str | None = field(
+        default=None,
+        metadata={
+            "help": "Rates, weight decay and freezing by patterns of parameter names, as JSON or a mapping in YAML:"
+            ' \'{"embeddings": "freeze", "layer.0": {"lr_ratio": 0.1}}\'; the last pattern that matches decides.'
+        },
+    )
 
     def __post_init__(self) -> None:
         """Check the values, so that a mistake is reported before anything is loaded."""
-        decay, self.head_learning_rate = _check_rates(self._decay, self.head_learning_rate)
-        self.layer_decay = None if self.layer_decay is None else decay
-
-    def optimizer_cls_and_kwargs(self, args: TrainingArguments) -> tuple[Any, dict[str, Any]] | None:
-        """Return a value for ``Trainer(optimizer_cls_and_kwargs=...)``; None when neither field is set."""
-        if self.layer_decay is None and self.head_learning_rate is None:
-            return None
-        return layer_decay_optimizer(args, layer_decay=self._decay, head_learning_rate=self.head_learning_rate)
+        self.layer_decay, self.head_learning_rate = read_rates(self.layer_decay, self.head_learning_rate)
+        read_patterns(self.parameter_groups, "parameter_groups")
 
     @property
-    def _decay(self) -> float:
-        return 1.0 if self.layer_decay is None else self.layer_decay
+    def makes_groups(self) -> bool:
+        """Whether any of these settings asks for parameter groups."""
+        return (self.layer_decay, self.head_learning_rate, self.parameter_groups) != (None, None, None)
+
+    def optimizer_cls_and_kwargs(self, args: TrainingArguments) -> tuple[Any, dict[str, Any]] | None:
+        """Return a value for ``Trainer(optimizer_cls_and_kwargs=...)``; None when no field is set."""
+        if not self.makes_groups:
+            return None
+        return layer_decay_optimizer(
+            args,
+            layer_decay=self.layer_decay,
+            head_learning_rate=self.head_learning_rate,
+            patterns=self.parameter_groups,
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,15 +116,17 @@ class _LayerDecayOptimizer:
     # The repr has to contain this field, because the Trainer recognizes bitsandbytes in the repr.
     optimizer_cls: Any
     args: TrainingArguments = field(repr=False)
-    layer_decay: float
+    layer_decay: float | None
     head_learning_rate: float | None
+    patterns: Mapping[str, Any] | str | None = field(default=None, repr=False)
     expected_callbacks: frozenset[str] = field(default=frozenset(), repr=False)  # the names of their classes
+    _printed: set[str] = field(default_factory=set, repr=False)  # the tables that were printed
 
     def __call__(self, *groups: object, **kwargs: object) -> Any:
         if groups:
             raise StrategyError(
-                f"layer_decay={self.layer_decay!r} needs a Trainer that hands its model to an optimizer factory:"
-                " upgrade to transformers 5.2 or later"
+                "layer_decay, head_learning_rate and parameter_groups need a Trainer that hands its model to an"
+                " optimizer factory: upgrade to transformers 5.2 or later"
             )
         return self.create
 
@@ -177,8 +146,16 @@ class _LayerDecayOptimizer:
             layer_decay=self.layer_decay,
             head_learning_rate=self.head_learning_rate,
             weight_decay=self.args.weight_decay,
+            patterns=self.patterns,
         )
+        self._print(groups_table(model, groups))
         return cast(Optimizer, optimizer_cls(groups, **kwargs))
+
+    def _print(self, table: str) -> None:
+        if table not in self._printed and self.args.process_index == 0:
+            self._printed.add(table)
+            for line in table.splitlines():
+                announce(line)
 
     def _refuse_other_arguments(self, args: TrainingArguments) -> None:
         for name in _OF_OPTIMIZER:
@@ -195,16 +172,3 @@ class _LayerDecayOptimizer:
                 f"the Trainer has the learning rates by depth without {' and '.join(missing)}, which the same flags"
                 " ask for: make it by Trainer(..., **strategy.trainer_kwargs(args))"
             )
-
-
-def _check_rates(layer_decay: float, head_learning_rate: float | None) -> tuple[float, float | None]:
-    """Return both arguments as numbers; raise `StrategyError` if one is out of its range."""
-    decay = number("layer_decay", layer_decay)
-    if not 0 < decay <= 1:
-        raise StrategyError(f"layer_decay={layer_decay!r} is not in (0, 1]: give a factor such as 0.9")
-    if head_learning_rate is None:
-        return decay, None
-    head = number("head_learning_rate", head_learning_rate)
-    if head <= 0:
-        raise StrategyError(f"head_learning_rate={head_learning_rate!r} is not above 0: give a rate such as 1e-4")
-    return decay, head

@@ -20,6 +20,10 @@ class Depths(NamedTuple):
     layers: int
     by_name: dict[str, int]
 
+    def name(self, depth: int) -> str:
+        """Return what is at a depth, in words: "embeddings", "layer 3", "head"."""
+        return {0: "embeddings", self.layers + 1: "head"}.get(depth, f"layer {depth}")
+
 
 def parameter_depths(model: nn.Module) -> Depths:
     """Return the depth of every parameter, by the model's structure.

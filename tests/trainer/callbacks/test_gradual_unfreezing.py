@@ -14,10 +14,11 @@ from torch import nn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from hf_strategies import BestWeights, EarlyStopping, StrategyError
+from hf_strategies.trainer.arguments import StrategyArguments
 from hf_strategies.trainer.callbacks import gradual_unfreezing
 from hf_strategies.trainer.callbacks.gradual_unfreezing import GradualUnfreezing
 from hf_strategies.trainer.lr.layer_decay import layer_decay_optimizer
-from tests.tiny import TinyModel
+from tests.tiny import TinyModel, learning_rates
 from tests.trainer.bert_runs import arguments, bert, bert_trainer, weights
 from tests.two_processes import run_in_processes
 
@@ -285,9 +286,9 @@ def test_a_training_too_short_for_all_layers_is_told_in_one_line(
 ) -> None:
     with caplog.at_level(logging.WARNING, logger="hf_strategies"):
         bert_trainer(arguments(tmp_path, max_steps=9), callbacks=[GradualUnfreezing(2)])[0].train()
-        assert caplog.messages == []
+        assert not any("would unfreeze" in message for message in caplog.messages)
         bert_trainer(arguments(tmp_path, max_steps=8), callbacks=[GradualUnfreezing(2)])[0].train()
-    assert [message for message in caplog.messages if "Gradual" in message] == [
+    assert [message for message in caplog.messages if "would unfreeze" in message] == [
         "GradualUnfreezing(every=2) would unfreeze the last of 5 groups after step 8, and training ends at step 8:"
         " lower layers stay as they are. Give a smaller every, or train longer."
     ]
@@ -357,3 +358,80 @@ def test_in_two_processes_the_same_weights_move_and_both_ranks_have_them(tmp_pat
     assert first["wrapped_model"] == second["wrapped_model"] == "DistributedDataParallel"
     assert first["moved"] == second["moved"] == EVERY_TWO
     assert first["weights"] == second["weights"]
+
+
+# --- what it says, and the warmup of what is unfrozen -----------------------------------------------------------
+
+
+def told(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [line for line in caplog.messages if line.startswith("GradualUnfreezing: ")]
+
+
+def test_each_unfreezing_is_told_once_with_the_weights_that_train(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    args = arguments(tmp_path, save_strategy="steps", save_steps=4)
+    bert_trainer(args, callbacks=[GradualUnfreezing(4)])[0].train()
+    # Units of 8 and 16: the head has 8 * 8 + 8 + 2 * 8 + 2 = 90 weights, a layer 4 * 72 + 144 + 136 + 2 * 16 = 600.
+    assert told(caplog) == [
+        "GradualUnfreezing: from step 0 on, 90 of 2,498 weights train (head); next, from step 4 on: layer 3.",
+        "GradualUnfreezing: from step 4 on, 690 of 2,498 weights train (head to layer 3); next, from step 8 on:"
+        " layer 2.",
+        "GradualUnfreezing: from step 8 on, 1,290 of 2,498 weights train (head to layer 2); next, from step 12 on:"
+        " layer 1.",
+    ]
+    caplog.clear()
+    resumed, _ = bert_trainer(args, callbacks=[GradualUnfreezing(4)])
+    resumed.train(resume_from_checkpoint=str(tmp_path / "checkpoint-4"))
+    assert [line.split(",")[0] for line in told(caplog)] == [
+        "GradualUnfreezing: from step 4 on",
+        "GradualUnfreezing: from step 8 on",
+    ]
+
+
+def test_the_rate_of_a_newly_unfrozen_layer_rises_below_the_schedule_and_the_log_does_not_change(
+    tmp_path: Path,
+) -> None:
+    args = arguments(tmp_path, lr_scheduler_type="linear")
+    optimizer = layer_decay_optimizer(args, layer_decay=1.0)
+    trainer, watch = bert_trainer(
+        args, callbacks=[GradualUnfreezing(4, warmup=3)], optimizer_cls_and_kwargs=optimizer
+    )
+    trainer.train()
+    planned = [0.01 * (1 - step / 12) for step in range(12)]
+    factors = {4: [1.0] * 12, 3: [1.0] * 4 + [0.25, 0.5, 0.75] + [1.0] * 5, 2: [1.0] * 8 + [0.25, 0.5, 0.75, 1.0]}
+    for depth, factor in factors.items():
+        expected = [rate * each for rate, each in zip(planned, factor, strict=True)]
+        assert [watch.rates[step][depth] for step in range(1, 13)] == pytest.approx(expected)
+    assert learning_rates(trainer) == pytest.approx(planned)
+
+
+@pytest.mark.parametrize("step", [4, 5, 6])
+def test_a_run_resumed_within_a_warmup_of_a_layer_ends_with_the_same_weights(step: int, tmp_path: Path) -> None:
+    args = arguments(tmp_path, save_strategy="steps", save_steps=1, lr_scheduler_type="linear")
+    both = []
+    for folder in (None, str(tmp_path / f"checkpoint-{step}")):
+        optimizer = layer_decay_optimizer(args, layer_decay=1.0)
+        trainer, watch = bert_trainer(
+            args, callbacks=[GradualUnfreezing(4, warmup=3)], optimizer_cls_and_kwargs=optimizer
+        )
+        trainer.train(resume_from_checkpoint=folder)
+        both.append(watch.weights[12])
+    assert all(torch.equal(both[0][depth], both[1][depth]) for depth in both[0])
+
+
+def test_a_warmup_needs_groups_by_depth(tmp_path: Path) -> None:
+    trainer, _ = bert_trainer(arguments(tmp_path), callbacks=[GradualUnfreezing(4, warmup=3)])
+    with pytest.raises(StrategyError, match=r"needs an optimizer whose groups are by depth: give layer_decay"):
+        trainer.train()
+
+
+@pytest.mark.parametrize("length", [0, -1, 1.5, "soon"])
+def test_a_bad_length_of_the_warmup_is_refused_when_the_callback_is_made(length: Any) -> None:
+    with pytest.raises(StrategyError, match="warmup="):
+        GradualUnfreezing(4, warmup=length)
+
+
+def test_a_warmup_without_unfreezing_is_refused() -> None:
+    with pytest.raises(StrategyError, match="unfreeze_warmup='3' has no effect without unfreeze_every"):
+        StrategyArguments(unfreeze_warmup="3")

@@ -14,8 +14,9 @@ from torch import nn
 from transformers import HfArgumentParser, PreTrainedModel, Trainer, TrainingArguments
 
 from hf_strategies import StrategyError, schedule
-from hf_strategies.trainer.lr.layer_decay import LayerDecayArguments, layer_decay_optimizer, parameter_groups
+from hf_strategies.trainer.lr.layer_decay import LayerDecayArguments, layer_decay_optimizer
 from hf_strategies.trainer.lr.layer_depth import parameter_depths
+from hf_strategies.trainer.lr.parameter_groups import parameter_groups
 from tests.tiny import TinyModel, learning_rates
 from tests.trainer.bert_runs import SIZES, Watch, arguments, bert, bert_trainer
 from tests.trainer.programs.layers_on_ranks import report

@@ -23,6 +23,7 @@ def report(folder: Path, placement: str) -> dict[str, Any]:
     strategy = StrategyArguments(
         layer_decay=0.5,
         head_learning_rate=0.1,
+        parameter_groups={"bias": "freeze", "layer.2": {"lr_ratio": 0.5}},
         early_stopping_patience=1,
         early_stopping_monitor="score",
         early_stopping_mode="max",
@@ -36,7 +37,7 @@ def report(folder: Path, placement: str) -> dict[str, Any]:
     return {
         "world_size": PartialState().num_processes,
         "wrapped": type(trainer.model_wrapped).__name__,
-        "peaks": sorted({group["depth"]: group["initial_lr"] for group in groups}.items()),
+        "peaks": {group["name"]: group["initial_lr"] for group in groups},
         "result": dataclasses.asdict(stopping.result),  # type: ignore[arg-type]
         "without_the_rates": refused(arguments(folder, **options), strategy),
     }
