@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from hf_strategies.averaging import register_average
 from hf_strategies.errors import StrategyError
+from hf_strategies.presets import PRESETS, Preset, preset
 from hf_strategies.schedules import (
     SCHEDULES,
     Schedule,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from hf_strategies.trainer.lr.parameter_groups import parameter_groups
 
 __all__ = [
+    "PRESETS",
     "SCHEDULES",
     "AveragingResult",
     "BestWeights",
@@ -45,6 +47,7 @@ __all__ = [
     "LRFinder",
     "LayerDecayArguments",
     "PlateauCooldown",
+    "Preset",
     "ReduceOnPlateau",
     "ReductionResult",
     "Schedule",
@@ -57,6 +60,7 @@ __all__ = [
     "find_lr",
     "layer_decay_optimizer",
     "parameter_groups",
+    "preset",
     "register_average",
     "register_criterion",
     "register_decay",

@@ -29,10 +29,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "trainer.lr": {*BASE, "schedules", "pytorch", "report", "trainer.checkpoint", "trainer.distributed"},
     "trainer.best_weights": {*BASE, "pytorch", "trainer.checkpoint", "trainer.distributed"},
     "checkpoints": {*BASE, "schedules", "stopping", "averaging"},
-    "report": {*BASE, "schedules", "stopping", "averaging"},
+    "presets": {"errors"},
+    "report": {*BASE, "presets", "schedules", "stopping", "averaging"},
     "launch": {*BASE, "trainer"},
-    "cli": {*BASE, "report", "checkpoints", "launch", "schedules", "stopping", "averaging"},
-    "finetune": {*BASE, "report", "trainer", "schedules", "stopping", "averaging"},
+    "cli": {*BASE, "presets", "report", "checkpoints", "launch", "schedules", "stopping", "averaging"},
+    "finetune": {*BASE, "presets", "report", "trainer", "schedules", "stopping", "averaging"},
 }
 # The folders of the tasks: what the recipes share imports none of them, nor does one import another.
 TASKS = set(RECIPES)

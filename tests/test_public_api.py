@@ -22,7 +22,7 @@ from hf_strategies.finetune.arguments import ModelArguments, RecipeArguments
 from tests.conftest import RECIPES
 
 LIST = Path(__file__).with_name("public_api.txt")
-COMMANDS = ("list", "show", "plot", "flags", "replay", "criteria", "averages", "average", "find-lr", "run")
+COMMANDS = ("list", "show", "plot", "flags", "replay", "presets", "criteria", "averages", "average", "find-lr", "run")
 
 
 def signature(value: object) -> str:

@@ -20,6 +20,7 @@ from hf_strategies.cli.find_lr import FindLrCommand
 from hf_strategies.cli.flags import FlagsCommand
 from hf_strategies.cli.list import ListCommand
 from hf_strategies.cli.plot import PlotCommand
+from hf_strategies.cli.presets import PresetsCommand
 from hf_strategies.cli.replay import ReplayCommand
 from hf_strategies.cli.run import RunCommand
 from hf_strategies.cli.show import ShowCommand
@@ -34,6 +35,7 @@ _ROWS: tuple[Command, ...] = (
     PlotCommand(),
     FlagsCommand(),
     ReplayCommand(),
+    PresetsCommand(),
     CriteriaCommand(),
     AveragesCommand(),
     AverageCommand(),

@@ -21,6 +21,7 @@ from hf_strategies.finetune.disk import disk_problem
 from hf_strategies.finetune.flag_texts import check_texts, known_texts
 from hf_strategies.finetune.help_text import help_page, wanted_help
 from hf_strategies.finetune.ranges import RANGES, check_ranges
+from hf_strategies.presets import PRESETS
 from hf_strategies.trainer.distributed import exit_process
 
 __all__ = ["is_main_process", "notify", "parse", "run_command"]
@@ -55,7 +56,7 @@ class _Parser(HfArgumentParser):
 
 
 def parse(kinds: Sequence[Any], argv: Sequence[str] | None = None, *, description: str = "") -> tuple[Any, ...]:
-    """Fill dataclasses from flags; the entries of ``--config FILE.yaml`` are read before the flags.
+    """Fill dataclasses from flags, which win over ``--config FILE.yaml``, which wins over ``--strategy PRESET``.
 
     A YAML entry ``key: value`` is read as the flag ``--key value``, and a flag on the command line wins over it. A
     list becomes several values, a mapping becomes JSON, and null leaves the default. ``--help`` prints a page of help
@@ -66,13 +67,23 @@ def parse(kinds: Sequence[Any], argv: Sequence[str] | None = None, *, descriptio
     argv = list(sys.argv[1:] if argv is None else argv)
     parser = _Parser(kinds, description=description, allow_abbrev=False)
     parser.add_argument("--config", metavar="FILE", help="YAML file of flags; flags given beside it win")
+    parser.add_argument(
+        "--strategy",
+        metavar="NAME",
+        help=f"Preset of schedule, stopping and epochs ({', '.join(PRESETS)}); --config and flags win",
+    )
     if wanted := wanted_help(argv):
         print(help_page(parser, kinds, wanted))
         raise SystemExit(0)
     known = {field.name for kind in kinds for field in dataclasses.fields(kind) if field.init}
-    config = _config_file(argv)
+    config = _first_of(argv, "config", "--config names no file: give --config FILE.yaml")
     if config is not None:
-        argv = flags_of_yaml(config, known) + argv
+        argv = flags_of_yaml(config, {*known, "strategy"}) + argv
+    chosen = _first_of(argv, "strategy", f"--strategy names no preset: {did_you_mean('', PRESETS)}")
+    if chosen is not None:
+        if chosen not in PRESETS:
+            raise StrategyError(f"--strategy {chosen}: {did_you_mean(chosen, PRESETS)}")
+        argv = [f"--{name}={value}" for name, value in PRESETS[chosen].settings.items()] + argv
     try:
         *filled, _namespace, unknown = parser.parse_args_into_dataclasses(
             argv, look_for_args_file=False, return_remaining_strings=True
@@ -146,13 +157,14 @@ def is_main_process() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
-def _config_file(argv: Sequence[str]) -> str | None:
+def _first_of(argv: Sequence[str], flag: str, without_value: str) -> str | None:
+    """Return the value of a flag that is read before all others; None if it is not given."""
     finder = ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
-    finder.add_argument("--config", nargs="?", const="")
-    config: str | None = finder.parse_known_args(argv)[0].config
-    if config == "":
-        raise StrategyError("--config names no file: give --config FILE.yaml")
-    return config
+    finder.add_argument(f"--{flag}", nargs="?", const="")
+    value: str | None = getattr(finder.parse_known_args(argv)[0], flag)
+    if value == "":
+        raise StrategyError(without_value)
+    return value
 
 
 def _remedy(message: str) -> str:

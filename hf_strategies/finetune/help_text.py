@@ -14,9 +14,8 @@ _MAIN: Mapping[str, str] = {
     "Data": "train_file validation_file test_file dataset_name dataset_config_name column_names validation_fraction"
     " max_train_samples",
     "Model": "model_name_or_path max_length lora_r layer_decay head_learning_rate parameter_groups unfreeze_every",
-    "Strategy": "lr_scheduler_type lr_scheduler_kwargs warmup_steps early_stopping_patience early_stopping_when"
-    " early_stopping_monitor plateau_cooldown_monitor plateau_cooldown_patience average_weights"
-    " reduce_on_plateau_patience",
+    "Strategy": "strategy lr_scheduler_type lr_scheduler_kwargs warmup_steps early_stopping_patience"
+    " early_stopping_when early_stopping_monitor plateau_cooldown_monitor plateau_cooldown_patience average_weights",
     "Training": "output_dir overwrite_output_dir do_train num_train_epochs max_steps learning_rate weight_decay"
     " per_device_train_batch_size gradient_accumulation_steps length_pool eval_strategy eval_steps seed config"
     " resume_from_checkpoint find_lr baselines figure push_to_hub report_to",
@@ -27,6 +26,8 @@ _MAIN: Mapping[str, str] = {
 _TEXTS: Mapping[str, str] = {
     "lr_scheduler_kwargs": "The schedule's parameters as JSON, such as '{\"gamma\": 0.5}'",
     "train_file": "Local files or patterns: csv, tsv, json, parquet, xlsx, or a folder of save_to_disk",
+    "strategy": "Preset of settings; hf-strategies presets lists them",
+    "parameter_groups": 'JSON of name patterns: \'{"embeddings": "freeze"}\'',
     "do_train": "Train; false: evaluate and predict alone",
     "num_train_epochs": "Epochs; with a stop, the most that it may take",
     "max_steps": "Steps, in place of the epochs",

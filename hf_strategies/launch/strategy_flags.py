@@ -68,6 +68,11 @@ def split_flags(words: Sequence[str]) -> tuple[list[str], list[str]]:
 
 def _check_name(name: str, flag: str) -> None:
     known = strategy_flags()
+    if name == "strategy":
+        raise StrategyError(
+            "--strategy is a flag of the recipes, because a preset sets the program's own flags too: give the flags"
+            " that `hf-strategies presets NAME` prints, those of TrainingArguments after the program's name"
+        )
     if name not in known:
         raise StrategyError(
             f"unknown flag {flag} before the program: {did_you_mean('--' + name, [f'--{each}' for each in known])};"

@@ -154,6 +154,7 @@ TEXTS: Mapping[str, Sequence[str]] = {
     "problem_type": ("binary",),
     "class_weights": ("equal",),
     "offline_task": ("libary",),
+    "strategy": ("", "no_epoch", "NO", "x" * 5000),
     "config": ("nowhere.yaml", ".", "good.csv"),
 }
 """Flags that take a text, with texts that they refuse."""

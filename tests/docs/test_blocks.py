@@ -140,4 +140,9 @@ def test_a_yaml_block_is_a_schedule_or_flags_that_are_accepted(block: Block) -> 
     from hf_strategies import schedule
 
     read = yaml.safe_load(block.text)
+    if "lr_scheduler_type" not in read:
+        from hf_strategies import StrategyArguments
+
+        StrategyArguments(**read)
+        return
     schedule(read["lr_scheduler_type"], total_steps=1000, warmup_steps=0, **read["lr_scheduler_kwargs"])
