@@ -16,6 +16,7 @@ from hf_strategies import (
     PlateauCooldown,
     StrategyArguments,
     StrategyError,
+    WeightAveraging,
     preset,
 )
 from hf_strategies.cli.main import main
