@@ -13,7 +13,7 @@ from hf_strategies.schedules.plateau_cooldown import Cooldown, Timeline
 from hf_strategies.schedules.resume import SavedPlan
 from hf_strategies.stopping.results import PLATEAU_COOLDOWN, REDUCE_ON_PLATEAU, records_of
 
-__all__ = ["PlannedRates", "RateCurve", "planned_rates", "rate_curves"]
+__all__ = ["PlannedRates", "RateCurve", "planned_group_rates", "planned_rates", "rate_curves", "sampled"]
 
 Point = tuple[float, float]
 
@@ -64,9 +64,26 @@ def planned_rates(state: Mapping[str, Any], asked: tuple[Schedule, float] | None
         return None
 
 
+def planned_group_rates(state: Mapping[str, Any]) -> list[PlannedRates]:
+    """Return the rates of the parameter groups by the records, one for each peak; empty if they do not tell them."""
+    callbacks = state.get("stateful_callbacks") or {}
+    try:
+        groups = _recorded_groups(callbacks[_RECORD])
+        by_peak = {peak: schedule for schedule, peak in reversed(groups) if peak > 0}
+        return [PlannedRates.of(by_peak[peak], peak, callbacks) for peak in sorted(by_peak, reverse=True)]
+    except (KeyError, StrategyError):
+        return []
+
+
 def _recorded(saved: Mapping[str, Any]) -> tuple[Schedule, float]:
     """Return the schedule and the peak of the first parameter group."""
-    return SavedPlan.of_json(saved["plan"]).build(saved["peaks"])[0], float(saved["peaks"][0])
+    return _recorded_groups(saved)[0]
+
+
+def _recorded_groups(saved: Mapping[str, Any]) -> list[tuple[Schedule, float]]:
+    """Return the schedule and the peak of each parameter group."""
+    schedules = SavedPlan.of_json(saved["plan"]).build(saved["peaks"])
+    return [(each, float(peak)) for each, peak in zip(schedules, saved["peaks"], strict=True)]
 
 
 @dataclass(frozen=True)
@@ -99,7 +116,7 @@ def rate_curves(logged: Sequence[tuple[int, float]], planned: PlannedRates | Non
         intervals = list(group)
         begin, end = intervals[0][0], intervals[-1][1]
         if is_exact and planned:
-            curves.append(RateCurve(tuple(_sampled(planned, begin, end)), True))
+            curves.append(RateCurve(tuple(sampled(planned, begin, end)), True))
         elif points := [(step - 1, rate) for step, rate in logged if begin <= step <= end]:
             closing = (points[-1][0] + 1, points[-1][1])
             curves.append(RateCurve((*points, closing), False))
@@ -126,7 +143,7 @@ def _same(rate: float, other: float) -> bool:
     return math.isclose(rate, other, rel_tol=1e-6, abs_tol=1e-30)
 
 
-def _sampled(planned: PlannedRates, begin: int, end: int) -> Iterator[Point]:
+def sampled(planned: PlannedRates, begin: int, end: int) -> Iterator[Point]:
     """Yield steps and rates from ``begin`` to ``end``: all of them or, of many, some and those of the corners."""
     pieces = min(end - begin, _MOST_POINTS)
     steps = {begin + (end - begin) * piece // pieces for piece in range(pieces + 1)}

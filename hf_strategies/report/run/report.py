@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from rich.console import Console
@@ -58,7 +59,7 @@ class RunReport:
         """The metric that was watched; the validation loss if none was."""
         return str(self.record["monitor"]) if self.record else "eval_loss"
 
-    @property
+    @cached_property
     def evaluations(self) -> list[dict[str, Any]]:
         """The metrics of the evaluations, without timings; of several at one step, the first."""
         by_step: dict[int, dict[str, Any]] = {}
@@ -73,7 +74,7 @@ class RunReport:
         """The logged learning rates with their steps."""
         return [(entry["step"], entry["learning_rate"]) for entry in self.log_history if "learning_rate" in entry]
 
-    @property
+    @cached_property
     def rate_curves(self) -> list[RateCurve]:
         """The learning rate at every step, as far as the records and the log tell it."""
         return rate_curves(self.learning_rates, self.planned, self.last_step)
@@ -102,7 +103,7 @@ class RunReport:
         ends, best = record.get("cooldown_end"), record.get("best_step")
         return "kept" if ends is not None and best is not None and best >= ends else "best"
 
-    @property
+    @cached_property
     def last_step(self) -> int:
         """The number of optimizer steps of the run."""
         return max((int(entry["step"]) for entry in self.log_history), default=0)
