@@ -2,11 +2,11 @@
 
 import re
 import textwrap
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-__all__ = ["broken_literal", "fill", "fit", "shell_command"]
+__all__ = ["aligned", "broken_literal", "fill", "fit", "shell_command"]
 
 # A path or a name that is broken could not be copied.
 _WHOLE_WORDS: Mapping[str, Any] = {"break_on_hyphens": False, "break_long_words": False}
@@ -112,3 +112,34 @@ def broken_literal(text: str, width: int, indent: str) -> str:
             lines.append(indent)
         lines[-1] += entry
     return "\n".join(lines)
+
+
+def aligned(rows: Sequence[Sequence[str]], *, left: int, width: int | None = None) -> list[str]:
+    """Align the columns: ``left`` of them after the first to the left, all others to the right.
+
+    Columns that do not fit into ``width`` follow below, after the first column once more.
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines: list[str] = []
+    for part in _parts(widths, width):
+        lines += [""] if lines else []
+        for row in rows:
+            cells = [_cell(row[index], widths[index], 1 <= index <= left) for index in part]
+            lines.append("  ".join(cells).rstrip())
+    return lines
+
+
+def _cell(text: str, width: int, left: bool) -> str:
+    return text.ljust(width) if left else text.rjust(width)
+
+
+def _parts(widths: Sequence[int], width: int | None) -> list[list[int]]:
+    """Return the columns of each part of a table, the first of which every part begins with."""
+    parts = [[0]]
+    for index in range(1, len(widths)):
+        part = [*parts[-1], index]
+        if width is not None and len(parts[-1]) > 1 and sum(widths[each] + 2 for each in part) - 2 > width:
+            parts.append([0, index])
+        else:
+            parts[-1] = part
+    return parts

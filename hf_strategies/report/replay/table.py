@@ -1,8 +1,8 @@
 """A replay as text: the tables, the meaning of their columns, and the suggested setting."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
-from hf_strategies.report.lines import fit
+from hf_strategies.report.lines import aligned, fit
 from hf_strategies.report.replay.report import ReplayReport
 from hf_strategies.stopping.replay.runs import Outcome, PastRun
 from hf_strategies.stopping.replay.summary import Suggestion, Summary
@@ -41,7 +41,7 @@ def _run_table(report: ReplayReport, run: PastRun, width: int | None) -> str:
     for index, outcome in enumerate(outcomes, 1):
         values = [outcome.setting.values[name] for name in report.names]
         rows.append([str(index), *values, *_stop(outcome), *_kept(outcome, bool(secondary))])
-    return "\n".join([_run_line(outcomes[0]), *_aligned(rows, left=len(report.names), width=width)])
+    return "\n".join([_run_line(outcomes[0]), *aligned(rows, left=len(report.names), width=width)])
 
 
 def _run_line(outcome: Outcome) -> str:
@@ -78,7 +78,7 @@ def _means_table(report: ReplayReport, width: int | None) -> str:
         values = [summary.setting.values[name] for name in report.names]
         rows.append([str(index), *values, *_means(summary, bool(secondary))])
     title = f"means over {len(report.runs)} runs (stopped, ran on: numbers of runs; +-: standard error)"
-    return "\n".join([title, *_aligned(rows, left=len(report.names), width=width)])
+    return "\n".join([title, *aligned(rows, left=len(report.names), width=width)])
 
 
 def _means(summary: Summary, secondary: bool) -> list[str]:
@@ -131,37 +131,6 @@ def _reasons(report: ReplayReport, suggestion: Suggestion) -> Iterable[str]:
         yield f"it saves most of the settings for which {given_up} is at most {_percent(suggestion.tolerance)}"
     if alone:
         yield "one run says little about the next: replay several"
-
-
-def _aligned(rows: Sequence[Sequence[str]], *, left: int, width: int | None = None) -> list[str]:
-    """Align the columns: ``left`` of them after the first to the left, all others to the right.
-
-    Columns that do not fit into ``width`` follow below, after the first column once more.
-    """
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines: list[str] = []
-    for part in _parts(widths, width):
-        lines += [""] if lines else []
-        for row in rows:
-            cells = [_cell(row[index], widths[index], 1 <= index <= left) for index in part]
-            lines.append("  ".join(cells).rstrip())
-    return lines
-
-
-def _cell(text: str, width: int, left: bool) -> str:
-    return text.ljust(width) if left else text.rjust(width)
-
-
-def _parts(widths: Sequence[int], width: int | None) -> list[list[int]]:
-    """Return the columns of each part of a table, the first of which every part begins with."""
-    parts = [[0]]
-    for index in range(1, len(widths)):
-        part = [*parts[-1], index]
-        if width is not None and len(parts[-1]) > 1 and sum(widths[each] + 2 for each in part) - 2 > width:
-            parts.append([0, index])
-        else:
-            parts[-1] = part
-    return parts
 
 
 def _number(value: float | None) -> str:

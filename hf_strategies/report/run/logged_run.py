@@ -100,6 +100,12 @@ class LoggedRun:
         found = _own_monitor(past, report)
         return cls(past, report, sound, found, _recorded_mode(report) or _known(found, mode))
 
+    @classmethod
+    def of_report(cls, report: RunReport) -> "LoggedRun":
+        """Return the run of a report whose state is not at hand any more: its log and its records."""
+        past = PastRun("", report.log_history, report.last_step, report.last_step)
+        return cls(past, report, {}, _own_monitor(past, report), _recorded_mode(report) or _known(report.monitor))
+
     @property
     def name(self) -> str:
         """The name of the run, as the user gave it."""
@@ -212,14 +218,20 @@ class LoggedRun:
 
     @cached_property
     def logged_warmup(self) -> int | None:
-        """The step up to which the logged rate rose from the beginning, if it rose more than once and fell later."""
+        """The end of the warmup as the logged rates tell it; None if they do not rise twice and fall later.
+
+        The rate is taken to go on rising, after the last logged rate but one of the rise, as it did before, until it is
+        at the highest. So the end of a linear warmup is right where no rate was logged at it.
+        """
         rates = finite(self.report.learning_rates)
-        rising = 0
-        while rising + 1 < len(rates) and rates[rising + 1][1] > rates[rising][1]:
-            rising += 1
-        if rising < 2 or rising + 1 == len(rates):  # it may still be rising
+        top = 0
+        while top + 1 < len(rates) and rates[top + 1][1] > rates[top][1]:
+            top += 1
+        if top < 2 or top + 1 == len(rates):  # it may still be rising
             return None
-        return int(rates[rising][0]) - 1  # the update that led to a step had the rate of the step before
+        (before, low), (step, rate), (end, high) = rates[top - 2 : top + 1]
+        reached = step + (high - rate) * (step - before) / (rate - low)
+        return round(min(reached, end)) - 1  # the update that led to a step had the rate of the step before
 
     @property
     def averaging_start(self) -> int | None:

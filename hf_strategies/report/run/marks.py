@@ -34,17 +34,17 @@ def marks(report: RunReport) -> list[Mark]:
 def _marks(report: RunReport) -> Iterator[Mark]:
     record, cooldown = report.record or {}, report.cooldown or {}
     if report.planned and 0 < report.planned.warmup_steps < report.last_step:
-        yield Mark(report.planned.warmup_steps, "0.45", (1, 2), "warmup ends")
+        yield Mark(report.planned.warmup_steps, "0.35", (1, 2), "warmup ends")
     for number, step in enumerate(cooldown.get("drops", ()), start=1):
-        yield Mark(step, "tab:orange", (1, 3), f"plateau {number}, rate lowered")
+        yield Mark(step, "#d55e00", (1, 3), f"plateau {number}, rate lowered")
     if cooldown.get("phase", "hold") != "hold":
         # A cooldown of no step is that of PlateauCooldown(average=..., cooldown=0).
         starts = ", cooldown starts" if cooldown["cooldown_end"] > cooldown["cooldown_start"] else ""
-        yield Mark(cooldown["cooldown_start"], "tab:orange", (2, 2), f"{cooldown['trigger']}{starts}")
+        yield Mark(cooldown["cooldown_start"], "#d55e00", (2, 2), f"{cooldown['trigger']}{starts}")
     if record.get("best_step") is not None:
-        yield Mark(record["best_step"], "tab:green", (6, 2), report.kept_word)
+        yield Mark(record["best_step"], "#009e73", (6, 2), report.kept_word)
     if record.get("stop_step") is not None:
-        yield Mark(record["stop_step"], "tab:red", (6, 2, 1, 2), "stop")
+        yield Mark(record["stop_step"], "black", (6, 2, 1, 2), "stop")
 
 
 def draw_lines(axes: Any, found: Sequence[Mark], last: int) -> None:
