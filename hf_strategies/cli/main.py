@@ -22,6 +22,7 @@ from hf_strategies.cli.list import ListCommand
 from hf_strategies.cli.plot import PlotCommand
 from hf_strategies.cli.presets import PresetsCommand
 from hf_strategies.cli.replay import ReplayCommand
+from hf_strategies.cli.report import ReportCommand
 from hf_strategies.cli.run import RunCommand
 from hf_strategies.cli.show import ShowCommand
 from hf_strategies.errors import StrategyError, did_you_mean, visible
@@ -35,6 +36,7 @@ _ROWS: tuple[Command, ...] = (
     PlotCommand(),
     FlagsCommand(),
     ReplayCommand(),
+    ReportCommand(),
     PresetsCommand(),
     CriteriaCommand(),
     AveragesCommand(),

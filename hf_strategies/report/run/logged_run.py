@@ -220,8 +220,8 @@ class LoggedRun:
     def logged_warmup(self) -> int | None:
         """The end of the warmup as the logged rates tell it; None if they do not rise twice and fall later.
 
-        The rate is taken to go on rising, after the last logged rate but one of the rise, as it did before, until it is
-        at the highest. So the end of a linear warmup is right where no rate was logged at it.
+        The rate is taken to go on rising as it did between two logged rates before the highest, until it has reached
+        that. So the end of a linear warmup is right where no rate was logged at it.
         """
         rates = finite(self.report.learning_rates)
         top = 0
