@@ -150,6 +150,8 @@ class LoggedRun:
 
     def evaluations(self, metric: str) -> Sequence[Evaluation]:
         """The evaluations of a metric, or of an expression of metrics; none if the run did not log it."""
+        if metric != self.monitor and metric not in self.past.metrics:
+            return []
         if metric not in self._evaluations:
             self._evaluations[metric] = evaluations(self._evaluated, self.metric_text(metric))
         return self._evaluations[metric]
@@ -251,9 +253,9 @@ class LoggedRun:
     @property
     def stop_step(self) -> int | None:
         """The step at which something ended it before its planned steps; None for a run that made them."""
-        recorded = (self.report.record or {}).get("stop_step")
-        if recorded is not None:
-            return int(recorded)
+        if self.report.record and self.report.record["stopped"]:
+            recorded = self.report.record.get("stop_step")
+            return recorded if isinstance(recorded, int) else None
         return self.steps if self.end.word in ("stopped early", "stopped") else None
 
     @property

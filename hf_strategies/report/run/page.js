@@ -6,6 +6,8 @@
   const root = document.documentElement;
   const shownRuns = data.runs.map(() => true);
   const shownPanels = new Map(data.panels.map((panel) => [panel.name, panel.shown]));
+  // No button of plotly that would send something away.
+  const buttons = [["zoom2d", "pan2d", "zoomIn2d", "zoomOut2d", "resetScale2d", "toImage"]];
   const symbols = [["warmup", "triangle-up"], ["lowered", "triangle-down"], ["cooldown", "diamond"],
     ["averaging", "cross"], ["stop", "x"], ["best", "star"], ["kept", "star"]];
 
@@ -69,7 +71,7 @@
     const gap = 34;
     const total = heights.reduce((sum, each) => sum + each, 0) + gap * panels.length;
     const layout = {
-      height: total + 90, margin: { l: 80, r: 20, t: 10, b: 50 }, hovermode: "x unified", dragmode: "zoom",
+      height: total + 110, margin: { l: 80, r: 20, t: 34, b: 50 }, hovermode: "x unified", dragmode: "zoom",
       paper_bgcolor: shade("--back"), plot_bgcolor: shade("--back"), font: { color: shade("--text"), size: 12 },
       hoverlabel: { bgcolor: shade("--soft"), font: { color: shade("--text") }, namelength: -1 }, uirevision: "kept",
       xaxis: { title: { text: "optimizer step" }, gridcolor: shade("--line"), zerolinecolor: shade("--line"), anchor: "free",
@@ -80,10 +82,11 @@
     ["events"].concat(panels).forEach((name, index) => {
       const domain = [Math.max(0, (top - heights[index]) / total), top / total];
       top -= heights[index] + gap;
-      layout["yaxis" + (index ? index + 1 : "")] = { domain: domain, gridcolor: shade("--line"), automargin: false,
+      layout["yaxis" + (index ? index + 1 : "")] = { domain: domain, gridcolor: shade("--line"), showgrid: index > 0,
         zeroline: false, showticklabels: index > 0, fixedrange: index === 0, exponentformat: "e",
         range: index ? undefined : [-1, rows] };
-      layout.annotations.push({ text: safe(cut(name, 90)), xref: "paper", yref: "paper", x: 0, y: domain[1], yanchor: "bottom",
+      const title = cut(name, 90) + (name === "loss" ? " (thin: training)" : "");
+      layout.annotations.push({ text: safe(title), xref: "paper", yref: "paper", x: 0, y: domain[1], yanchor: "bottom",
         xanchor: "left", showarrow: false, font: { size: 13 } });
     });
     return layout;
@@ -104,7 +107,7 @@
       layout.shapes = runs[0].events.map((each) => ({ type: "line", xref: "x", yref: "paper", x0: each.x, x1: each.x, y0: 0,
         y1: 1, layer: "below", line: { color: shade("--line"), width: 1.5, dash: "dash" } }));
     }
-    return Plotly.react(plot, traces, layout, { responsive: true, displaylogo: false });
+    return Plotly.react(plot, traces, layout, { responsive: true, displaylogo: false, modeBarButtons: buttons });
   }
 
   function setTheme(name) {

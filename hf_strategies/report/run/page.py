@@ -80,7 +80,7 @@ def page_data(runs: Sequence[LoggedRun]) -> dict[str, Any]:
     """Return what the page draws: the runs with their looks and events, the panels, and the curves."""
     curves = [curve for index, run in enumerate(runs) for curve in _curves(index, run)]
     most = min(_MOST_POINTS, max(_FEWEST_POINTS, _ALL_POINTS // max(1, len(curves))))
-    panels = sorted({(_order(curve), curve["panel"]) for curve in curves})
+    panels = sorted(dict.fromkeys((_order(curve), curve["panel"]) for curve in curves), key=lambda each: each[0])
     thin = any(len(curve["points"]) > most for curve in curves)
     return {
         "runs": [_run(index, run) for index, run in enumerate(runs)],
@@ -109,13 +109,19 @@ def _curves(index: int, run: LoggedRun) -> Iterator[dict[str, Any]]:
     yield {"run": index, "panel": "loss", "name": "training", "kind": "training", "points": run.losses}
     for metric in run.metrics:
         points = [(each.step, each.value) for each in run.evaluations(metric)]
-        panel = "loss" if is_loss(metric) else metric.removeprefix("eval_")
+        panel = "loss" if is_loss(metric) else visible(metric.removeprefix("eval_"))
         name = metric.removeprefix("eval_") if is_loss(metric) else ""
         best = run.best(metric)
         more = {"best": [best.step, best.value]} if best else {}
         yield {"run": index, "panel": panel, "name": name, "kind": "evaluations", "points": points} | more
     for key in run.other_keys[:_MOST_EXTRAS]:
-        yield {"run": index, "panel": f"{key} (training)", "name": "", "kind": "training", "points": run.logged(key)}
+        yield {
+            "run": index,
+            "panel": visible(f"{key} (training)"),
+            "name": "",
+            "kind": "training",
+            "points": run.logged(key),
+        }
 
 
 def _order(curve: dict[str, Any]) -> int:
@@ -129,7 +135,7 @@ def _drawn(curve: dict[str, Any], most: int) -> dict[str, Any]:
     points = thinned(curve["points"], most)
     good = finite(points)
     odd = [[_short(x), _before(good, x), str(y)] for x, y in points if not math.isfinite(y)]
-    texts = {"panel": curve["panel"], "name": shortened(visible(curve["name"]), _LABEL)}
+    texts = {"name": shortened(visible(curve["name"]), _LABEL)}
     columns = {"x": [_short(x) for x, _ in points], "y": [_short(y) for _, y in points], "odd": odd}
     return {key: value for key, value in curve.items() if key != "points"} | texts | columns
 
@@ -164,7 +170,8 @@ def _table(runs: Sequence[LoggedRun]) -> str:
 def _row(index: int, run: LoggedRun, settings: Sequence[str]) -> str:
     name = shortened(visible(run.name), _NAME)
     label = f'<label title="{_text(run.name)}"><input type="checkbox" checked data-run="{index}">'
-    cells = [f'<th scope="row">{label}<i style="background:{look(index).color}"></i>{_text(name)}</label></th>']
+    shade = look(index).color.replace("#000000", "var(--text)")
+    cells = [f'<th scope="row">{label}<i style="background:{shade}"></i>{_text(name)}</label></th>']
     for cell in summary_cells(run):
         number = "" if cell.number is None or not math.isfinite(cell.number) else f' data-number="{cell.number!r}"'
         cells.append(f"<td{number}>{_text(cell.text)}</td>")

@@ -101,7 +101,7 @@ def _further_marks(run: LoggedRun) -> Iterator[Mark]:
     if run.averaging_start is not None:
         yield Mark(run.averaging_start, "#cc79a7", (4, 2), "averaging starts")
     best = run.best(run.monitor) if run.monitor else None
-    if best and (run.report.record or {}).get("best_step") is None:
+    if best and run.report.record is None:
         yield Mark(best.step, "#009e73", (6, 2), "best")
     if run.stop_step is not None:
         yield Mark(run.stop_step, "black", (6, 2, 1, 2), "stop")
@@ -216,8 +216,10 @@ def _finish(figure: Any, axes: Sequence[Any], runs: Sequence[LoggedRun], looks: 
         if each.get_legend_handles_labels()[0] and not each.get_legend():
             each.legend(loc="best", fontsize="small")
     figure.suptitle(plain(title))
-    ending = textwrap.fill(shortened(visible(runs[0].end.sentence), 300), 90) if len(runs) == 1 else ""
-    axes[-1].set_xlabel("optimizer step" + (f"\n{plain(ending)}" if ending else ""))
+    axes[-1].set_xlabel("optimizer step")
+    if len(runs) == 1:
+        ending = textwrap.wrap(shortened(visible(runs[0].end.sentence), 400), 100)
+        figure.supxlabel("\n".join(map(plain, ending)), fontsize="small")
     if len(runs) > 1:
         _name_runs(figure, runs, looks)
 
