@@ -18,6 +18,7 @@ assert hf_strategies.__file__.startswith(site), hf_strategies.__file__
 assert recipe.__file__.startswith(site), recipe.__file__
 assert os.path.isfile(os.path.join(os.path.dirname(recipe.__file__), "configs", "demo.yaml"))
 assert os.path.isfile(os.path.join(os.path.dirname(hf_strategies.__file__), "py.typed"))
+assert os.path.isfile(os.path.join(os.path.dirname(hf_strategies.__file__), "report", "run", "page.js"))
 PY
 printf 'text,label\n' >train.csv
 for i in 1 2 3 4 5 6 7 8; do printf 'good number %s,yes\nbad number %s,no\n' "$i" "$i" >>train.csv; done

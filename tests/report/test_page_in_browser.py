@@ -136,6 +136,24 @@ def test_light_and_dark_follow_the_system_and_the_button(three: Browser) -> None
     three.prefer("light")
 
 
+def test_labels_of_events_that_are_near_each_other_do_not_cover_each_other(browser: Browser, tmp_path: Path) -> None:
+    """Four events in a tenth of the steps: those that have no room are shown under the pointer only."""
+    values = [0.9] * 90 + [0.5] + [0.6] * 9
+    averaging = {"weight_averaging": {"start": 880, "updates": 9, "average": "ema"}}
+    stalls = {"reduce_on_plateau": {"stalls": [890, 900], "factor": 0.5}}
+    shown(browser, [logged(values, callbacks=averaging | stalls)], tmp_path)
+    boxes = browser.run("""
+        return Array.from(document.querySelectorAll('.xy .textpoint text')).map((each) => {
+            const box = each.getBoundingClientRect();
+            return [box.left, box.right, box.top, box.bottom];
+        }).filter((each) => each[1] > each[0]);
+    """)
+    assert len(boxes) >= 3
+    for index, (left, right, top, bottom) in enumerate(boxes):
+        for other in boxes[:index]:
+            assert right <= other[0] or other[1] <= left or bottom <= other[2] or other[3] <= top
+
+
 def test_it_prints_light(three: Browser) -> None:
     three.prefer("dark")
     assert three.pdf().startswith(b"%PDF")

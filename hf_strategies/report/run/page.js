@@ -4,6 +4,7 @@
   const data = JSON.parse(document.getElementById("data").textContent);
   const plot = document.getElementById("plot");
   const root = document.documentElement;
+  let printing = false;
   const shownRuns = data.runs.map(() => true);
   const shownPanels = new Map(data.panels.map((panel) => [panel.name, panel.shown]));
   // No button of plotly that would send something away.
@@ -14,7 +15,9 @@
   // plotly reads tags in its texts, so that the names of metrics and runs are escaped.
   const safe = (text) => text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
   const shade = (name) => getComputedStyle(root).getPropertyValue(name).trim();
-  const colorOf = (run) => (run.color === "#000000" ? shade("--text") : run.color);
+  // On a dark ground, the colours that would be too dark there.
+  const lighter = { "#000000": "#f2f2f2", "#0072b2": "#3f9bd8", "#d55e00": "#f27d28", "#7f7f7f": "#a6a6a6", "#56b4e9": "#a5d8f7" };
+  const colorOf = (run) => (root.dataset.theme === "dark" && lighter[run.color]) || run.color;
   const cut = (text, most) => (text.length > most ? text.slice(0, most - 1) + "\u2026" : text);
 
   function traceOf(curve, axis) {
@@ -28,7 +31,7 @@
     return {
       type: "scatter", x: curve.x, y: curve.y, xaxis: "x", yaxis: axis, connectgaps: false, showlegend: false,
       name: safe(label.filter(Boolean).join(": ")), mode: marked ? "lines+markers" : "lines",
-      opacity: curve.kind === "training" ? 0.6 : 1, hovertemplate: "%{y:.6~g}",
+      opacity: curve.kind === "training" ? 0.75 : 1, hovertemplate: "%{y:.6~g}",
       line: { color: color, width: curve.kind === "training" ? 1 : 2, shape: curve.kind === "steps" ? "hv" : "linear",
         dash: data.runs.length > 1 ? run.dash : (curve.kind === "training" ? "dot" : turn) },
       marker: { color: color, symbol: run.marker, size: 6 },
@@ -51,23 +54,37 @@
     return traces;
   }
 
+  // A label goes below or above its mark, where the one before leaves room; else it shows under the pointer only.
+  function labelsOf(events, steps) {
+    const ends = { "bottom center": -Infinity, "top center": -Infinity };
+    const placed = events.map((each) => {
+      const half = 0.0035 * each.text.length;
+      const at = each.x / steps;
+      const side = Object.keys(ends).find((name) => ends[name] < at - half);
+      if (side) { ends[side] = at + half; }
+      return [side ? safe(each.text) : "", side || "bottom center"];
+    });
+    return [placed.map((each) => each[0]), placed.map((each) => each[1])];
+  }
+
   function eventsOf(run, row, axis, alone) {
     const symbol = (text) => (symbols.find((each) => text.includes(each[0])) || ["", "circle"])[1];
     const color = colorOf(run);
-    const events = [{ x: 0, text: "start" }].concat(run.events, [{ x: run.steps, text: "end" }]);
+    const events = run.events;
+    const [texts, sides] = labelsOf(events, Math.max(1, run.steps));
     return {
       type: "scatter", x: events.map((each) => each.x), y: events.map(() => row), yaxis: axis, xaxis: "x",
-      mode: alone ? "lines+markers+text" : "lines+markers", text: events.map((each) => safe(each.text)),
-      textposition: events.map((each, index) => (index % 2 ? "top center" : "bottom center")), showlegend: false,
-      name: safe(cut(run.name, 40)), hovertemplate: "%{text}", textfont: { size: 11, color: shade("--text") },
+      mode: alone ? "lines+markers+text" : "lines+markers", text: texts, textposition: sides,
+      showlegend: false, customdata: events.map((each) => safe(each.text)), cliponaxis: false,
+      name: safe(cut(run.name, 40)), hovertemplate: "%{customdata}", textfont: { size: 11, color: shade("--text") },
       line: { color: color, width: 1.5, dash: run.dash },
-      marker: { size: 9, color: color, symbol: events.map((each) => (["start", "end"].includes(each.text) ? "line-ns-open"
+      marker: { size: 9, color: color, symbol: events.map((each) => (/^(start|end)$/.test(each.text) ? "line-ns-open"
         : symbol(each.text))), line: { width: 1, color: shade("--text") } },
     };
   }
 
   function layoutOf(panels, rows) {
-    const heights = [Math.min(160, 60 + 16 * rows)].concat(panels.map(() => 190));
+    const heights = [Math.min(160, 60 + 16 * rows)].concat(panels.map(() => (printing ? 110 : 190)));
     const gap = 34;
     const total = heights.reduce((sum, each) => sum + each, 0) + gap * panels.length;
     const layout = {
@@ -107,6 +124,9 @@
       layout.shapes = runs[0].events.map((each) => ({ type: "line", xref: "x", yref: "paper", x0: each.x, x1: each.x, y0: 0,
         y1: 1, layer: "below", line: { color: shade("--line"), width: 1.5, dash: "dash" } }));
     }
+    document.querySelectorAll("#runs input").forEach((box) => {
+      box.parentElement.querySelector("i").style.background = colorOf(data.runs[Number(box.dataset.run)]);
+    });
     return Plotly.react(plot, traces, layout, { responsive: true, displaylogo: false, modeBarButtons: buttons });
   }
 
@@ -166,7 +186,7 @@
   });
   dark.addEventListener("change", () => { if (!chosen) { setTheme(dark.matches ? "dark" : "light"); } });
   let before = "light";
-  window.addEventListener("beforeprint", () => { before = root.dataset.theme; setTheme("light"); });
-  window.addEventListener("afterprint", () => setTheme(before));
+  window.addEventListener("beforeprint", () => { before = root.dataset.theme; printing = true; setTheme("light"); });
+  window.addEventListener("afterprint", () => { printing = false; setTheme(before); });
   setTheme(dark.matches ? "dark" : "light").then(() => { root.dataset.drawn = "yes"; });
 })();

@@ -92,10 +92,14 @@ def page_data(runs: Sequence[LoggedRun]) -> dict[str, Any]:
 
 def _run(index: int, run: LoggedRun) -> dict[str, Any]:
     own = look(index)
-    events = [{"x": mark.step, "text": mark.text} for mark in run_marks(run)]
+    found = [(0, "start"), *((mark.step, mark.text) for mark in run_marks(run)), (run.steps, "end")]
+    events: dict[int, list[str]] = {}
+    for step, text in found:
+        events.setdefault(step, []).append(text)
+    marked = [{"x": step, "text": "; ".join(texts)} for step, texts in sorted(events.items())]
     name = shortened(visible(run.name), _NAME)
     return {"name": name, "color": own.color, "dash": own.dash, "marker": own.marker, "steps": run.steps} | {
-        "events": events
+        "events": marked
     }
 
 
@@ -170,8 +174,7 @@ def _table(runs: Sequence[LoggedRun]) -> str:
 def _row(index: int, run: LoggedRun, settings: Sequence[str]) -> str:
     name = shortened(visible(run.name), _NAME)
     label = f'<label title="{_text(run.name)}"><input type="checkbox" checked data-run="{index}">'
-    shade = look(index).color.replace("#000000", "var(--text)")
-    cells = [f'<th scope="row">{label}<i style="background:{shade}"></i>{_text(name)}</label></th>']
+    cells = [f'<th scope="row">{label}<i style="background:{look(index).color}"></i>{_text(name)}</label></th>']
     for cell in summary_cells(run):
         number = "" if cell.number is None or not math.isfinite(cell.number) else f' data-number="{cell.number!r}"'
         cells.append(f"<td{number}>{_text(cell.text)}</td>")

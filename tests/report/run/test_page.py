@@ -14,7 +14,7 @@ import pytest
 from hf_strategies.errors import StrategyError
 from hf_strategies.report.run.logged_run import LoggedRun
 from hf_strategies.report.run.page import page, page_data, write_page
-from tests.report.run.runs import cosine, logged, stock
+from tests.report.run.runs import STOCK_STOP, cosine, logged, stock
 
 pytest.importorskip("plotly")
 
@@ -79,6 +79,11 @@ def test_curves_hold_the_logged_values_and_the_best() -> None:
     assert curves["accuracy", ""]["y"] == [0.1, 0.2, 0.3]
     shown = [(panel["name"], panel["shown"]) for panel in data["panels"]]
     assert shown == [("learning rate", True), ("loss", True), ("accuracy", True), ("grad_norm (training)", False)]
+
+
+def test_what_happened_at_one_step_is_one_event() -> None:
+    (run,) = page_data([logged([0.5, 0.25], callbacks=STOCK_STOP, planned=90)])["runs"]
+    assert run["events"] == [{"x": 0, "text": "start"}, {"x": 20, "text": "best; stop; end"}]
 
 
 def test_values_that_are_not_finite_are_marked_at_the_value_before() -> None:
