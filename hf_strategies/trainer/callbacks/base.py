@@ -168,6 +168,7 @@ class MetricCallback(TrainerCallback, ABC):
             self._postpone_save(args, state, control)
             self._run.stepped(state, control)
             self._postpone_save(args, state, control)
+            self._tell_warmup_end(args, state)
             if state.global_step < state.max_steps:
                 self._join_preemption(args, state, control)
             self._expect_evaluation(state, control)
@@ -231,6 +232,14 @@ class MetricCallback(TrainerCallback, ABC):
         """Return the settings alone: a training's model, weights and Trainer are no part of a copy or a pickle."""
         of_training = {name for name in vars(MetricCallback) if name.startswith("_")}
         return {name: value for name, value in vars(self).items() if name not in of_training}
+
+    def _tell_warmup_end(self, args: TrainingArguments, state: TrainerState) -> None:
+        """Tell the trackers that the warmup has ended, by the first of the callbacks."""
+        warmup = args.get_warmup_steps(state.max_steps)
+        if 0 < warmup == state.global_step:
+            context = TrainerContext(self)
+            if _first_and_last(self, context.trainer)[0] is self:
+                context.tell_event("warmup_end", warmup, f"after {warmup} steps")
 
     def _postpone_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl) -> None:
         """Let a checkpoint at the very end of an epoch wait for the evaluation of that epoch.

@@ -9,16 +9,13 @@ from weakref import ref
 
 from torch import nn
 from transformers import Trainer, TrainerCallback, TrainerState
-from transformers.integrations import integration_utils
 
 from hf_strategies.errors import visible
 from hf_strategies.files import write_text
 from hf_strategies.stopping.results import records_of
+from hf_strategies.trainer.callbacks.tracking import send, send_event
 
 __all__ = ["TrainerContext", "find_trainer", "put_on_card", "record_key", "records", "take_record"]
-
-
-_TRACKERS_WITH_TEXT = {"tensorboard", "wandb"}
 
 
 def records(state: TrainerState) -> dict[str, Any]:
@@ -136,20 +133,15 @@ class TrainerContext:
                 bar.set_postfix_str(visible(text))
 
     def track(self, numbers: Mapping[str, float | None], texts: Mapping[str, str]) -> None:
-        """Send the numbers (without None) to each tracker of `report_to`, and the texts to trackers that take text.
+        """Send the numbers (without None) and the texts to the trackers of `report_to`, with the prefix ``eval_``."""
+        if self.trainer:
+            named = {f"eval_{name}": value for name, value in numbers.items()}
+            send(self.trainer, named, {f"eval_{name}": text for name, text in texts.items()})
 
-        All names get the Trainer's prefix ``eval_``.
-        """
-        number_logs: dict[str, float | str] = {
-            f"eval_{name}": float(value) for name, value in numbers.items() if value is not None
-        }
-        text_logs = {f"eval_{name}": text for name, text in texts.items()}
-        for callback in self._callbacks():
-            tracker = _tracker_name(callback)
-            trainer = self.trainer
-            if tracker and trainer:
-                logs = number_logs | (text_logs if tracker in _TRACKERS_WITH_TEXT else {})
-                callback.on_log(trainer.args, trainer.state, trainer.control, model=trainer.model, logs=logs)
+    def tell_event(self, event: str, value: float, text: str) -> None:
+        """Send an event of the present step to the trackers of `report_to`; see `send_event`."""
+        if self.trainer:
+            send_event(self.trainer, event, value, text)
 
     def put_on_card(self, key: str, line: str) -> None:
         """Add a line to each model card that the Trainer writes from now on; see `put_on_card`."""
@@ -158,12 +150,6 @@ class TrainerContext:
 
     def _callbacks(self) -> list[TrainerCallback]:
         return list(self.trainer.callback_handler.callbacks) if self.trainer else []
-
-
-def _tracker_name(callback: TrainerCallback) -> str | None:
-    """Return the name of the experiment tracker that ``callback`` reports to; None if it is no tracker's callback."""
-    trackers = integration_utils.INTEGRATION_TO_CALLBACK.items()
-    return next((name for name, kind in trackers if isinstance(callback, kind)), None)
 
 
 def put_on_card(trainer: Trainer, key: str, line: str) -> None:

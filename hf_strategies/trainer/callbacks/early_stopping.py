@@ -183,7 +183,10 @@ class _StoppingRun(MetricRun):
             self._keeper.evaluated(state, control, judgement.last_is_best)
         result = self._record(state, judgement, seconds)
         self._context.show(self._rule.progress(judgement))
+        if judgement.last_is_best and judgement.best:
+            self._context.tell_event("best", judgement.best.value, f"{self._rule.monitor}={judgement.best.value:.6g}")
         if judgement.stop:
+            self._context.tell_event("stop", state.global_step, result["reason"])
             control.should_training_stop = True
             say(state, result["reason"])
             self._track(result)

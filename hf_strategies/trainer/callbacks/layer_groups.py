@@ -8,6 +8,8 @@ from typing import Any
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from hf_strategies.errors import StrategyError
+from hf_strategies.trainer.callbacks.context import find_trainer
+from hf_strategies.trainer.callbacks.tracking import send
 from hf_strategies.trainer.lr.patterns import read_patterns, settings_text
 
 __all__ = ["LayerGroupsCheck"]
@@ -27,6 +29,9 @@ class LayerGroupsCheck(TrainerCallback):
         head_learning_rate: the head's peak rate that was asked for; None if none was.
         patterns: the patterns that were asked for; see `parameter_groups`.
 
+    It also writes the rate of each group, as ``learning_rate/<name>``, into the log and to the trackers of
+    ``report_to``.
+
     Raises `StrategyError` when training begins with an optimizer whose groups are not those of `parameter_groups`, or
     have other rates or patterns, as in a run that is resumed with other values than it was begun with.
     """
@@ -39,6 +44,7 @@ class LayerGroupsCheck(TrainerCallback):
     ) -> None:
         self.layer_decay, self.head_learning_rate = layer_decay, head_learning_rate
         self.patterns = settings_text(rows) if (rows := read_patterns(patterns)) else None
+        self._rates: dict[str, float] = {}  # of the last update, by the names that they have in the log
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -63,6 +69,22 @@ class LayerGroupsCheck(TrainerCallback):
     def _check_patterns(self, present: str | None) -> None:
         if present != self.patterns:
             raise _other_rates(f"parameter_groups={self.patterns}", f"parameter_groups={present}")
+
+    def on_optimizer_step(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Take note of the rates of the update that was made; the scheduler sets those of the next one after this."""
+        groups = getattr(kwargs.get("optimizer"), "param_groups", [])
+        self._rates = {f"learning_rate/{group['name']}": float(group["lr"]) for group in groups if "name" in group}
+
+    def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """Add the rate of each group to the newest entry of the log, and send it to the trackers."""
+        newest = state.log_history[-1] if state.log_history else {}
+        if "learning_rate" in newest and "learning_rate" in (kwargs.get("logs") or {}):
+            newest |= self._rates
+            trainer = find_trainer(self)
+            if trainer and self._rates:
+                send(trainer, self._rates, {})
 
     @property
     def _given(self) -> str:

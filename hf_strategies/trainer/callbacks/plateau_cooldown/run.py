@@ -114,6 +114,7 @@ class CooldownRun(MetricRun):
         dropped = len(self._phases.drops) > len(before.drops)
         if dropped or (self._phases.why and not before.why):
             self._rewind(state)
+        self._tell_evaluation(state, is_best, dropped)
         rate = self._rates.set_timeline(state.global_step, self._timeline)
         if dropped:
             say(
@@ -167,6 +168,10 @@ class CooldownRun(MetricRun):
         self._context.track(
             {f"plateau_{name}": result[name] for name in numbers}, {"plateau_cooldown": result["reason"]}
         )
+        if self._phases.at(state.global_step) == "over":
+            if self._options.cools_down:
+                self._context.tell_event("cooldown_end", self._phases.end, f"at step {self._phases.end}")
+            self._context.tell_event("stop", state.global_step, result["reason"])
 
     def finish(self, state: TrainerState) -> None:
         """Remove the cooldown from the scheduler, restore the best weights, and record how training ended."""
@@ -281,7 +286,17 @@ class CooldownRun(MetricRun):
         if not self._announced:
             self._announced = True
             why = self._phases.why or "the budget ends there"
-            say(state, f"Cooldown started at step {self._phases.start}, ends at step {self._phases.end}: {why}.")
+            line = f"Cooldown started at step {self._phases.start}, ends at step {self._phases.end}: {why}."
+            say(state, line)
+            self._context.tell_event("cooldown_start", self._phases.start, line)
+
+    def _tell_evaluation(self, state: TrainerState, is_best: bool, dropped: bool) -> None:
+        """Send the trackers the events of the newest evaluation: the best one so far, and a plateau."""
+        best = self._choice.evaluation
+        if is_best and best:
+            self._context.tell_event("best", best.value, f"{self._options.rule.monitor}={best.value:.6g}")
+        if dropped or (self._phases.why and not self._announced):
+            self._context.tell_event("plateau", state.global_step, self._phases.why or "the learning rate is lowered")
 
     def _resume(self, state: TrainerState) -> None:
         """Read the best weights again, and print where the resumed run is."""
