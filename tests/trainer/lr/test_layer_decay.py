@@ -140,7 +140,8 @@ class LikePeft(nn.Module):
 
 
 def test_a_wrapped_model_has_its_adapters_at_the_depth_of_their_layers() -> None:
-    groups = parameter_groups(LikePeft(bert()), learning_rate=1.0, layer_decay=0.5, head_learning_rate=7.0)
+    rates = {"learning_rate": 1.0, "layer_decay": 0.5, "head_learning_rate": 7.0}
+    groups = parameter_groups(LikePeft(bert()), **rates, weight_decay=0.1)
     found = [(group["depth"], group["lr"], len(group["params"])) for group in groups]
     assert found == [(d, rate, 1) for d, rate in [(3, 1.0), (2, 0.5), (1, 0.25), (4, 7.0)] for _ in range(2)]
 
@@ -194,7 +195,7 @@ def test_the_top_layer_has_the_learning_rate_and_each_below_it_the_factor_more()
 
 def test_without_a_rate_of_its_own_the_head_has_the_learning_rate() -> None:
     groups = parameter_groups(bert(), learning_rate=0.8, layer_decay=0.5)
-    assert [group["lr"] for group in groups if group["depth"] == 4] == [0.8, 0.8]
+    assert [group["lr"] for group in groups if group["depth"] == 4] == [0.8]
 
 
 @pytest.mark.parametrize(
