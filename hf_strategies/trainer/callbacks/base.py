@@ -286,7 +286,9 @@ class EndedRun:
         """Restore the parameters and buffers, and the number of steps; for `on_step_end`."""
         self._loaded.restore()
         self._state.global_step, self._state.epoch = self._ended_at
-        if trainer:  # it divides the sum of the losses by the number of steps, which is 0 now
+        # The Trainer divides the sum of the losses by the number of steps, which is 0 now. In earlier releases of
+        # transformers 5 the sum is no attribute, and the number is at least 0.001.
+        if trainer and hasattr(trainer, "_tr_loss"):
             trainer._tr_loss = torch.zeros_like(trainer._tr_loss)
         self.skip(control)
 
