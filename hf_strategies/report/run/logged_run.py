@@ -9,7 +9,7 @@ from typing import Any
 
 from hf_strategies.errors import StrategyError
 from hf_strategies.report.run.ending import End, end_of
-from hf_strategies.report.run.rates import planned_group_rates, sampled
+from hf_strategies.report.run.rates import PlannedRates, planned_group_rates, sampled
 from hf_strategies.report.run.report import RunReport
 from hf_strategies.report.run.thinning import Point, finite
 from hf_strategies.stopping.history import Evaluation, evaluations
@@ -41,6 +41,7 @@ _NEEDED: dict[str, dict[str, Any]] = {
     },
 }
 _ENTRY = ("step", "epoch", "loss", "total_flos")
+_OUR_GROUPS = "learning_rate/"
 _GROUP_RATES = ("learning_rate_", "learning_rate/", "lr/", "lr-", "lr_group")
 _SUMMARY = ("train_runtime", "train_loss", "train_samples_per_second", "train_steps_per_second")
 
@@ -200,12 +201,7 @@ class LoggedRun:
         groups = planned_group_rates(self.state) if all(part.is_exact for part in parts) else []
         if len(groups) > 1:
             # The log agrees with the plan of the first group, and the others share its schedule and callbacks.
-            return [
-                RateLine(
-                    f"group with peak {each.rate(each.warmup_steps):.3g}", tuple(sampled(each, 0, self.steps)), True
-                )
-                for each in groups
-            ]
+            return [RateLine(self._name_of_group(each), tuple(sampled(each, 0, self.steps)), True) for each in groups]
         return [*parts, *self._logged_groups()]
 
     @property
@@ -276,12 +272,27 @@ class LoggedRun:
         """The entries that the Trainer logs at the end of each `train()`."""
         return [entry for entry in self.past.log_history if "train_runtime" in entry]
 
+    def _name_of_group(self, planned: PlannedRates) -> str:
+        """Return the names of the logged groups that have had these rates; else the peak tells the group."""
+        names = [
+            line.name.removeprefix(_OUR_GROUPS)
+            for line in self._logged_groups()
+            if line.name.startswith(_OUR_GROUPS)
+            and all(math.isclose(rate, planned.rate(int(step)), rel_tol=1e-3) for step, rate in _some(line.points))
+        ]
+        return ", ".join(names) or f"group with peak {planned.rate(planned.warmup_steps):.3g}"
+
     def _logged_groups(self) -> Iterator[RateLine]:
         kinds = dict.fromkeys(map(tuple, self.past.log_history))
         for key in dict.fromkeys(key for kind in kinds for key in kind if key.startswith(_GROUP_RATES)):
             points = [(step - 1, rate) for step, rate in self.logged(key)]
             if points:
                 yield RateLine(key, tuple(points), False)
+
+
+def _some(points: Sequence[Point]) -> Sequence[Point]:
+    """Return about twenty of the points, because a long run has many."""
+    return points[:: max(1, len(points) // 20)]
 
 
 def _sound_records(callbacks: object) -> dict[str, Any]:

@@ -135,6 +135,18 @@ def test_the_groups_of_a_record_have_a_line_each() -> None:
     assert dict(lines[1].points)[20] == pytest.approx(0.05)
 
 
+def test_the_groups_of_a_record_have_the_names_under_which_their_rates_were_logged() -> None:
+    plan = {"name": "linear_decay", "total_steps": 40, "warmup_steps": 0, "parameters": {}, "horizon": 40}
+    record = {"plan": json.dumps(plan | {"stretches": []}), "peaks": [0.4, 0.1, 0.4, 0.2]}
+    state = stock([], [0.4 * (1 - (step - 1) / 40) for step in (10, 20, 30, 40)])
+    state["stateful_callbacks"] = {"hf_strategies_schedule": record}
+    for entry in state["log_history"]:
+        for name, ratio in (("layer 2", 1), ("head", 1), ("embeddings", 0.25)):
+            entry[f"learning_rate/{name}"] = ratio * entry["learning_rate"]
+    lines = LoggedRun.of_state("a", state).rate_lines
+    assert [line.name for line in lines] == ["layer 2, head", "group with peak 0.2", "embeddings"]
+
+
 def test_rates_that_were_logged_by_group_have_a_line_each() -> None:
     state = stock([], [1e-3, 5e-4])
     for entry in state["log_history"]:
