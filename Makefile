@@ -3,6 +3,8 @@
 # make figures install, then make docs/*.png again, of the demo and of four schedules
 # make docs   install, then build the documentation into docs/_build, and run what it shows
 # make trainers install TRL, sentence-transformers and SetFit into .venv-trainers, then train with them
+# make command-lines install LLaMA-Factory and axolotl, an environment each, then train by their own commands
+# make matrix build the wheel, then try it with several versions of transformers, accelerate, torch and Python
 # make faults install, then kill, damage and starve runs, let them go on, and print what became of them
 PYTHON ?= python3
 VENV := .venv
@@ -11,7 +13,7 @@ BIN := $(VENV)/bin
 export HF_HUB_OFFLINE := 1
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: install demo figures test docs slow trainers faults lint types wheel check clean
+.PHONY: install demo figures test docs slow trainers command-lines matrix faults lint types wheel check clean
 
 install: $(VENV)/installed
 
@@ -59,6 +61,20 @@ trainers:
 		--requirement tests/trainers/requirements.txt
 	$(TRAINERS)/bin/python -m pytest -m trainers tests/trainers
 
+# Each pins other versions of transformers, and the wheel is installed beside them as it is.
+command-lines: install
+	for name in llamafactory axolotl; do \
+		$(PYTHON) -m venv $(TRAINERS)-$$name && \
+		$(TRAINERS)-$$name/bin/python -m pip install --quiet --requirement tests/trainers/$$name.txt && \
+		$(TRAINERS)-$$name/bin/python -m pip install --quiet --no-deps --editable . || exit 1; \
+	done
+	LLAMAFACTORY_BIN=$(CURDIR)/$(TRAINERS)-llamafactory/bin AXOLOTL_BIN=$(CURDIR)/$(TRAINERS)-axolotl/bin \
+		$(BIN)/python -m pytest -m trainers tests/trainers/test_command_lines.py
+
+# The table of docs/versions.md. An environment each, removed before the next: about ten minutes a row.
+matrix: install
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.matrix --output docs/versions.md
+
 faults: install
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.faults
 
@@ -76,4 +92,4 @@ wheel: install
 check: lint types test docs wheel
 
 clean:
-	rm -rf $(VENV) $(TRAINERS) build dist runs docs/_build *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(TRAINERS) $(TRAINERS)-llamafactory $(TRAINERS)-axolotl build dist runs docs/_build *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -211,8 +211,8 @@ def test_no_test_module_imports_another(checkout: Path) -> None:
 
 def test_every_program_of_the_tests_lies_with_the_programs_and_is_started(checkout: Path) -> None:
     programs = programs_in(checkout / "tests")
-    # They write a list anew, serve the class beside them, and are run as `python -m tests.faults`.
-    by_hand = {"test_public_api", "fresh_process", "__main__"}
+    # They write a list anew, serve the class beside them, and are run by make: `tests.matrix`, `tests.faults`.
+    by_hand = {"test_public_api", "fresh_process", "matrix", "__main__"}
     assert {file.stem for file in programs if file.parent.name != "programs"} == by_hand
     assert [file for file in programs if not is_run(file)] == []
     assert [name for name in unreferenced_programs(checkout / "tests") if name.split(".")[-1] not in by_hand] == []

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from torch.utils.data import SequentialSampler
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
 from hf_strategies.trainer.best_weights.keeper import BestKeeper
@@ -65,7 +66,6 @@ def trainer_of(
     """A Trainer over four examples, all four in every step, so that a step depends on the state alone."""
     settings: dict[str, Any] = {
         "per_device_train_batch_size": 4,
-        "train_sampling_strategy": "sequential",
         "learning_rate": 0.01,
         "lr_scheduler_type": "constant",
         "max_steps": 5,
@@ -81,7 +81,7 @@ def trainer_of(
     model = options.pop("model", None)
     given = list(scores)
     trainer_class: type[Trainer] = options.pop("trainer_class", Trainer)
-    return trainer_class(
+    trainer = trainer_class(
         model=bert() if model is None else model,
         args=TrainingArguments(output_dir=str(folder), **(settings | options)),
         train_dataset=examples(4) * 8,
@@ -89,3 +89,6 @@ def trainer_of(
         callbacks=list(callbacks),
         compute_metrics=lambda _: {"score": given.pop(0)},
     )
+    # In order: the first releases of transformers 5 have no train_sampling_strategy.
+    trainer._get_train_sampler = lambda *_: SequentialSampler(trainer.train_dataset)  # type: ignore
+    return trainer

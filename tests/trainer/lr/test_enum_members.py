@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+import hf_strategies
+
 # As transformers' ExplicitEnum and SchedulerType; run by other Pythons, which have neither torch nor us.
 CANARY = """
 import copy, importlib.util, pickle, sys
@@ -55,11 +57,11 @@ def find(python: str) -> str | None:
 
 
 @pytest.mark.parametrize("python", PYTHONS)
-def test_members_can_be_added_to_an_enum(python: str, checkout: Path, tmp_path: Path) -> None:
+def test_members_can_be_added_to_an_enum(python: str, tmp_path: Path) -> None:
     found = find(python)
     if found is None:
         pytest.skip(f"{python} is not installed")
     (tmp_path / "canary.py").write_text(CANARY)
-    file = checkout / "hf_strategies" / "trainer" / "lr" / "enum_members.py"
+    file = Path(hf_strategies.__file__).parent / "trainer" / "lr" / "enum_members.py"
     done = subprocess.run([found, "canary.py", str(file)], capture_output=True, text=True, cwd=tmp_path)
     assert done.stdout.strip() == "canary alive", done.stderr
