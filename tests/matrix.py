@@ -1,6 +1,6 @@
 """The built wheel with several versions of transformers, accelerate, torch and Python: `make matrix`.
 
-    python -m tests.matrix [--only 5.0.0] [--workers 2] [--output docs/versions.md]
+    python -m tests.matrix [--only 5.16] [--workers 2] [--output docs/versions.md]
 
 Each row gets a fresh environment outside the checkout, in which the tests run from a copy of theirs, so that
 hf_strategies can only come from the wheel. It is removed before the next one: older releases of torch bring CUDA.
@@ -46,8 +46,7 @@ class Row:
 
 # accelerate 1.10 and torch 2.6 are the oldest that pyproject.toml admits, and torch 2.6 the oldest of 5.24.
 ROWS = (
-    Row("5.0.0", accelerate="1.10.0", torch="2.6.0", peft="0.18.0", oldest=True, whole=True),
-    Row("5.0.0", torch="2.13.0"),
+    Row("5.6.0", accelerate="1.10.0", torch="2.6.0", peft="0.18.0", oldest=True, whole=True),
     Row("5.6.0", accelerate="1.11.0", torch="2.13.0", peft="0.18.1"),
     Row("5.15.1", torch="2.13.0"),
     Row("5.16.1", accelerate="1.13.0", torch="2.13.0", peft="0.20.0"),

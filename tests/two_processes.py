@@ -11,12 +11,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pytest
+import torch
 from accelerate import PartialState
 
 from hf_strategies.trainer.distributed import exit_process
 from tests.conftest import CHECKOUT
 
 ON_CPU = {"ACCELERATE_USE_CPU": "true"}
+SHARDED_AND_RESUMED = pytest.mark.skipif(
+    torch.__version__.startswith("2.6."),
+    reason="torch 2.6 neither loads a state to 'cpu:0' nor shards (FSDP 2) on several CPU processes",
+)
 
 
 def run_in_processes(

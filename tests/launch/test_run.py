@@ -125,4 +125,5 @@ class TestMistakes:
     def test_no_file_is_left_behind(self, tmp_path: Path) -> None:
         (tmp_path / "no_trainer.py").write_text("print('done')\n")
         run(["--early_stopping_patience", "3", "no_trainer.py"], tmp_path, variables={"TMPDIR": str(tmp_path)})
-        assert os.listdir(tmp_path) == ["no_trainer.py"]
+        # torch 2.6 leaves a folder tmp... of its own.
+        assert [name for name in os.listdir(tmp_path) if not name.startswith("tmp")] == ["no_trainer.py"]

@@ -5,12 +5,12 @@ from pathlib import Path
 from tests.fresh_process import FreshProcesses
 
 PROGRAM = """
-import atexit, sys, threading, time
+import atexit, os, sys, threading, time
 from torch import distributed
 from hf_strategies.trainer.distributed import exit_process
 
 if sys.argv[1] == "group":
-    distributed.init_process_group("gloo", init_method="tcp://127.0.0.1:0", rank=0, world_size=1)
+    distributed.init_process_group("gloo", init_method="file://" + os.path.abspath("meeting"), rank=0, world_size=1)
 atexit.register(print, "exit functions are called")
 threading.Thread(target=lambda: (time.sleep(0.2), print("threads are waited for"))).start()
 exit_process(3)

@@ -8,6 +8,7 @@ from safetensors.torch import load_file
 
 from tests.trainer.bert_runs import bert
 from tests.trainer.placements import WRAPPED, digest, run_placed
+from tests.two_processes import SHARDED_AND_RESUMED
 
 BEST, LAST = "3", "5"
 
@@ -55,6 +56,7 @@ def files_of(placement: str) -> list[str]:
     return {"ddp": whole, "zero1": own + whole, "zero2": own + whole}.get(placement, own)
 
 
+@SHARDED_AND_RESUMED
 def test_under_ddp_the_best_weights_come_back_bit_for_bit(tmp_path: Path) -> None:
     check("ddp", tmp_path)
 
@@ -65,6 +67,7 @@ def shares(folder: Path) -> list[dict[str, Any]]:
     return [load_file(kept / f"best-rank{rank}of2.safetensors") for rank in (0, 1)]
 
 
+@SHARDED_AND_RESUMED
 def test_under_fsdp_2_the_best_weights_come_back_bit_for_bit(tmp_path: Path) -> None:
     check("fsdp2", tmp_path)
     name = "bert.embeddings.word_embeddings.weight"

@@ -8,9 +8,10 @@ import pytest
 from tests.tiny import learning_rates
 from tests.trainer.placements import WRAPPED, run_placed
 from tests.trainer.programs.cooldown_on_ranks import NAMES, SCORES, make
-from tests.two_processes import run_in_processes
+from tests.two_processes import SHARDED_AND_RESUMED, run_in_processes
 
 
+@SHARDED_AND_RESUMED
 def test_both_ranks_cool_down_where_the_first_says_and_resume_to_the_bit(tmp_path: Path) -> None:
     ranks = run_in_processes("tests.trainer.programs.cooldown_on_ranks", tmp_path)
     assert [rank["world_size"] for rank in ranks] == [2, 2]

@@ -37,7 +37,7 @@ from tests.trainer.placements import digest
 
 EACH = {"save_strategy": "steps", "save_steps": 1}
 EVALUATED = {"eval_strategy": "steps", "eval_steps": 1}
-FP32, BF16 = 2e-6, 1 / 128  # the rounding of a few updates in float32; of one value in bfloat16
+FP32, BF16 = 3e-6, 1 / 128  # the rounding of a few updates in float32; of one value in bfloat16
 
 
 def token_pairs(rows: list[Any]) -> dict[str, Tensor]:

@@ -7,6 +7,7 @@ import pytest
 from safetensors.torch import load_file
 
 from tests.trainer.placements import WRAPPED, digest, run_placed
+from tests.two_processes import SHARDED_AND_RESUMED
 
 FP32 = 3e-6  # the rounding of a few updates in float32
 BF16 = 1 / 128  # and of a value in bfloat16, in units of the largest of its tensor
@@ -67,6 +68,7 @@ def files_of(placement: str) -> list[str]:
     return ["weight_average.safetensors"] if placement == "ddp" else own
 
 
+@SHARDED_AND_RESUMED
 @pytest.mark.parametrize("placement", ["ddp", "fsdp2"])
 def test_in_two_processes_the_average_is_that_of_the_whole_weights(tmp_path: Path, placement: str) -> None:
     check(placement, tmp_path, "few")
