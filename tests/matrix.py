@@ -18,7 +18,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parent.parent
-TESTS = ("tests/trainer", "tests/launch", "tests/pytorch", "tests/finetune/test_same_rules.py")
+TESTS = (
+    "tests/trainer",
+    "tests/launch",
+    "tests/pytorch",
+    "tests/finetune/test_same_rules.py",
+    "tests/finetune/test_metrics.py",
+)
 TOOLS = ("hypothesis", "matplotlib", "openpyxl", "optuna", "pandas", "pytest>=8.3", "pytest-timeout", "pytest-xdist")
 ONE_PROCESS = "not two_ranks and not two_processes and not both_ranks and not under_fsdp and not under_ddp"
 LOWER_BOUNDS = ("datasets", "evaluate", "numpy", "pyyaml", "rich", "safetensors", "scikit-learn", "scipy")
