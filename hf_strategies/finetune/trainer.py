@@ -146,7 +146,7 @@ class RecipeTrainer(Trainer):
             columns.extend(self._keep_columns)
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int] | None:
-        rows = self.train_dataset if train_dataset is None else train_dataset
+        rows: Any = self.train_dataset if train_dataset is None else train_dataset
         if self.args.train_sampling_strategy == "sequential" and rows is not None:
             return SequentialSampler(rows)  # the first releases of transformers 5 do not know the option
         if self.args.train_sampling_strategy != "group_by_length" or not isinstance(rows, Dataset):
