@@ -30,7 +30,8 @@ from hf_strategies.finetune.trainer import RecipeTrainer
 from hf_strategies.finetune.written import written
 from hf_strategies.report.run.figure import draw_range_test, draw_run
 from hf_strategies.report.run.final_weights import final_weights
-from hf_strategies.report.run.report import RunReport, print_run
+from hf_strategies.report.run.recorded_run import RecordedRun
+from hf_strategies.report.run.tables import print_run
 from hf_strategies.schedules import Schedule
 from hf_strategies.schedules.schedule import build
 from hf_strategies.schedules.stock import STOCK, find_any_plan
@@ -260,7 +261,7 @@ def _suggest_learning_rate(trainer: Trainer) -> None:
 def _report(trainer: RecipeTrainer, test: Results, facts: CardFacts) -> None:
     """Print how the run went and what it has written, draw it if asked to, and write the card of a training."""
     args = cast(RecipeArguments, trainer.args)
-    report = RunReport.of_state(asdict(trainer.state), _stock_schedule(args, trainer.state.max_steps))
+    report = RecordedRun.of_state(asdict(trainer.state), _stock_schedule(args, trainer.state.max_steps))
     weights = _final_weights(trainer) if args.do_train else None
     if trainer.is_world_process_zero():
         print_run(report, test, weights=weights)
@@ -315,7 +316,7 @@ def _schedule(args: RecipeArguments) -> str:
     return f"{name}, peak {args.learning_rate:g}, warmup_steps={args.warmup_steps:g}"
 
 
-def _publish(trainer: RecipeTrainer, report: RunReport, test: Results, weights: str | None) -> None:
+def _publish(trainer: RecipeTrainer, report: RecordedRun, test: Results, weights: str | None) -> None:
     """Write the Trainer's model card with a section on the strategy, and upload it all if asked to."""
     args, facts = cast(RecipeArguments, trainer.args), cast(CardFacts, trainer.card_facts)
     about: dict[str, Any] = {"dataset": visible(facts.data), "tasks": facts.task, "tags": ["hf-strategies"]}

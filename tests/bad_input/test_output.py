@@ -17,7 +17,8 @@ from hf_strategies.cli.main import main
 from hf_strategies.errors import HIDDEN, short, visible
 from hf_strategies.files import json_line
 from hf_strategies.finetune.command_line import notify, run_command
-from hf_strategies.report.run.report import RunReport, comparison_table, print_run
+from hf_strategies.report.run.recorded_run import RecordedRun
+from hf_strategies.report.run.tables import comparison_table, print_run
 from hf_strategies.trainer.callbacks.context import put_on_card
 from hf_strategies.trainer.distributed import say
 
@@ -85,7 +86,7 @@ def state(reason: str) -> dict[str, Any]:
 def test_the_tables_of_a_run_show_names_as_they_are_without_markup_or_control_characters() -> None:
     out = io.StringIO()
     console = Console(file=out, width=400)
-    report = RunReport.of_state(state(f"Stopped: [bold]{EVIL}[/bold] [/]"))
+    report = RecordedRun.of_state(state(f"Stopped: [bold]{EVIL}[/bold] [/]"))
     print_run(report, {f"[link=x]{EVIL}": {"[blue]accuracy": 0.5}}, console)
     text = out.getvalue()
     assert is_harmless(text)

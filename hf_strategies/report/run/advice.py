@@ -84,7 +84,7 @@ def wasted_steps(run: LoggedRun) -> str | None:
 
 def rate_at_the_end(run: LoggedRun) -> str | None:
     """Tell a last rate that was still a good part of the peak: a cooldown had not landed, or there was none."""
-    rates = finite(run.report.learning_rates)
+    rates = finite(run.recorded.learning_rates)
     peak = run.peak
     if len(rates) < 2 or not peak or run.steps - rates[-1][0] > 0.1 * run.steps:
         return None
@@ -141,7 +141,7 @@ def _steps(indices: Sequence[int]) -> Iterator[tuple[int, int]]:
 
 def _improvement(run: LoggedRun) -> Improvement:
     """Return what the run's own rule counts as an improvement; any improvement if no rule is recorded."""
-    settings = str((run.report.record or {}).get("settings", ""))
+    settings = str((run.recorded.record or {}).get("settings", ""))
     parts = dict(part.split("=", 1) for part in settings.split(", ") if part.count("=") == 1 and "(" not in part)
     names = ("min_delta", "relative_delta", "z", "samples")
     try:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from hf_strategies.report.run.report import RunReport
+from hf_strategies.report.run.recorded_run import RecordedRun
 from hf_strategies.stopping.replay.runs import PastRun
 
 __all__ = ["End", "end_of", "stock_patience"]
@@ -19,7 +19,7 @@ class End:
     is_over: bool
 
 
-def end_of(past: PastRun, report: RunReport, state: Mapping[str, Any]) -> End:
+def end_of(past: PastRun, report: RecordedRun, state: Mapping[str, Any]) -> End:
     """Return how a run ended, by the records, by transformers' own callback, or by its steps."""
     record, cooldown, planned = report.record, report.cooldown, past.planned_steps
     if record and record["stopped"]:

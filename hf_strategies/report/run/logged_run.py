@@ -10,7 +10,7 @@ from typing import Any
 from hf_strategies.errors import StrategyError
 from hf_strategies.report.run.ending import End, end_of
 from hf_strategies.report.run.rates import PlannedRates, planned_group_rates, sampled
-from hf_strategies.report.run.report import RunReport
+from hf_strategies.report.run.recorded_run import RecordedRun
 from hf_strategies.report.run.thinning import Point, finite
 from hf_strategies.stopping.history import Evaluation, evaluations
 from hf_strategies.stopping.metric import Direction, Metric, direction
@@ -66,7 +66,7 @@ class RateLine:
 
 @dataclass(frozen=True)
 class LoggedRun:
-    """A run as its state tells it; ``report`` has the records of our callbacks, where there are any.
+    """A run as its state tells it; ``recorded`` has the records of our callbacks, where there are any.
 
     ``monitor`` is the metric to look at, by its name in the log: the one asked for, else the one of a record, else
     the validation loss, else the first metric. It is None if nothing was evaluated. ``mode`` is its direction, None
@@ -74,7 +74,7 @@ class LoggedRun:
     """
 
     past: PastRun
-    report: RunReport
+    recorded: RecordedRun
     state: Mapping[str, Any]
     monitor: str | None
     mode: Direction | None
@@ -93,7 +93,7 @@ class LoggedRun:
         """
         past = PastRun.of_state(name, state)
         sound = {**state, "stateful_callbacks": _sound_records(state.get("stateful_callbacks"))}
-        report = RunReport.of_state(sound)
+        report = RecordedRun.of_state(sound)
         if monitor is not None:
             metric = Metric.read(monitor)
             refuse_missing(past, metric)
@@ -102,7 +102,7 @@ class LoggedRun:
         return cls(past, report, sound, found, _recorded_mode(report) or _known(found, mode))
 
     @classmethod
-    def of_report(cls, report: RunReport) -> "LoggedRun":
+    def of_recorded(cls, report: RecordedRun) -> "LoggedRun":
         """Return the run of a report whose state is not at hand any more: its log and its records."""
         past = PastRun("", report.log_history, report.last_step, report.last_step)
         return cls(past, report, {}, _own_monitor(past, report), _recorded_mode(report) or _known(report.monitor))
@@ -139,7 +139,7 @@ class LoggedRun:
     @cached_property
     def end(self) -> End:
         """How it ended."""
-        return end_of(self.past, self.report, self.state)
+        return end_of(self.past, self.recorded, self.state)
 
     @cached_property
     def metrics(self) -> list[str]:
@@ -197,7 +197,7 @@ class LoggedRun:
     @cached_property
     def rate_lines(self) -> list[RateLine]:
         """The learning rates: of the groups that were logged or that the records tell, else of the first group."""
-        parts = [RateLine("learning rate", each.points, each.is_exact) for each in self.report.rate_curves]
+        parts = [RateLine("learning rate", each.points, each.is_exact) for each in self.recorded.rate_curves]
         groups = planned_group_rates(self.state) if all(part.is_exact for part in parts) else []
         if len(groups) > 1:
             # The log agrees with the plan of the first group, and the others share its schedule and callbacks.
@@ -207,12 +207,12 @@ class LoggedRun:
     @property
     def peak(self) -> float | None:
         """The highest learning rate that was logged."""
-        return max((rate for _, rate in finite(self.report.learning_rates)), default=None)
+        return max((rate for _, rate in finite(self.recorded.learning_rates)), default=None)
 
     @property
     def warmup_steps(self) -> int | None:
         """The length of the warmup by the records; None if they do not tell, or there is none."""
-        return (self.report.planned.warmup_steps or None) if self.report.planned else None
+        return (self.recorded.planned.warmup_steps or None) if self.recorded.planned else None
 
     @cached_property
     def logged_warmup(self) -> int | None:
@@ -221,7 +221,7 @@ class LoggedRun:
         The rate is taken to go on rising as it did between two logged rates before the highest, until it has reached
         that. So the end of a linear warmup is right where no rate was logged at it.
         """
-        rates = finite(self.report.learning_rates)
+        rates = finite(self.recorded.learning_rates)
         top = 0
         while top + 1 < len(rates) and rates[top + 1][1] > rates[top][1]:
             top += 1
@@ -249,15 +249,15 @@ class LoggedRun:
     @property
     def stop_step(self) -> int | None:
         """The step at which something ended it before its planned steps; None for a run that made them."""
-        if self.report.record and self.report.record["stopped"]:
-            recorded = self.report.record.get("stop_step")
+        if self.recorded.record and self.recorded.record["stopped"]:
+            recorded = self.recorded.record.get("stop_step")
             return recorded if isinstance(recorded, int) else None
         return self.steps if self.end.word in ("stopped early", "stopped") else None
 
     @property
     def has_our_end(self) -> bool:
         """Whether one of our callbacks decided on its end."""
-        return bool(self.report.cooldown or (self.report.record and self.report.record["stopped"]))
+        return bool(self.recorded.cooldown or (self.recorded.record and self.recorded.record["stopped"]))
 
     @cached_property
     def _evaluated(self) -> list[Mapping[str, Any]]:
@@ -307,7 +307,7 @@ def _sound_records(callbacks: object) -> dict[str, Any]:
     return kept
 
 
-def _own_monitor(past: PastRun, report: RunReport) -> str | None:
+def _own_monitor(past: PastRun, report: RecordedRun) -> str | None:
     """Return the metric to look at in a run of which no metric was asked for."""
     if report.record and all(name in past.metrics for name in Metric.read(report.monitor).names):
         return report.monitor
@@ -329,6 +329,6 @@ def _known(metric: str | None, mode: str | None = None) -> Direction | None:
         return None
 
 
-def _recorded_mode(report: RunReport) -> Direction | None:
+def _recorded_mode(report: RecordedRun) -> Direction | None:
     mode = (report.record or {}).get("mode")
     return mode if mode in ("min", "max") else None

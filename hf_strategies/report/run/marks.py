@@ -6,7 +6,7 @@ from itertools import groupby
 from typing import Any
 
 from hf_strategies.report.figure_file import plain
-from hf_strategies.report.run.report import RunReport
+from hf_strategies.report.run.recorded_run import RecordedRun
 
 __all__ = ["Label", "Mark", "draw_labels", "draw_lines", "labels", "marks"]
 
@@ -26,12 +26,12 @@ class Mark:
     text: str
 
 
-def marks(report: RunReport) -> list[Mark]:
+def marks(report: RecordedRun) -> list[Mark]:
     """Return the marks of a run, by step: end of the warmup, plateaus, start of the cooldown, best, stop."""
     return sorted(_marks(report), key=lambda mark: mark.step)
 
 
-def _marks(report: RunReport) -> Iterator[Mark]:
+def _marks(report: RecordedRun) -> Iterator[Mark]:
     record, cooldown = report.record or {}, report.cooldown or {}
     if report.planned and 0 < report.planned.warmup_steps < report.last_step:
         yield Mark(report.planned.warmup_steps, "0.35", (1, 2), "warmup ends")

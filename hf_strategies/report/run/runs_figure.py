@@ -87,7 +87,7 @@ def is_loss(metric: str) -> bool:
 
 def run_marks(run: LoggedRun) -> list[Mark]:
     """Return what happened in a run, by step: that of the records, and what the log of any other run tells."""
-    found = marks(run.report)
+    found = marks(run.recorded)
     texts = {mark.text for mark in found}
     found += [mark for mark in _further_marks(run) if mark.text not in texts]
     return sorted(found, key=lambda mark: mark.step)
@@ -101,7 +101,7 @@ def _further_marks(run: LoggedRun) -> Iterator[Mark]:
     if run.averaging_start is not None:
         yield Mark(run.averaging_start, "#cc79a7", (4, 2), "averaging starts")
     best = run.best(run.monitor) if run.monitor else None
-    if best and run.report.record is None:
+    if best and run.recorded.record is None:
         yield Mark(best.step, "#009e73", (6, 2), "best")
     if run.stop_step is not None:
         yield Mark(run.stop_step, "black", (6, 2, 1, 2), "stop")

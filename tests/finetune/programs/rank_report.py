@@ -10,7 +10,7 @@ from pathlib import Path
 from accelerate import PartialState
 from transformers.trainer_utils import IntervalStrategy
 
-from hf_strategies.report.run.report import RunReport
+from hf_strategies.report.run.recorded_run import RecordedRun
 from tests.two_processes import write_report
 
 _TIMINGS = ("_runtime", "_per_second", "_time")
@@ -19,7 +19,7 @@ _TIMINGS = ("_runtime", "_per_second", "_time")
 def report(recipe: str, flags: list[str]) -> dict[str, object]:
     trainer = importlib.import_module(f"hf_strategies.recipes.{recipe}").main(flags)
     state = trainer.state
-    run = RunReport(state.log_history, None)
+    run = RecordedRun(state.log_history, None)
     assert trainer.args.eval_strategy == IntervalStrategy.STEPS or not trainer.args.do_train
     return {
         "world_size": PartialState().num_processes,

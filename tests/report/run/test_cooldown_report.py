@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from hf_strategies.report.run.report import RunReport, evaluation_table, print_run
+from hf_strategies.report.run.recorded_run import RecordedRun
+from hf_strategies.report.run.tables import evaluation_table, print_run
 from tests.report.run.states import RECORD, printed, state
 
 KEY = "plateau_cooldown"
@@ -21,10 +22,10 @@ COOLDOWN: dict[str, Any] = RECORD | {
 }
 
 
-def cooled(stopping: dict[str, Any] | None = None, **changes: Any) -> RunReport:
+def cooled(stopping: dict[str, Any] | None = None, **changes: Any) -> RecordedRun:
     found = state(stopping)
     found["stateful_callbacks"][KEY] = COOLDOWN | changes
-    return RunReport.of_state(found)
+    return RecordedRun.of_state(found)
 
 
 def test_its_reason_is_the_ending() -> None:
@@ -65,7 +66,7 @@ class TestFigure:
         pytest.importorskip("matplotlib")
 
     @staticmethod
-    def words(report: RunReport, file: Path) -> str:
+    def words(report: RecordedRun, file: Path) -> str:
         # text that is kept as text
         import matplotlib
 
@@ -92,9 +93,9 @@ class TestFigure:
 
 def test_the_end_of_a_cooldown_that_was_kept_is_not_called_the_best() -> None:
     def word(**steps: int) -> str:
-        return RunReport([], {"stopped": True, **steps}).kept_word
+        return RecordedRun([], {"stopped": True, **steps}).kept_word
 
     assert word(best_step=60, cooldown_end=60) == "kept"
     assert word(best_step=50, cooldown_end=60) == "best"
     assert word(best_step=60) == "best"  # early stopping has no cooldown
-    assert RunReport([], None).kept_word == "best"
+    assert RecordedRun([], None).kept_word == "best"

@@ -115,7 +115,7 @@ def test_the_end_is_told_as_far_as_the_state_tells_it(
 def test_a_record_of_our_name_that_is_not_as_we_write_it_is_left_out(record: Any) -> None:
     for key in ("early_stopping", "plateau_cooldown"):
         run = logged([0.5, 0.4], callbacks={key: record})
-        assert (run.report.record, run.monitor, run.end.word) == (None, "eval_loss", "all steps")
+        assert (run.recorded.record, run.monitor, run.end.word) == (None, "eval_loss", "all steps")
 
 
 def test_a_linear_warmup_is_found_between_two_logged_rates() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from hf_strategies.report.run.marks import Mark, draw_labels, draw_lines, labels, marks
 from hf_strategies.report.run.rates import PlannedRates
-from hf_strategies.report.run.report import RunReport
+from hf_strategies.report.run.recorded_run import RecordedRun
 from tests.report.run.states import RECORD, state
 
 BEST, STOP = Mark(30, "tab:green", (6, 2), "best"), Mark(30, "tab:red", (6, 2, 1, 2), "stop")
@@ -15,7 +15,7 @@ COOLDOWN = {"phase": "over", "trigger": "plateau", "cooldown_start": 20, "cooldo
 
 
 def test_every_event_is_a_mark_in_the_order_of_the_steps() -> None:
-    report = RunReport(state()["log_history"], RECORD, COOLDOWN, PlannedRates(lambda step: 1.0, warmup_steps=3))
+    report = RecordedRun(state()["log_history"], RECORD, COOLDOWN, PlannedRates(lambda step: 1.0, warmup_steps=3))
     assert [(mark.step, mark.text) for mark in marks(report)] == [
         (3, "warmup ends"),
         (10, "plateau 1, rate lowered"),
@@ -28,12 +28,12 @@ def test_every_event_is_a_mark_in_the_order_of_the_steps() -> None:
 
 def test_a_run_that_ended_in_its_warmup_has_no_mark_for_its_end() -> None:
     long = PlannedRates(lambda step: 1.0, warmup_steps=100)
-    assert [mark.text for mark in marks(RunReport(state()["log_history"], RECORD, None, long))] == ["best", "stop"]
+    assert [mark.text for mark in marks(RecordedRun(state()["log_history"], RECORD, None, long))] == ["best", "stop"]
 
 
 def test_a_plateau_that_ends_the_training_starts_no_cooldown() -> None:
     ended = COOLDOWN | {"cooldown_end": 20, "drops": []}
-    assert [mark.text for mark in marks(RunReport(state()["log_history"], {"stop_step": 20}, ended))] == [
+    assert [mark.text for mark in marks(RecordedRun(state()["log_history"], {"stop_step": 20}, ended))] == [
         "plateau",
         "stop",
     ]

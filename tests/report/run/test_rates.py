@@ -9,7 +9,7 @@ import pytest
 
 from hf_strategies import PlateauCooldown, ReduceOnPlateau
 from hf_strategies.report.run.rates import PlannedRates, RateCurve, planned_rates, rate_curves
-from hf_strategies.report.run.report import RunReport
+from hf_strategies.report.run.recorded_run import RecordedRun
 from hf_strategies.schedules.schedule import build
 from hf_strategies.schedules.stock import find_any_plan
 
@@ -61,7 +61,7 @@ def test_the_curve_has_the_rate_of_every_update(
     logged = {entry["step"]: entry["learning_rate"] for entry in state["log_history"] if "learning_rate" in entry}
     assert list(logged) == list(range(1, state["global_step"] + 1))
     every_fifth = [entry for entry in state["log_history"] if "learning_rate" not in entry or entry["step"] % 5 == 0]
-    (curve,) = RunReport.of_state(state | {"log_history": every_fifth}).rate_curves
+    (curve,) = RecordedRun.of_state(state | {"log_history": every_fifth}).rate_curves
     assert curve.is_exact
     drawn = dict(curve.points)
     assert {step: drawn[step - 1] for step in logged} == pytest.approx(logged, rel=1e-12, abs=1e-18)
@@ -69,7 +69,7 @@ def test_the_curve_has_the_rate_of_every_update(
 
 
 def test_a_cooldown_is_drawn_from_its_trigger_to_0(make_trainer: Callable[..., Any]) -> None:
-    (curve,) = RunReport.of_state(trained(make_trainer, cool())).rate_curves
+    (curve,) = RecordedRun.of_state(trained(make_trainer, cool())).rate_curves
     drawn = dict(curve.points)  # stalled at step 5, cooled down over 4 steps
     assert [drawn[step] for step in (2, 3, 4, 5)] == [PEAK] * 4
     assert drawn[6] == pytest.approx(PEAK * (1 - 0.25**0.5))
@@ -77,7 +77,7 @@ def test_a_cooldown_is_drawn_from_its_trigger_to_0(make_trainer: Callable[..., A
 
 
 def test_a_schedule_of_transformers_is_known_from_its_log_alone(make_trainer: Callable[..., Any]) -> None:
-    report = RunReport.of_state(trained(make_trainer, cool(), lr_scheduler_type="constant_with_warmup"))
+    report = RecordedRun.of_state(trained(make_trainer, cool(), lr_scheduler_type="constant_with_warmup"))
     assert report.planned is None
     (curve,) = report.rate_curves
     logged = report.learning_rates
@@ -93,13 +93,13 @@ def test_or_exactly_where_it_is_told_what_the_run_was_asked_for(
 ) -> None:
     state = trained(make_trainer, *(each() for each in callbacks), lr_scheduler_type=name)
     asked = build(find_any_plan(name, PEAK), {}, total_steps=12, warmup_steps=2)
-    report = RunReport.of_state(state, (asked, PEAK))
+    report = RecordedRun.of_state(state, (asked, PEAK))
     (curve,) = report.rate_curves
     assert curve.is_exact
     assert {step - 1: rate for step, rate in report.learning_rates}.items() <= {
         step: pytest.approx(rate, rel=1e-12, abs=1e-18) for step, rate in curve.points
     }.items()
-    (other,) = RunReport.of_state(state, (asked, 2 * PEAK)).rate_curves[-1:]
+    (other,) = RecordedRun.of_state(state, (asked, 2 * PEAK)).rate_curves[-1:]
     assert not other.is_exact
 
 

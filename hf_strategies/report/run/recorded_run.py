@@ -1,29 +1,23 @@
-"""A finished run, read from the Trainer's state: its evaluations, why it ended, its best one, and tables of these."""
+"""A run with the records of our callbacks, read from the Trainer's state: evaluations, rates, and why it ended."""
 
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
-from hf_strategies.errors import visible
 from hf_strategies.report.run.rates import PlannedRates, RateCurve, planned_rates, rate_curves
 from hf_strategies.schedules import Schedule
 from hf_strategies.stopping.history import training_log
 from hf_strategies.stopping.results import EARLY_STOPPING, PLATEAU_COOLDOWN, records_of
 
-__all__ = ["RunReport", "comparison_table", "evaluation_table", "print_run"]
+__all__ = ["RecordedRun"]
 
 
 _NOT_METRICS = ("_runtime", "_per_second", "_preparation_time")
 
 
 @dataclass(frozen=True)
-class RunReport:
+class RecordedRun:
     """The log of a run with the record of the callback that ended it, `EarlyStopping` or `PlateauCooldown`.
 
     ``log_history`` and ``record`` are as in `trainer_state.json`, and ``record_key`` is the record's name there.
@@ -38,13 +32,13 @@ class RunReport:
     record_key: str | None = None
 
     @classmethod
-    def of_state(cls, state: Mapping[str, Any], asked: tuple[Schedule, float] | None = None) -> "RunReport":
+    def of_state(cls, state: Mapping[str, Any], asked: tuple[Schedule, float] | None = None) -> "RecordedRun":
         """Read the content of `trainer_state.json`; of its log, only the part of the training (see `training_log`).
 
         ``asked`` is the schedule that the run was asked for, with its peak, where that is known; the state has only
         the schedules of this package.
 
-        >>> RunReport.of_state({"log_history": [{"eval_loss": 0.5, "step": 3}]}).evaluations
+        >>> RecordedRun.of_state({"log_history": [{"eval_loss": 0.5, "step": 3}]}).evaluations
         [{'eval_loss': 0.5, 'step': 3}]
         """
         key, stopping = _record_of(EARLY_STOPPING, state)
@@ -111,66 +105,3 @@ class RunReport:
 
 def _record_of(callback: str, state: Mapping[str, Any]) -> tuple[str | None, Mapping[str, Any] | None]:
     return next(iter(records_of(callback, state.get("stateful_callbacks")).items()), (None, None))
-
-
-def evaluation_table(report: RunReport) -> Table:
-    """Return the table of the evaluations; the last column marks the best, the stop and the cooldown."""
-    record, cooldown = report.record or {}, report.cooldown or {"phase": "hold"}
-    table = Table(title="Evaluations on the validation set")
-    rows = report.evaluations
-    metrics = [key for key in (rows[0] if rows else ()) if key.startswith("eval_")]
-    for column in ("step", "epoch", *(key.removeprefix("eval_") for key in metrics)):
-        table.add_column(_text(column), justify="right")
-    table.add_column("")
-    for row in rows:
-        labels = {"best_step": report.kept_word, "stop_step": "stop"}
-        marks = [label for key, label in labels.items() if row["step"] == record.get(key)]
-        if cooldown["phase"] != "hold" and row["step"] >= cooldown["cooldown_start"]:
-            marks.append("cooldown starts" if row["step"] == cooldown["cooldown_start"] else "cooldown")
-        values = (_number(row.get(key)) for key in metrics)
-        table.add_row(str(row["step"]), f"{row.get('epoch', 0):.2f}", *values, ", ".join(marks))
-    return table
-
-
-def comparison_table(title: str, rows: Mapping[str, Mapping[str, float]]) -> Table:
-    """Return a table of metrics with a line for each name in ``rows``."""
-    table = Table(title=_text(title))
-    metrics = list(dict.fromkeys(key for values in rows.values() for key in values))
-    table.add_column("")
-    for metric in metrics:
-        table.add_column(_text(metric), justify="right")
-    for name, values in rows.items():
-        table.add_row(_text(name), *(_number(values.get(metric)) for metric in metrics))
-    return table
-
-
-def print_run(
-    report: RunReport,
-    test: Mapping[str, Mapping[str, float]],
-    console: Console | None = None,
-    *,
-    weights: str | None = None,
-) -> None:
-    """Print the evaluations, the reason why training ended, the best step, the final weights and the test metrics."""
-    console = console or Console(width=None if sys.stdout.isatty() else 100)
-    if report.evaluations:
-        console.print(evaluation_table(report))
-    if report.log_history:
-        console.print(_text(report.ending), style="bold")
-    if report.record and report.record["best_step"] is not None:
-        best = report.record
-        line = f"{report.kept_word.capitalize()}: {best['monitor']} = {best['best_value']:.4f}"
-        console.print(_text(f"{line} at step {best['best_step']} (epoch {best['best_epoch']:.2f})."))
-    if weights:
-        console.print(_text(f"Final weights: {weights}."))
-    if test:
-        console.print(comparison_table("Test set", test))
-
-
-def _text(line: str) -> Text:
-    """Return a line as text without markup: in a bare str, rich takes brackets such as ``[b]`` for markup."""
-    return Text(visible(line))
-
-
-def _number(value: Any) -> str:
-    return "-" if value is None else f"{value:.4f}"
