@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from hf_strategies.trainer.callbacks.gradual_unfreezing import GradualUnfreezing
     from hf_strategies.trainer.callbacks.plateau_cooldown.callback import PlateauCooldown
     from hf_strategies.trainer.callbacks.reduce_on_plateau import ReduceOnPlateau
+    from hf_strategies.trainer.callbacks.run_report import RunReport
     from hf_strategies.trainer.callbacks.weight_averaging.callback import WeightAveraging
     from hf_strategies.trainer.lr.finder import FoundLR, LRFinder, find_lr
     from hf_strategies.trainer.lr.layer_decay import LayerDecayArguments, layer_decay_optimizer
@@ -50,6 +51,7 @@ __all__ = [
     "Preset",
     "ReduceOnPlateau",
     "ReductionResult",
+    "RunReport",
     "Schedule",
     "ScheduleLR",
     "StoppingResult",
@@ -85,6 +87,7 @@ _LAZY = {
     "LayerDecayArguments": "hf_strategies.trainer.lr.layer_decay",
     "PlateauCooldown": "hf_strategies.trainer.callbacks.plateau_cooldown.callback",
     "ReduceOnPlateau": "hf_strategies.trainer.callbacks.reduce_on_plateau",
+    "RunReport": "hf_strategies.trainer.callbacks.run_report",
     "WeightAveraging": "hf_strategies.trainer.callbacks.weight_averaging.callback",
     "StrategyArguments": "hf_strategies.trainer.arguments",
     "layer_decay_optimizer": "hf_strategies.trainer.lr.layer_decay",

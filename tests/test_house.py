@@ -25,7 +25,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "stopping": BASE,
     "averaging": BASE,
     "pytorch": {*BASE, "schedules", "stopping", "averaging"},
-    "trainer": {*BASE, "schedules", "stopping", "averaging", "pytorch"},
+    "trainer": {*BASE, "schedules", "stopping", "averaging", "pytorch", "report"},
     "trainer.lr": {*BASE, "schedules", "pytorch", "report", "trainer.checkpoint", "trainer.distributed"},
     "trainer.best_weights": {*BASE, "pytorch", "trainer.checkpoint", "trainer.distributed"},
     "checkpoints": {*BASE, "schedules", "stopping", "averaging"},
@@ -147,7 +147,7 @@ def test_paths_and_claims_about_the_house_hold(checkout: Path) -> None:
     adds = {file.name for file, text in texts.items() if "TYPE_TO_SCHEDULER_FUNCTION[" in text}
     assert adds == {"registration.py"}
     wraps = {file.name for file, text in texts.items() if re.search(r"\.create_model_card = ", text)}
-    assert wraps == {"context.py"}
+    assert wraps == {"card.py"}
 
 
 def test_a_plain_loop_needs_no_transformers(checkout: Path) -> None:

@@ -2,11 +2,13 @@
 
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hf_strategies.cli.command import Command, terminal_width
-from hf_strategies.cli.run_folders import read_state, refuse_twins, state_file
-from hf_strategies.errors import StrategyError, visible
+from hf_strategies.cli.run_folders import read_state, refuse_twins, report_file, state_file
+from hf_strategies.errors import StrategyError, announce, visible
+from hf_strategies.files import read_json
 
 if TYPE_CHECKING:
     from hf_strategies.report.run.logged_run import LoggedRun
@@ -80,14 +82,27 @@ def _check_files(options: Namespace) -> None:
 def _read(options: Namespace) -> "list[LoggedRun]":
     from hf_strategies.report.run.logged_run import LoggedRun
 
-    runs = [
-        LoggedRun.of_state(
-            visible(path), read_state(path, state_file(path)), monitor=options.monitor, mode=options.mode
+    runs = []
+    for path in options.runs:
+        file = state_file(path)
+        state, settings = read_state(path, file), _settings(report_file(file))
+        runs.append(
+            LoggedRun.of_state(visible(path), state, monitor=options.monitor, mode=options.mode, settings=settings)
         )
-        for path in options.runs
-    ]
     refuse_twins([run.past for run in runs])
     return runs
+
+
+def _settings(file: Path) -> dict[str, str] | None:
+    """Return the settings in the report that `RunReport` has written for a run; None where there is none."""
+    from hf_strategies.report.run.document import settings_of
+
+    if not file.is_file():
+        return None
+    settings = settings_of(read_json(file))
+    if settings is None:
+        announce(f"{file} is not read: it is no report of this version of hf_strategies")
+    return settings
 
 
 def _write(runs: "Sequence[LoggedRun]", options: Namespace) -> list[str]:

@@ -24,7 +24,7 @@ class RunCommand(Command):
   hf-strategies run --plateau_cooldown_monitor loss -- trl sft --config sft.yaml
   accelerate launch -m hf_strategies run --layer_decay 0.9 run_ner.py --optim adamw_torch
 
-All flags of StrategyArguments: hf-strategies run --flags"""
+All flags: hf-strategies run --flags"""
     own_arguments = 0
 
     def add_flags(self, parser: ArgumentParser) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from hf_strategies.errors import StrategyError, visible
 from hf_strategies.stopping.replay.runs import PastRun
 
-__all__ = ["read_runs", "read_state", "refuse_twins", "state_file"]
+__all__ = ["read_runs", "read_state", "refuse_twins", "report_file", "state_file"]
 
 _STATE = "trainer_state.json"
 _CHECKPOINT = re.compile(r"checkpoint-(\d+)")
@@ -47,6 +47,14 @@ def state_file(given: str) -> Path:
     if steps < 0:
         raise StrategyError(f"{path} has no {_STATE}, and no checkpoint with one: give the folder of a Trainer's run")
     return newest
+
+
+def report_file(state: Path) -> Path:
+    """Return where the report of a run lies, if it has one: in its folder, of whose checkpoint ``state`` may be."""
+    from hf_strategies.report.run.document import REPORT_NAME
+
+    folder = state.parent
+    return (folder.parent if _CHECKPOINT.fullmatch(folder.name) else folder) / REPORT_NAME
 
 
 def read_state(name: str, file: Path) -> Any:

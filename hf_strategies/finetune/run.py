@@ -10,7 +10,6 @@ import torch
 from datasets import Dataset, DatasetDict
 from transformers import PreTrainedModel, Trainer, TrainerState
 from transformers.trainer import TRAINER_STATE_NAME
-from transformers.trainer_utils import SchedulerType
 from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME
 
 from hf_strategies.errors import StrategyError, visible
@@ -28,15 +27,13 @@ from hf_strategies.finetune.results import read_results
 from hf_strategies.finetune.run_folder import RunFolder, on_rank_zero
 from hf_strategies.finetune.trainer import RecipeTrainer
 from hf_strategies.finetune.written import written
-from hf_strategies.report.run.figure import draw_range_test, draw_run
 from hf_strategies.report.run.final_weights import final_weights
+from hf_strategies.report.run.range_test_figure import draw_range_test
 from hf_strategies.report.run.recorded_run import RecordedRun
 from hf_strategies.report.run.tables import print_run
-from hf_strategies.schedules import Schedule
-from hf_strategies.schedules.schedule import build
-from hf_strategies.schedules.stock import STOCK, find_any_plan
-from hf_strategies.trainer.callbacks.context import put_on_card
+from hf_strategies.trainer.callbacks.card import put_on_card
 from hf_strategies.trainer.distributed import from_rank_zero
+from hf_strategies.trainer.lr.asked_schedule import asked_schedule
 from hf_strategies.trainer.lr.finder import find_lr
 
 __all__ = ["ReportOfClasses", "run_trainer"]
@@ -261,15 +258,15 @@ def _suggest_learning_rate(trainer: Trainer) -> None:
 def _report(trainer: RecipeTrainer, test: Results, facts: CardFacts) -> None:
     """Print how the run went and what it has written, draw it if asked to, and write the card of a training."""
     args = cast(RecipeArguments, trainer.args)
-    report = RecordedRun.of_state(asdict(trainer.state), _stock_schedule(args, trainer.state.max_steps))
+    report = RecordedRun.of_state(asdict(trainer.state), asked_schedule(args, trainer.state.max_steps))
     weights = _final_weights(trainer) if args.do_train else None
     if trainer.is_world_process_zero():
         print_run(report, test, weights=weights)
-        if args.figure and report.trained:
-            draw_run(report, Path(args.output_dir or ".") / "training.png", title=_schedule(args))
+    if args.do_train and not trainer.run_report.has_written:  # trained before, and loaded
+        trainer.run_report.write(args, trainer.state, trainer, facts.base)
     if args.do_train or args.push_to_hub:
         trainer.card_facts = facts
-        _publish(trainer, report, test, weights)
+        _publish(trainer, test)
     if trainer.is_world_process_zero():
         done = {"trained": args.do_train, "predicted": args.do_predict and "test" in facts.examples}
         done |= {"reported": trainer.has_report, "drawn": args.figure and report.trained}
@@ -297,36 +294,10 @@ def _card_facts(trainer: RecipeTrainer, data: str, task: str, examples: Mapping[
     )
 
 
-def _stock_schedule(args: RecipeArguments, steps: int) -> tuple[Schedule, float] | None:
-    """Return the schedule of transformers that a training of ``steps`` has, and its peak; None for any other one."""
-    name, peak = SchedulerType(args.lr_scheduler_type).value, float(args.learning_rate or 0.0)
-    kwargs = args.lr_scheduler_kwargs or {}
-    if name not in STOCK or not isinstance(kwargs, dict):
-        return None
-    plan = find_any_plan(name, peak)
-    warmup = args.get_warmup_steps(steps) if plan.has_warmup else 0
-    try:
-        return build(plan, kwargs, total_steps=steps, warmup_steps=warmup), peak
-    except StrategyError:  # transformers takes some settings that make no sense, and the figure then shows the log
-        return None
-
-
-def _schedule(args: RecipeArguments) -> str:
-    name = SchedulerType(args.lr_scheduler_type).value
-    return f"{name}, peak {args.learning_rate:g}, warmup_steps={args.warmup_steps:g}"
-
-
-def _publish(trainer: RecipeTrainer, report: RecordedRun, test: Results, weights: str | None) -> None:
+def _publish(trainer: RecipeTrainer, test: Results) -> None:
     """Write the Trainer's model card with a section on the strategy, and upload it all if asked to."""
     args, facts = cast(RecipeArguments, trainer.args), cast(CardFacts, trainer.card_facts)
     about: dict[str, Any] = {"dataset": visible(facts.data), "tasks": facts.task, "tags": ["hf-strategies"]}
-    # The callback that has ended training has a line of its own on the card: this one takes its place.
-    put_on_card(trainer, report.record_key or "end of training", f"end of training: {report.ending}")
-    if weights:
-        put_on_card(trainer, "final weights", f"final weights: {weights}")
-    if report.trained:
-        parameters = args.lr_scheduler_kwargs or "default parameters"
-        put_on_card(trainer, "learning rate", f"learning rate: {_schedule(args)}, {parameters}")
     for name, values in test.items():
         scores = ", ".join(f"{key} {value:.4f}" for key, value in values.items())
         put_on_card(trainer, f"test set, {name}", f"test set, {name}: {scores}")

@@ -32,7 +32,7 @@ RUN_RECORD = "_run.json"
 
 _GUARD = "_run.lock"
 _RESULTS = re.compile(
-    r"(_)?((all|train|eval|test)_results|trainer_state|predictions|report|README|training|lr_finder)(?(1)\.tmp)\.(jsonl?|md|png|txt)"
+    r"(_)?((all|train|eval|test)_results|trainer_state|predictions|report|README|training|lr_finder|strategy_report)(?(1)\.tmp)\.(jsonl?|md|png|txt)"
     r"|training_args\.bin"
 )
 _MODEL = re.compile(

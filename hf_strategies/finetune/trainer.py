@@ -33,6 +33,7 @@ from hf_strategies.finetune.results import card_folder, read_results
 from hf_strategies.finetune.run_folder import RunFolder
 from hf_strategies.finetune.sampling import LENGTH_POOL, SeededLengthGroupedSampler, longest_first, token_counts
 from hf_strategies.finetune.uploads import uploading_without
+from hf_strategies.trainer.callbacks.run_report import RunReport
 
 __all__ = ["ExactLossTrainer", "RecipeTrainer", "make_trainer", "only_logits", "padding_multiple"]
 
@@ -72,9 +73,11 @@ class RecipeTrainer(Trainer):
         self._losses: Losses | None = None
         self._has_all_losses = True
         self.preemption = Preemption()
+        self.run_report = RunReport("training.png" if getattr(args, "figure", False) else None)
         wanted, args.enable_jit_checkpoint = args.enable_jit_checkpoint, False  # see `Preemption`
-        # It comes first: it decides about the checkpoint for which the other callbacks prepare.
-        super().__init__(args=args, callbacks=[*([self.preemption] if wanted else ()), *callbacks], **kwargs)
+        # This comes first: it decides about the checkpoint for which the other callbacks prepare.
+        first = [self.preemption] if wanted else []
+        super().__init__(args=args, callbacks=[*first, *callbacks, self.run_report], **kwargs)
         args.enable_jit_checkpoint = wanted
         self.model_accepts_loss_kwargs = False
 

@@ -20,6 +20,7 @@ def written(folder: Path, *, trained: bool, predicted: bool, reported: bool, dra
         "predictions": "predictions.jsonl" if predicted else "",
         "report": "report.txt" if reported else "",
         "log": "trainer_state.json" if trained else "",
+        "strategy": "strategy_report.json" if trained else "",
         "figure": "training.png" if drawn else "",
         "model card": "README.md" if trained else "",
     }

@@ -23,7 +23,7 @@ _ROOT = "HF_STRATEGIES_RUN_ROOT"
 def environment_of(flags: Sequence[str], environment: Mapping[str, str]) -> dict[str, str]:
     """Return ``environment`` with what the processes of a run need beside.
 
-    ``flags`` are those of `StrategyArguments` as they stand on the command line. The process that is this one is the
+    ``flags`` are those of `ProgramArguments` as they stand on the command line. The process that is this one is the
     root of the run, which `warn_of_no_trainer` is for.
     """
     before = [folder for folder in environment.get("PYTHONPATH", "").split(os.pathsep) if folder != str(STARTUP)]

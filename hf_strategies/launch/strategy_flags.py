@@ -1,16 +1,18 @@
-"""The flags of `StrategyArguments` before the name of a program."""
+"""The flags before the name of a program: those of `StrategyArguments`, and one for a report."""
 
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import dataclass, field, fields
+from importlib.util import find_spec
 from typing import Any, NoReturn, cast
 
-from transformers import HfArgumentParser
+from transformers import HfArgumentParser, TrainerCallback
 from transformers.hf_argparser import string_to_bool
 
 from hf_strategies.errors import StrategyError, did_you_mean
 from hf_strategies.trainer.arguments import StrategyArguments
+from hf_strategies.trainer.callbacks.run_report import RunReport
 
-__all__ = ["read_strategy", "split_flags", "strategy_flags"]
+__all__ = ["ProgramArguments", "read_strategy", "split_flags", "strategy_flags"]
 
 
 class _Parser(HfArgumentParser):
@@ -20,21 +22,46 @@ class _Parser(HfArgumentParser):
         raise StrategyError(message.removeprefix("argument "))
 
 
-def read_strategy(flags: Sequence[str]) -> StrategyArguments:
+@dataclass
+class ProgramArguments(StrategyArguments):
+    """The flags for a program that makes its Trainer by itself.
+
+    >>> [type(callback).__name__ for callback in ProgramArguments(report=True).callbacks()]
+    ['RunReport']
+    """
+
+    report: bool = field(
+        default=False,
+        metadata={
+            "help": "Write strategy_report.json and a figure into output_dir at the end, and both into the model card"
+            " (needs matplotlib)."
+        },
+    )
+
+    def callbacks(self) -> list[TrainerCallback]:
+        """Return new callbacks for a Trainer."""
+        if not self.report:
+            return super().callbacks()
+        if find_spec("matplotlib") is None:
+            raise StrategyError("report=True needs matplotlib: pip install 'hf-strategies[plots]'")
+        return [*super().callbacks(), RunReport()]
+
+
+def read_strategy(flags: Sequence[str]) -> ProgramArguments:
     """Return the settings that the flags ask for; raises `StrategyError` for what cannot be meant.
 
     >>> read_strategy(["--layer_decay", "0.9"]).layer_decay
     0.9
     """
-    kind: Any = StrategyArguments
+    kind: Any = ProgramArguments
     parser = _Parser(kind, allow_abbrev=False)
     (strategy,) = parser.parse_args_into_dataclasses(list(flags), look_for_args_file=False)
-    return cast(StrategyArguments, strategy)
+    return cast(ProgramArguments, strategy)
 
 
 def strategy_flags() -> dict[str, str]:
     """Return the help of each flag by its name, without dashes."""
-    return {row.name: str(row.metadata.get("help", "")) for row in fields(StrategyArguments) if row.init}
+    return {row.name: str(row.metadata.get("help", "")) for row in fields(ProgramArguments) if row.init}
 
 
 def split_flags(words: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -48,7 +75,7 @@ def split_flags(words: Sequence[str]) -> tuple[list[str], list[str]]:
     >>> split_flags(["--average_weights_keep_raw", "train.py"])
     (['--average_weights_keep_raw'], ['train.py'])
     """
-    switches = {row.name for row in fields(StrategyArguments) if row.type in (bool, "bool")}
+    switches = {row.name for row in fields(ProgramArguments) if row.type in (bool, "bool")}
     place = 0
     while place < len(words) and words[place].startswith("--") and words[place] != "--":
         flag, equals, _ = words[place].partition("=")

@@ -19,7 +19,7 @@ from hf_strategies.files import json_line
 from hf_strategies.finetune.command_line import notify, run_command
 from hf_strategies.report.run.recorded_run import RecordedRun
 from hf_strategies.report.run.tables import comparison_table, print_run
-from hf_strategies.trainer.callbacks.context import put_on_card
+from hf_strategies.trainer.callbacks.card import put_on_card
 from hf_strategies.trainer.distributed import say
 
 # Clears the screen, sets the title, overwrites the line, turns the text around, and the same as one C1 character.
@@ -136,5 +136,6 @@ def test_the_model_card_holds_escapes(tmp_path: Path) -> None:
     )
     put_on_card(trainer, "end of training", f"end of training: {EVIL}")
     trainer.create_model_card()
-    assert f"- end of training: {SHOWN}" in card.read_text(encoding="utf-8")
+    shown = SHOWN.replace("[", r"\[").replace("]", r"\]")  # brackets would make a link of it
+    assert f"- end of training: {shown}" in card.read_text(encoding="utf-8")
     assert is_harmless(card.read_text(encoding="utf-8"))

@@ -53,6 +53,26 @@ def test_one_run_has_a_line_for_each_metric_its_end_and_advice(run: Run) -> None
     ]
 
 
+def test_settings_in_the_report_of_a_run_are_compared_too_also_for_its_checkpoint(run: Run) -> None:
+    for folder, seed in (("a/checkpoint-100", "1"), ("b", "2")):
+        write(folder, stock(VALUES, [float(seed) * rate for rate in RATES]))
+        report = {"schema_version": 1, "settings": {"seed": seed, "optim": "adamw_torch"}}
+        (Path(folder[0]) / "strategy_report.json").write_text(json.dumps(report), encoding="utf-8")
+    lines = [line.split() for line in run("a/checkpoint-100", "b").splitlines()]
+    assert ["#", "peak", "rate", "seed"] in lines
+    assert ["1", "0.001", "1"] in lines
+    assert ["2", "0.002", "2"] in lines
+
+
+def test_a_report_of_another_version_is_named_and_left_out(run: Run, caplog: pytest.LogCaptureFixture) -> None:
+    write("a", stock(VALUES, RATES))
+    for content in ('{"schema_version": 2, "settings": {"seed": "1"}}', '{"schema_version": 1}', "[", "[]"):
+        Path("a/strategy_report.json").write_text(content, encoding="utf-8")
+        caplog.clear()
+        assert "100 steps" in run("a")
+        assert "a/strategy_report.json is not read: it is no report of this version" in caplog.text
+
+
 def test_several_runs_have_a_table_of_what_they_came_to_and_one_of_what_differs(run: Run) -> None:
     write("a", stock(VALUES, RATES))
     write("b", stock(VALUES[:5], [2 * rate for rate in RATES[:5]], planned=100, callbacks=STOCK_STOP))

@@ -9,7 +9,7 @@ from hf_strategies.recipes import text_classification
 from tests.finetune.runs import QUIET, reviews, write_csv, write_csv_splits
 
 FILES = ["model.safetensors", "all_results.json", "predictions.jsonl", "trainer_state.json"]
-NAMES = [*FILES, "report.txt", "training.png", "README.md"]
+NAMES = [*FILES, "report.txt", "strategy_report.json", "training.png", "README.md"]
 
 
 def folder_with(place: Path, *names: str) -> Path:
@@ -28,6 +28,7 @@ def test_each_file_has_a_line_with_its_path(tmp_path: Path) -> None:
         "/predictions.jsonl (2 rows)",
         "/report.txt",
         "/trainer_state.json",
+        "/strategy_report.json",
         "/training.png",
         "/README.md",
     ]

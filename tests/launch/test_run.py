@@ -1,5 +1,6 @@
 """Scripts of others with our schedules and callbacks: in one process, in the processes that it starts, in two."""
 
+import json
 import os
 import sys
 from pathlib import Path
@@ -59,13 +60,16 @@ def test_under_accelerate_launch_two_processes_stop_together(tmp_path: Path) -> 
     launch = ["accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1"]
     launch += ["--mixed_precision", "no", "--dynamo_backend", "no", "-m", "hf_strategies", "run"]
     # No improvement is as large as this: training stops after the second evaluation.
-    strategy = ["--early_stopping_patience", "1", "--early_stopping_min_delta", "100"]
+    strategy = ["--report", "--early_stopping_patience", "1", "--early_stopping_min_delta", "100"]
     words = [word for word in TRAINING if word != "--use_cpu"]
     done = python(["-m", *launch, *strategy, SCRIPT, *words, *NAMED, *EACH_STEP], tmp_path, variables=ON_CPU)
     assert done.returncode == 0, done.stderr[-3000:]
     state = state_of(done)
     assert (state["world"], state["steps"]) == (2, 2)
     assert done.stderr.count("argv") == 2
+    report = json.loads((tmp_path / "out" / "strategy_report.json").read_text())
+    assert (report["end"]["kind"], report["settings"]["processes"]) == ("stopped early", "2")
+    assert (tmp_path / "out" / "strategy_report.png").is_file()
 
 
 @pytest.mark.slow

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -12,6 +12,7 @@ from hf_strategies.report.run.ending import End, end_of
 from hf_strategies.report.run.rates import PlannedRates, planned_group_rates, sampled
 from hf_strategies.report.run.recorded_run import RecordedRun
 from hf_strategies.report.run.thinning import Point, finite
+from hf_strategies.schedules import Schedule
 from hf_strategies.stopping.history import Evaluation, evaluations
 from hf_strategies.stopping.metric import Direction, Metric, direction
 from hf_strategies.stopping.replay.runs import PastRun, refuse_missing
@@ -78,13 +79,25 @@ class LoggedRun:
     state: Mapping[str, Any]
     monitor: str | None
     mode: Direction | None
+    settings: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of_state(cls, name: str, state: Any, *, monitor: str | None = None, mode: str | None = None) -> "LoggedRun":
+    def of_state(
+        cls,
+        name: str,
+        state: Any,
+        *,
+        monitor: str | None = None,
+        mode: str | None = None,
+        asked: tuple[Schedule, float] | None = None,
+        settings: Mapping[str, str] | None = None,
+    ) -> "LoggedRun":
         """Read the content of a `trainer_state.json`; raise `StrategyError` for what no Trainer writes.
 
         ``monitor`` and ``mode`` are a metric and its direction, as a user gives them. A run that lacks that metric,
-        or whose metric is of unknown direction, is a mistake if it was asked for.
+        or whose metric is of unknown direction, is a mistake if it was asked for. ``asked`` is the schedule that the
+        run was asked for with its peak, and ``settings`` are settings that the state does not have, where they are
+        known.
 
         >>> log = [{"eval_loss": 0.5, "step": 3}, {"eval_loss": 0.4, "step": 6}]
         >>> run = LoggedRun.of_state("a", {"log_history": log, "max_steps": 6})
@@ -93,19 +106,13 @@ class LoggedRun:
         """
         past = PastRun.of_state(name, state)
         sound = {**state, "stateful_callbacks": _sound_records(state.get("stateful_callbacks"))}
-        report = RecordedRun.of_state(sound)
+        recorded, more = RecordedRun.of_state(sound, asked), dict(settings or {})
         if monitor is not None:
             metric = Metric.read(monitor)
             refuse_missing(past, metric)
-            return cls(past, report, sound, metric.text, _direction(monitor, mode))
-        found = _own_monitor(past, report)
-        return cls(past, report, sound, found, _recorded_mode(report) or _known(found, mode))
-
-    @classmethod
-    def of_recorded(cls, report: RecordedRun) -> "LoggedRun":
-        """Return the run of a report whose state is not at hand any more: its log and its records."""
-        past = PastRun("", report.log_history, report.last_step, report.last_step)
-        return cls(past, report, {}, _own_monitor(past, report), _recorded_mode(report) or _known(report.monitor))
+            return cls(past, recorded, sound, metric.text, _direction(monitor, mode), more)
+        found = _own_monitor(past, recorded)
+        return cls(past, recorded, sound, found, _recorded_mode(recorded) or _known(found, mode), more)
 
     @property
     def name(self) -> str:

@@ -26,7 +26,7 @@ def differing_settings(runs: Sequence[LoggedRun]) -> dict[str, list[str]]:
 
 
 def recorded_settings(run: LoggedRun) -> dict[str, str]:
-    """Return what the state tells of the settings of a run, by name, for a comparison of runs."""
+    """Return what is known of the settings of a run, by name: what its state tells, and what it wrote beside it."""
     state, callbacks = run.state, run.state.get("stateful_callbacks") or {}
     found: dict[str, Any] = {"peak rate": None if run.peak is None else f"{run.peak:.3g}"}
     found["planned steps"] = run.past.planned_steps
@@ -41,7 +41,8 @@ def recorded_settings(run: LoggedRun) -> dict[str, str]:
     found["EarlyStoppingCallback"] = stock_patience(callbacks)
     trial = state.get("trial_params")
     found |= trial if isinstance(trial, Mapping) else {}
-    return {name: str(value) for name, value in found.items() if value not in (None, "")}
+    known = {name: str(value) for name, value in found.items() if value not in (None, "")}
+    return {**known, **run.settings}
 
 
 def _schedule_settings(callbacks: Mapping[str, Any]) -> dict[str, Any]:

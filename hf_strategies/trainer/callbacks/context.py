@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol, cast
 from weakref import ref
@@ -11,11 +10,11 @@ from torch import nn
 from transformers import Trainer, TrainerCallback, TrainerState
 
 from hf_strategies.errors import visible
-from hf_strategies.files import write_text
 from hf_strategies.stopping.results import records_of
+from hf_strategies.trainer.callbacks.card import put_on_card
 from hf_strategies.trainer.callbacks.tracking import send, send_event
 
-__all__ = ["TrainerContext", "find_trainer", "put_on_card", "record_key", "records", "take_record"]
+__all__ = ["TrainerContext", "find_trainer", "record_key", "records", "take_record"]
 
 
 def records(state: TrainerState) -> dict[str, Any]:
@@ -150,45 +149,3 @@ class TrainerContext:
 
     def _callbacks(self) -> list[TrainerCallback]:
         return list(self.trainer.callback_handler.callbacks) if self.trainer else []
-
-
-def put_on_card(trainer: Trainer, key: str, line: str) -> None:
-    """Add a line to the section on the strategy that each model card of the Trainer ends with from now on.
-
-    A second line under the same ``key`` takes the place of the first; the same text under two keys is written once.
-    The lines are those of one training: the next one begins with none.
-    """
-    if not isinstance(trainer.create_model_card, _StrategyCard):
-        trainer.create_model_card = _StrategyCard(trainer)  # type: ignore[method-assign]
-    trainer.create_model_card.put(key, line)
-
-
-class _StrategyCard:
-    """Takes the place of one Trainer's `create_model_card`: the card ends with a section on the strategy.
-
-    The Trainer writes its card from scratch, and uploads it, in `push_to_hub` and `create_model_card`, and calls no
-    event in which a callback could add to it.
-    """
-
-    def __init__(self, trainer: Trainer) -> None:
-        self._trainer, self._write = trainer, trainer.create_model_card
-        self._state: TrainerState | None = None
-        self._lines: dict[str, str] = {}
-
-    def put(self, key: str, line: str) -> None:
-        """Add a line for the training that the Trainer is in, or has just done."""
-        self._lines = {**self._current_lines(), key: line}
-        self._state = self._trainer.state
-
-    def __call__(self, *args: Any, **kwargs: Any) -> None:
-        """Write the Trainer's card, and the section below it."""
-        self._write(*args, **kwargs)
-        file = Path(str(self._trainer.args.output_dir)) / "README.md"
-        lines = dict.fromkeys(self._current_lines().values())
-        if lines and self._trainer.is_world_process_zero() and file.is_file():
-            section = ["", "## Training strategy", "", *(f"- {visible(line)}" for line in lines), ""]
-            write_text(file, "\n".join([file.read_text(encoding="utf-8").rstrip(), *section]))
-
-    def _current_lines(self) -> dict[str, str]:
-        # `train` begins with a new state: lines of another one are of an earlier training.
-        return self._lines if self._state is self._trainer.state else {}

@@ -16,7 +16,7 @@ from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState,
 from hf_strategies.errors import StrategyError
 from hf_strategies.pytorch.lr_scheduler import ScheduleLR
 from hf_strategies.report.figure_file import checked_path, save_figure
-from hf_strategies.report.run.figure import range_test_figure
+from hf_strategies.report.run.range_test_figure import range_test_figure
 from hf_strategies.schedules.lr_range import Ramp, RangeTest, read_beta, read_range_test, stop_reason
 from hf_strategies.trainer.distributed import SHARDED, say
 from hf_strategies.trainer.lr.trainer_snapshot import TrainerSnapshot

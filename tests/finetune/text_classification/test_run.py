@@ -128,7 +128,8 @@ class TestResults:
         self, kwargs: dict[str, str], files: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         drawn = []
-        monkeypatch.setattr("hf_strategies.finetune.run.draw_run", lambda report, *_, **__: drawn.append(report))
+        draw = "hf_strategies.trainer.callbacks.run_report.draw_runs"
+        monkeypatch.setattr(draw, lambda runs, *_, **__: drawn.append(runs[0].recorded))
         flags = {"lr_scheduler_type": "linear", "learning_rate": "1e-3", "warmup_steps": "2"} | kwargs
         run(tmp_path / "out", *files, *STEPS, *(f"--{name}={value}" for name, value in flags.items()), "--figure")
         (curve,) = drawn[0].rate_curves

@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from hf_strategies.report.run.logged_run import LoggedRun
 from hf_strategies.report.run.recorded_run import RecordedRun
+from hf_strategies.report.run.runs_figure import draw_runs
 from hf_strategies.report.run.tables import evaluation_table, print_run
 from tests.report.run.states import RECORD, printed, state
 
@@ -22,10 +24,14 @@ COOLDOWN: dict[str, Any] = RECORD | {
 }
 
 
-def cooled(stopping: dict[str, Any] | None = None, **changes: Any) -> RecordedRun:
+def cooled_state(stopping: dict[str, Any] | None = None, **changes: Any) -> dict[str, Any]:
     found = state(stopping)
     found["stateful_callbacks"][KEY] = COOLDOWN | changes
-    return RecordedRun.of_state(found)
+    return found
+
+
+def cooled(stopping: dict[str, Any] | None = None, **changes: Any) -> RecordedRun:
+    return RecordedRun.of_state(cooled_state(stopping, **changes))
 
 
 def test_its_reason_is_the_ending() -> None:
@@ -66,29 +72,28 @@ class TestFigure:
         pytest.importorskip("matplotlib")
 
     @staticmethod
-    def words(report: RecordedRun, file: Path) -> str:
-        # text that is kept as text
+    def words(state: dict[str, Any], file: Path) -> str:
         import matplotlib
 
-        from hf_strategies.report.run.figure import draw_run
-
-        with matplotlib.rc_context({"svg.fonttype": "none"}):
-            draw_run(report, file)
+        with matplotlib.rc_context({"svg.fonttype": "none"}):  # text that is kept as text
+            draw_runs([LoggedRun.of_state("run", state)], file, metrics=["eval_accuracy"])
         return file.read_text(encoding="utf-8")
 
     def test_the_start_is_marked_with_what_triggered_it(self, tmp_path: Path) -> None:
-        drawn = self.words(cooled(), tmp_path / "run.svg")
+        drawn = self.words(cooled_state(), tmp_path / "run.svg")
         assert drawn.count(">plateau, cooldown starts: step 20<") == 1
         assert drawn.count(">stop: step 30<") == 1
-        assert ">budget, cooldown starts: step 20<" in self.words(cooled(trigger="budget"), tmp_path / "run.svg")
+        assert ">budget, cooldown starts: step 20<" in self.words(
+            cooled_state(trigger="budget"), tmp_path / "run.svg"
+        )
 
     def test_reductions_before_it_are_marked(self, tmp_path: Path) -> None:
-        drawn = self.words(cooled(drops=[10, 15]), tmp_path / "run.svg")
+        drawn = self.words(cooled_state(drops=[10, 15]), tmp_path / "run.svg")
         assert "plateau 1, rate lowered; best: step 10" in drawn
         assert "plateau 2, rate lowered: step 15" in drawn
 
     def test_a_cooldown_that_did_not_start_is_not_marked(self, tmp_path: Path) -> None:
-        assert "cooldown starts" not in self.words(cooled(phase="hold"), tmp_path / "run.svg")
+        assert "cooldown starts" not in self.words(cooled_state(phase="hold"), tmp_path / "run.svg")
 
 
 def test_the_end_of_a_cooldown_that_was_kept_is_not_called_the_best() -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from hf_strategies.report.run.figure import draw_range_test
+from hf_strategies.report.run.range_test_figure import draw_range_test
 from hf_strategies.schedules.lr_range import Ramp, RangeTest, read_range_test
 
 RAMP = Ramp(1e-6, 1.0, 61)

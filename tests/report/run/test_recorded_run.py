@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from hf_strategies.report.run.logged_run import LoggedRun
 from hf_strategies.report.run.recorded_run import RecordedRun
+from hf_strategies.report.run.runs_figure import draw_runs
 from hf_strategies.report.run.tables import comparison_table, evaluation_table, print_run
 from tests.report.run.states import RECORD, evaluation, printed, state
 
@@ -149,26 +151,24 @@ class TestFigure:
         pytest.importorskip("matplotlib")
 
     @staticmethod
-    def draw(report: RecordedRun, file: Path) -> Any:
+    def draw(of: dict[str, Any], file: Path) -> Any:
         from matplotlib.image import imread
 
-        from hf_strategies.report.run.figure import draw_run
-
-        draw_run(report, file, title="a schedule")
+        draw_runs([LoggedRun.of_state("run", of)], file, title="a schedule", metrics=["eval_loss", "eval_accuracy"])
         return imread(file)
 
     @pytest.mark.parametrize("record", [RECORD, None], ids=["stopped", "no record"])
     def test_it_is_an_image_of_the_size_asked_for_with_something_on_it(
         self, record: dict[str, Any] | None, tmp_path: Path
     ) -> None:
-        image = self.draw(RecordedRun.of_state(state(record)), tmp_path / "run.png")
+        image = self.draw(state(record), tmp_path / "run.png")
         assert image.shape == (720, 960, 4)
         assert image.min() < 0.1 < 0.9 < image.max()
 
     def test_best_and_stop_are_drawn(self, tmp_path: Path) -> None:
-        marked = self.draw(RecordedRun.of_state(state(RECORD)), tmp_path / "marked.png")
+        marked = self.draw(state(RECORD), tmp_path / "marked.png")
         unmarked = {**RECORD, "best_step": None, "stop_step": None}
-        assert (marked != self.draw(RecordedRun.of_state(state(unmarked)), tmp_path / "unmarked.png")).any()
+        assert (marked != self.draw(state(unmarked), tmp_path / "unmarked.png")).any()
 
     @pytest.mark.parametrize(
         "missing", [("learning_rate",), ("eval_loss", "eval_accuracy"), ("learning_rate", "loss", "eval_loss")]
@@ -178,12 +178,10 @@ class TestFigure:
         thin["log_history"] = [
             {key: value for key, value in entry.items() if key not in missing} for entry in thin["log_history"]
         ]
-        assert self.draw(RecordedRun.of_state(thin), tmp_path / "run.png").shape == (720, 960, 4)
+        assert self.draw(thin, tmp_path / "run.png").shape == (720, 960, 4)
 
     def test_the_ending_of_the_name_tells_the_format(self, tmp_path: Path) -> None:
-        from hf_strategies.report.run.figure import draw_run
-
-        draw_run(RecordedRun.of_state(state(RECORD)), tmp_path / "run.svg")
+        draw_runs([LoggedRun.of_state("run", state(RECORD))], tmp_path / "run.svg")
         assert "<svg" in (tmp_path / "run.svg").read_text(encoding="utf-8")
 
 

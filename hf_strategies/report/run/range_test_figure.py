@@ -1,25 +1,12 @@
-"""Figures of trainings: the learning rate above the validation curve of a run; a learning-rate range test."""
+"""The figure of a learning-rate range test."""
 
 import os
 from typing import Any
 
 from hf_strategies.report.figure_file import checked_path, new_figure, save_figure
-from hf_strategies.report.run.logged_run import LoggedRun
-from hf_strategies.report.run.recorded_run import RecordedRun
-from hf_strategies.report.run.runs_figure import draw_runs
 from hf_strategies.schedules.lr_range import RangeTest
 
-__all__ = ["draw_range_test", "draw_run", "range_test_figure"]
-
-
-def draw_run(report: RecordedRun, path: str | os.PathLike[str], *, title: str = "") -> None:
-    """Draw a run into a PNG, SVG or PDF file; the suffix of ``path`` selects the format. Needs matplotlib.
-
-    The panels have the learning rate of each update, as the schedule and the callbacks have set it, the losses, and
-    the watched metric if that is no loss. Lines differ by dashes and marks as well as by colour, so that the figure
-    can be read in greyscale.
-    """
-    draw_runs([LoggedRun.of_recorded(report)], path, title=title, metrics=list({"eval_loss": 0, report.monitor: 0}))
+__all__ = ["draw_range_test", "range_test_figure"]
 
 
 def draw_range_test(result: RangeTest, path: str | os.PathLike[str], *, title: str = "") -> None:
