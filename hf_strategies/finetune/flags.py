@@ -18,6 +18,7 @@ from hf_strategies.errors import StrategyError, did_you_mean
 from hf_strategies.finetune.arguments import ModelArguments, RecipeArguments
 from hf_strategies.finetune.command import command_of
 from hf_strategies.finetune.command_line import parse
+from hf_strategies.finetune.console.bars import draws_bars, hide_bars_of_libraries
 from hf_strategies.trainer.arguments import StrategyArguments
 from hf_strategies.trainer.callbacks.base import MetricCallback
 from hf_strategies.trainer.callbacks.weight_averaging.run import refuse_arguments
@@ -52,6 +53,8 @@ def read_flags(data_arguments: type, argv: Sequence[str] | None, description: st
     kinds = (data_arguments, ModelArguments, StrategyArguments, RecipeArguments)
     flags = Flags(*parse(kinds, argv, description=description))
     flags.run.command = command_of(flags)
+    if flags.run.disable_tqdm or not draws_bars():
+        hide_bars_of_libraries()
     _check_training(flags.run, flags.model)
     _check_attention(flags.model.attn_implementation)
     _check_installed(flags.run)

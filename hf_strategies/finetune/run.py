@@ -261,7 +261,7 @@ def _report(trainer: RecipeTrainer, test: Results, facts: CardFacts) -> None:
     report = RecordedRun.of_state(asdict(trainer.state), asked_schedule(args, trainer.state.max_steps))
     weights = _final_weights(trainer) if args.do_train else None
     if trainer.is_world_process_zero():
-        print_run(report, test, weights=weights)
+        print_run(report, test, weights=weights, has_table=trainer.progress.has_table)
     if args.do_train and not trainer.run_report.has_written:  # trained before, and loaded
         trainer.run_report.write(args, trainer.state, trainer, facts.base)
     if args.do_train or args.push_to_hub:

@@ -24,6 +24,7 @@ from hf_strategies.finetune.checkpoints import (
     run_of,
     step_of,
 )
+from hf_strategies.finetune.console.progress import show_progress
 from hf_strategies.finetune.fitting import check_moments, check_weights_of, loading_state
 from hf_strategies.finetune.flags import Flags
 from hf_strategies.finetune.lora import with_lora
@@ -79,6 +80,7 @@ class RecipeTrainer(Trainer):
         first = [self.preemption] if wanted else []
         super().__init__(args=args, callbacks=[*first, *callbacks, self.run_report], **kwargs)
         args.enable_jit_checkpoint = wanted
+        self.progress = show_progress(self)
         self.model_accepts_loss_kwargs = False
 
     def train(
@@ -91,7 +93,10 @@ class RecipeTrainer(Trainer):
         checkpoint = resume_from_checkpoint if isinstance(resume_from_checkpoint, str) else None
         self._losses = None if checkpoint is None else losses_of(Path(checkpoint))
         self._has_all_losses = checkpoint is None or self._losses is not None
-        return super().train(resume_from_checkpoint, trial, ignore_keys_for_eval)
+        try:
+            return super().train(resume_from_checkpoint, trial, ignore_keys_for_eval)
+        finally:
+            self.progress.close()
 
     def check_checkpoint(self, checkpoint: str | None) -> None:
         """Raise `StrategyError` if the weights in the checkpoint to resume from are not those of this model."""

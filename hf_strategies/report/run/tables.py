@@ -51,10 +51,14 @@ def print_run(
     console: Console | None = None,
     *,
     weights: str | None = None,
+    has_table: bool = False,
 ) -> None:
-    """Print the evaluations, the reason why training ended, the best step, the final weights and the test metrics."""
+    """Print the evaluations, the reason why training ended, the best step, the final weights and the test metrics.
+
+    With ``has_table`` the evaluations are left out, because they were printed while training.
+    """
     console = console or Console(width=None if sys.stdout.isatty() else 100)
-    if report.evaluations:
+    if report.evaluations and not has_table:
         console.print(evaluation_table(report))
     if report.log_history:
         console.print(_text(report.ending), style="bold")
