@@ -10,7 +10,7 @@ from tests.terminal import in_terminal
 
 CHECKOUT = Path(__file__).resolve().parent.parent.parent
 SEQUENCE = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
-BAR = re.compile(r"\d+%\|.*\|\s*\d+/\d+ \[")
+BAR = re.compile(r"\d+% .*\d+/\d+ \[")
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     return [SEQUENCE.sub("", part) for part in re.split(r"[\r\n]", text)]
 
 
-@pytest.mark.parametrize("message", ["Cooldown started at step", "Cooled down from step", "{'loss'", "{'eval_loss'"])
+@pytest.mark.parametrize("message", ["Cooldown started at step", "Cooled down from step", "  step", "     2  "])
 def test_a_line_begins_in_the_first_column_and_no_bar_follows(shown: list[str], message: str) -> None:
     lines = [part for part in shown if message in part]
     assert lines
