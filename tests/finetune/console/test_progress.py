@@ -38,7 +38,7 @@ def steps(lines: list[str]) -> list[int]:
 
 
 def test_on_a_terminal_rows_and_messages_have_lines_of_their_own_above_the_bar(flags: list[str]) -> None:
-    written = in_terminal("-m", "tests.finetune.console.warning_run", *flags, *STOPPING, columns=80)
+    written = in_terminal("-m", "tests.finetune.programs.warning_run", *flags, *STOPPING, columns=80)
     lines = screen(written, 80)
     assert steps(lines) == [2, 4]
     whole = ["a log in the middle", "a line in the middle", "half a line, and its other half"]
