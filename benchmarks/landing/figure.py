@@ -17,6 +17,9 @@ __all__ = ["draw"]
 SHOWN = "ema(over='1ep')"
 LONG = 0.5
 
+# They differ in greyscale, too, and for people with any colour vision.
+BLUE, ORANGE = "#0072b2", "#d55e00"
+
 
 def draw(cells: Sequence[Cell], found: Sequence["Result"], path: Path) -> None:
     """Draw the arms beside the curves of the setting where the default cooldown is worst, and of the median one."""
@@ -44,27 +47,28 @@ def _arms(axis: Any, found: Sequence["Result"]) -> None:
         dots = [difference.mean for difference in each.tasks.values()]
         axis.plot(dots, [place] * len(dots), ".", color="0.7", zorder=1)
         low, high = each.difference.mean - each.difference.low, each.difference.high - each.difference.mean
-        color = "tab:blue" if each.name.endswith("as it is") else "tab:orange"
-        axis.errorbar(each.difference.mean, place, xerr=[[low], [high]], fmt="o", color=color, capsize=3)
+        color, marker = (BLUE, "o") if each.name.endswith("as it is") else (ORANGE, "s")
+        axis.errorbar(each.difference.mean, place, xerr=[[low], [high]], fmt=marker, color=color, capsize=3)
     axis.axvline(0, color="0.4", linewidth=0.8)
     axis.set_yticks(range(len(found)), [each.name for each in reversed(found)])
     axis.set_xlabel(f"points over {BASELINE}")
     axis.set_title(
-        "blue: as it is; orange: options chosen on other data sets;\ndots: settings; bars: 95 %", fontsize=10
+        "circles: as it is; squares: options chosen on other data sets;\ngrey dots: settings; bars: 95 %", fontsize=10
     )
     axis.grid(axis="x", alpha=0.3)
 
 
 def _curves(axis: Any, cells: Sequence[Cell]) -> None:
     epochs = cells[0].record["steps_per_epoch"]
-    for name, color, label in ((RAW, "tab:red", "held rate"), (SHOWN, "tab:blue", "its average over an epoch")):
+    for name, style, label in (
+        (RAW, {"color": ORANGE, "linestyle": "--"}, "held rate"),
+        (SHOWN, {"color": BLUE}, "its average over an epoch"),
+    ):
         curves = [cell.curve(name) for cell in cells]
         steps = np.array([point.step for point in curves[0]]) / epochs
-        axis.plot(
-            steps, np.mean([[point.test for point in curve] for curve in curves], axis=0), color=color, label=label
-        )
+        axis.plot(steps, np.mean([[point.test for point in curve] for curve in curves], axis=0), **style, label=label)
     starts, levels = _ends(cells)
-    axis.plot(starts, levels, "o", color="tab:green", markersize=4, label="end of a cooldown from there")
+    axis.plot(starts, levels, "D", color="black", markersize=4, label="end of a cooldown from there")
     axis.set_xlabel("epochs at the held rate")
     axis.set_ylabel("test metric, mean of seeds and rates")
     axis.grid(alpha=0.3)

@@ -45,6 +45,9 @@ TRIGGERS: Mapping[str, tuple[str, str]] = {
 LINES = ("metric, patience 2", "loss, patience 2", "both, patience 2")
 """Triggers that the figure marks."""
 
+# The lines differ by dashes, too: in greyscale, and for people with any colour vision.
+_LOOKS = (("#d55e00", "--"), ("#009e73", ":"), ("black", "-."))
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -211,10 +214,10 @@ def _metric(axes: Any, holds: Sequence[Hold]) -> None:
     starts = holds[0].starts
     axes.plot(epochs, held, color="0.6", label="without a cooldown")
     cooled = [mean(hold.cooled(start).test for hold in holds) for start in starts]
-    axes.plot([start / 2 for start in starts], cooled, "o-", color="C0", label="after a cooldown from there")
-    for index, name in enumerate(LINES, start=1):
+    axes.plot([start / 2 for start in starts], cooled, "o-", color="#0072b2", label="after a cooldown from there")
+    for name, (color, dashes) in zip(LINES, _LOOKS, strict=True):
         where = [hold.trigger(*TRIGGERS[name]) / 2 for hold in holds]
-        axes.axvline(mean(where), color=f"C{index}", linestyle="--", label=f"{name} starts it here (mean)")
+        axes.axvline(mean(where), color=color, linestyle=dashes, linewidth=2, label=f"{name} starts it here (mean)")
     axes.grid(alpha=0.3)
 
 
@@ -224,5 +227,5 @@ def _loss(axes: Any, holds: Sequence[Hold]) -> None:
     axes.plot(epochs, held, color="0.6", label="without a cooldown")
     starts = holds[0].starts
     cooled = [mean(hold.evaluations[s - 1]["cooled"]["validation_loss"] for hold in holds) for s in starts]
-    axes.plot([start / 2 for start in starts], cooled, "o-", color="C0", label="after a cooldown from there")
+    axes.plot([start / 2 for start in starts], cooled, "o-", color="#0072b2", label="after a cooldown from there")
     axes.grid(alpha=0.3)
