@@ -2,7 +2,7 @@
 # make test   install, then run the tests that need no network
 # make figures install, then make docs/*.png again, of the demo and of four schedules
 # make docs   install, then build the documentation into docs/_build, and run what it shows
-# make trainers install TRL, sentence-transformers and SetFit into .venv-trainers, then train with them
+# make trainers train with TRL, sentence-transformers, SetFit, LoRA and the trackers, each in an environment of its own
 # make command-lines install LLaMA-Factory and axolotl, an environment each, then train by their own commands
 # make matrix build the wheel, then try it with several versions of transformers, accelerate, torch and Python
 # make faults install, then kill, damage and starve runs, let them go on, and print what became of them
@@ -54,12 +54,17 @@ slow: install
 	DS_BUILD_OPS=0 $(BIN)/python -m pip install --quiet --constraint constraints.txt --no-build-isolation deepspeed ninja
 	$(BIN)/python -m pytest -m slow
 
+# An environment each, which has what its file in tests/trainers names; of the pins only those that all of them share.
 trainers:
-	$(PYTHON) -m venv $(TRAINERS)
-	$(TRAINERS)/bin/python -m pip install --quiet --constraint constraints.txt torch
-	$(TRAINERS)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[test]' \
-		--requirement tests/trainers/requirements.txt
-	$(TRAINERS)/bin/python -m pytest -m trainers tests/trainers
+	mkdir -p $(TRAINERS)
+	grep -E '^(torch|transformers|accelerate|datasets)==' constraints.txt > $(TRAINERS)/pins.txt
+	for name in trl sentence_transformers setfit stock_trainers trackers; do \
+		$(PYTHON) -m venv $(TRAINERS)/$$name && \
+		$(TRAINERS)/$$name/bin/python -m pip install --quiet --constraint $(TRAINERS)/pins.txt torch && \
+		$(TRAINERS)/$$name/bin/python -m pip install --quiet --constraint $(TRAINERS)/pins.txt pytest pytest-timeout \
+			--editable '.[html,plots]' --requirement tests/trainers/$$name.txt && \
+		$(TRAINERS)/$$name/bin/python -m pytest -m trainers tests/trainers/test_$$name.py || exit 1; \
+	done
 
 # Each pins other versions of transformers, and the wheel is installed beside them as it is.
 command-lines: install

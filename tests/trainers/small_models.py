@@ -1,5 +1,6 @@
 """Random models of a few thousand parameters with a tokenizer of words, and what the tests see of a run."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,9 @@ from transformers import (
     set_seed,
 )
 
-__all__ = ["Seen", "causal_lm", "encoder", "rates_of", "tokenizer", "weights_of"]
+from hf_strategies.cli.main import main
+
+__all__ = ["Seen", "causal_lm", "encoder", "rates_of", "reported", "sentence_model", "tokenizer", "weights_of"]
 
 _LINE = "good bad fine awful day night sun rain the a is was why not yes no who what"
 WORDS = tuple(_LINE.split())
@@ -76,3 +79,26 @@ def encoder(folder: Path) -> str:
     BertModel(BertConfig(vocab_size=22, max_position_embeddings=32, **sizes)).save_pretrained(folder)
     tokenizer().save_pretrained(folder)
     return str(folder)
+
+
+def sentence_model(folder: Path) -> Any:
+    """A random BERT of sentence-transformers, whose files are in ``folder``."""
+    import sentence_transformers
+    from sentence_transformers import models as parts
+
+    transformer = parts.Transformer(encoder(folder), max_seq_length=16)
+    return sentence_transformers.SentenceTransformer(modules=[transformer, parts.Pooling(32)], device="cpu")
+
+
+def reported(trainer: Any) -> tuple[dict[str, Any], str]:
+    """What `RunReport` has written for a run, and the page that `hf-strategies report` makes of it."""
+    folder = Path(trainer.args.output_dir)
+    trainer.save_state()
+    page, figure = folder / "page.html", folder / "figure.png"
+    assert main(["report", str(folder), "--html", str(page), "--figure", str(figure)]) == 0
+    assert figure.read_bytes().startswith(b"\x89PNG")
+    assert (folder / "strategy_report.png").is_file()
+    trainer.create_model_card()
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    assert "](strategy_report.png)" in card.partition("## Training strategy")[2]
+    return json.loads((folder / "strategy_report.json").read_text()), page.read_text(encoding="utf-8")

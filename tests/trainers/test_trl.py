@@ -12,9 +12,9 @@ import torch
 from datasets import Dataset
 
 import hf_strategies.auto  # noqa: F401
-from hf_strategies import EarlyStopping, PlateauCooldown, schedule
+from hf_strategies import EarlyStopping, PlateauCooldown, RunReport, schedule
 from tests.conftest import CHECKOUT
-from tests.trainers.small_models import Seen, causal_lm, rates_of, weights_of
+from tests.trainers.small_models import Seen, causal_lm, rates_of, reported, weights_of
 
 trl = pytest.importorskip("trl")
 # Warnings of these packages are not ours.
@@ -66,6 +66,14 @@ def test_sft_cools_down_at_a_plateau(model: str, tmp_path: Path) -> None:
     held, down = [1e-2] * 3, [1e-2 * (1 - (k / 4) ** 0.5) for k in range(4)]
     assert rates_of(trainer) == pytest.approx([0.0, *held, *down])
     assert torch.equal(weights_of(trainer.model), seen.at[8])
+
+
+def test_a_run_gets_a_report_and_a_page_with_the_metrics_of_trl(model: str, tmp_path: Path) -> None:
+    trainer, _ = sft(model, tmp_path, RunReport(), lr_scheduler_type="cosine")
+    report, page = reported(trainer)
+    assert report["metrics"]["eval_mean_token_accuracy"]["evaluations"] == 6
+    assert (report["end"]["kind"], report["schedule"]) == ("all steps", "cosine, peak 0.01, warmup_steps=0")
+    assert "mean_token_accuracy" in page
 
 
 def test_dpo_has_the_rates_of_the_schedule_and_keeps_the_best_weights(model: str, tmp_path: Path) -> None:

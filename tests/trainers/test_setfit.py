@@ -1,4 +1,4 @@
-"""sentence-transformers and SetFit."""
+"""SetFit."""
 
 import random
 from pathlib import Path
@@ -11,58 +11,13 @@ from transformers.trainer_utils import SchedulerType
 
 import hf_strategies.auto  # noqa: F401
 from hf_strategies import EarlyStopping, PlateauCooldown, WeightAveraging, schedule
-from tests.trainers.small_models import Seen, encoder, rates_of, weights_of
+from tests.trainers.small_models import Seen, rates_of, sentence_model, weights_of
 
-sentence_transformers = pytest.importorskip("sentence_transformers")
-models = pytest.importorskip("sentence_transformers.models")
-losses = pytest.importorskip("sentence_transformers.losses")
 setfit = pytest.importorskip("setfit")
 # Warnings of these packages are not ours.
 pytestmark = [pytest.mark.trainers, pytest.mark.filterwarnings("default")]
 
 STEP = "exponential_warmup_step_decay"
-
-
-def sentence_model(folder: Path) -> Any:
-    transformer = models.Transformer(encoder(folder), max_seq_length=16)
-    pooling = models.Pooling(32)
-    return sentence_transformers.SentenceTransformer(modules=[transformer, pooling], device="cpu")
-
-
-def test_sentence_transformers_has_the_rates_and_keeps_the_best_weights(tmp_path: Path) -> None:
-    model = sentence_model(tmp_path / "bert")
-    rows = Dataset.from_list(
-        [{"anchor": f"the {a} is", "positive": f"{a} yes"} for a in ("day", "sun", "rain", "night")] * 8
-    )
-    stopping, seen = EarlyStopping("loss", patience=2, min_delta=10.0), Seen()
-    args = sentence_transformers.SentenceTransformerTrainingArguments(
-        str(tmp_path / "out"),
-        lr_scheduler_type=STEP,
-        warmup_steps=2,
-        learning_rate=1e-2,
-        max_steps=12,
-        per_device_train_batch_size=4,
-        eval_strategy="steps",
-        eval_steps=2,
-        logging_steps=1,
-        save_strategy="no",
-        use_cpu=True,
-        report_to="none",
-        disable_tqdm=True,
-    )
-    trainer = sentence_transformers.SentenceTransformerTrainer(
-        model,
-        args,
-        train_dataset=rows,
-        eval_dataset=rows.select(range(8)),
-        loss=losses.MultipleNegativesRankingLoss(model),
-        callbacks=[stopping, seen],
-    )
-    seen.trainer = trainer
-    trainer.train()
-    assert rates_of(trainer) == schedule(STEP, total_steps=12, warmup_steps=2).learning_rates(1e-2)[:6]
-    assert (stopping.result.stop_step, stopping.result.kept_step) == (6, 2)
-    assert torch.equal(weights_of(trainer.model), seen.at[2])
 
 
 def setfit_run(folder: Path, callback: Any, name: str = STEP) -> tuple[Any, Seen]:
@@ -94,7 +49,7 @@ def setfit_run(folder: Path, callback: Any, name: str = STEP) -> tuple[Any, Seen
     return inner, seen
 
 
-def test_setfit_has_the_rates_and_keeps_the_best_weights(tmp_path: Path) -> None:
+def test_it_has_the_rates_and_keeps_the_best_weights(tmp_path: Path) -> None:
     stopping = EarlyStopping("embedding_loss", mode="min", patience=2, min_delta=10.0)
     trainer, seen = setfit_run(tmp_path, stopping)
     assert rates_of(trainer) == schedule(STEP, total_steps=12, warmup_steps=0.2).learning_rates(1e-2)[:6]
@@ -102,7 +57,7 @@ def test_setfit_has_the_rates_and_keeps_the_best_weights(tmp_path: Path) -> None
     assert torch.equal(weights_of(trainer.model), seen.at[2])
 
 
-def test_setfit_cools_down_at_a_plateau(tmp_path: Path) -> None:
+def test_it_cools_down_at_a_plateau(tmp_path: Path) -> None:
     cooldown = PlateauCooldown(
         "embedding_loss", mode="min", patience=1, min_delta=10.0, cooldown=4, restore_best_weights="end"
     )
@@ -112,7 +67,7 @@ def test_setfit_cools_down_at_a_plateau(tmp_path: Path) -> None:
     assert torch.equal(weights_of(trainer.model), seen.at[trainer.state.global_step])
 
 
-def test_setfit_is_left_with_the_average(tmp_path: Path) -> None:
+def test_it_is_left_with_the_average(tmp_path: Path) -> None:
     averaging = WeightAveraging("ema(over=0.5)")
     trainer, seen = setfit_run(tmp_path, averaging)
     assert averaging.result.kept == "average"
