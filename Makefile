@@ -61,7 +61,7 @@ trainers:
 	for name in trl sentence_transformers setfit stock_trainers trackers; do \
 		$(PYTHON) -m venv $(TRAINERS)/$$name && \
 		$(TRAINERS)/$$name/bin/python -m pip install --quiet --constraint $(TRAINERS)/pins.txt torch && \
-		$(TRAINERS)/$$name/bin/python -m pip install --quiet --constraint $(TRAINERS)/pins.txt pytest pytest-timeout \
+		$(TRAINERS)/$$name/bin/python -m pip install --quiet --constraint $(TRAINERS)/pins.txt hypothesis pytest pytest-timeout \
 			--editable '.[html,plots]' --requirement tests/trainers/$$name.txt && \
 		$(TRAINERS)/$$name/bin/python -m pytest -m trainers tests/trainers/test_$$name.py || exit 1; \
 	done

@@ -14,13 +14,16 @@ PACKAGE = "hf_strategies"
 
 # Room -> the rooms and modules of the package that it may import beside itself. A folder within a room that has a
 # line of its own follows that line; any other one follows its room's.
-BASE = {"errors", "values", "lengths", "files", "syntax"}
+BASE = {"errors", "values", "lengths", "files", "syntax", "flag_file", "processes"}
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "values": {"errors"},
     "lengths": {"errors", "values"},
     "files": {"errors"},
     "syntax": {"errors"},
+    "flag_file": {"errors"},
+    "processes": set(),
+    "comparison": BASE,
     "schedules": BASE,
     "stopping": BASE,
     "averaging": BASE,
@@ -30,9 +33,13 @@ MAY_IMPORT: dict[str, set[str]] = {
     "trainer.best_weights": {*BASE, "pytorch", "trainer.checkpoint", "trainer.distributed"},
     "checkpoints": {*BASE, "schedules", "stopping", "averaging"},
     "presets": {"errors"},
-    "report": {*BASE, "presets", "schedules", "stopping", "averaging"},
+    "report": {*BASE, "comparison", "presets", "schedules", "stopping", "averaging"},
+    "experiments": {*BASE, "comparison", "presets", "report"},
     "launch": {*BASE, "trainer"},
-    "cli": {*BASE, "presets", "report", "checkpoints", "launch", "schedules", "stopping", "averaging"},
+    "cli": {
+        *{*BASE, "comparison", "experiments", "presets", "report", "checkpoints", "launch"},
+        *{"schedules", "stopping", "averaging"},
+    },
     "finetune": {*BASE, "presets", "report", "trainer", "schedules", "stopping", "averaging"},
 }
 # The folders of the tasks: what the recipes share imports none of them, nor does one import another.

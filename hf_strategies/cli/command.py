@@ -13,7 +13,7 @@ from typing import ClassVar
 
 from hf_strategies.errors import StrategyError, did_you_mean, visible
 
-__all__ = ["RECIPES", "Command", "can_print", "known_recipe", "terminal_width", "warnings_as_lines"]
+__all__ = ["RECIPES", "Command", "can_print", "known_recipe", "known_recipes", "terminal_width", "warnings_as_lines"]
 
 RECIPES = "hf_strategies.recipes"
 """The package with a module for each recipe."""
@@ -81,10 +81,15 @@ def warnings_as_lines() -> Iterator[None]:
         print(f"warning: {visible(' '.join(str(warning.message).split()))}", file=sys.stderr)
 
 
+def known_recipes() -> list[str]:
+    """Return the names of the installed recipes, none of which is loaded."""
+    folders = import_module(RECIPES).__path__
+    return [module.name for module in pkgutil.iter_modules(folders) if not module.name.startswith("_")]
+
+
 def known_recipe(name: str | None) -> str:
     """Return the name of an installed recipe, which is not loaded; raises `StrategyError` for any other name."""
-    folders = import_module(RECIPES).__path__
-    recipes = [module.name for module in pkgutil.iter_modules(folders) if not module.name.startswith("_")]
+    recipes = known_recipes()
     if name is None:
         raise StrategyError(f"RECIPE is missing: {did_you_mean('', recipes)}")
     if name not in recipes:

@@ -15,6 +15,7 @@ from hf_strategies import __version__
 from hf_strategies.cli.average import AverageCommand
 from hf_strategies.cli.averages import AveragesCommand
 from hf_strategies.cli.command import Command
+from hf_strategies.cli.compare import CompareCommand
 from hf_strategies.cli.criteria import CriteriaCommand
 from hf_strategies.cli.find_lr import FindLrCommand
 from hf_strategies.cli.flags import FlagsCommand
@@ -37,6 +38,7 @@ _ROWS: tuple[Command, ...] = (
     FlagsCommand(),
     ReplayCommand(),
     ReportCommand(),
+    CompareCommand(),
     PresetsCommand(),
     CriteriaCommand(),
     AveragesCommand(),

@@ -183,6 +183,7 @@ class RecipeArguments(TrainingArguments):
     baselines: bool = field(
         default=False, metadata={"help": "Compare with the majority class and TF-IDF + logistic regression."}
     )
+    check_flags: bool = field(default=False, metadata={"help": "Check the flags, and end before any data is read."})
     figure: bool = field(
         default=False,
         metadata={"help": "Draw the learning rate and the validation curve into output_dir (needs matplotlib)."},

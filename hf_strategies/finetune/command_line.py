@@ -16,11 +16,11 @@ from transformers import HfArgumentParser
 
 from hf_strategies.errors import StrategyError, announce, did_you_mean, visible
 from hf_strategies.finetune.combinations import check_combinations
-from hf_strategies.finetune.config_file import flags_of_yaml
 from hf_strategies.finetune.disk import disk_problem
 from hf_strategies.finetune.flag_texts import check_texts, known_texts
 from hf_strategies.finetune.help_text import help_page, wanted_help
 from hf_strategies.finetune.ranges import RANGES, check_ranges
+from hf_strategies.flag_file import flags_of_yaml
 from hf_strategies.presets import PRESETS
 from hf_strategies.trainer.distributed import exit_process
 

@@ -64,6 +64,8 @@ def read_flags(data_arguments: type, argv: Sequence[str] | None, description: st
     if any(getattr(callback, "average", None) for callback in flags.callbacks):
         refuse_arguments(flags.run, keep_raw=flags.strategy.average_weights_keep_raw)
     check_metrics(flags, metrics)
+    if flags.run.check_flags:
+        raise SystemExit(0)
     return flags
 
 

@@ -11,8 +11,6 @@ import socket
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,6 +21,7 @@ from hf_strategies.files import read_json, write_json
 from hf_strategies.finetune.arguments import RecipeArguments
 from hf_strategies.finetune.checkpoints import numbered_checkpoints, step_of
 from hf_strategies.finetune.command_line import is_main_process, notify
+from hf_strategies.processes import Process
 from hf_strategies.trainer.distributed import from_rank_zero
 
 __all__ = ["RUN_RECORD", "RunFolder", "on_rank_zero"]
@@ -42,8 +41,6 @@ _MODEL = re.compile(
 _WAITING = re.compile(r"_best_weights-.+|_weight_average")
 _RAW_MODEL = ("raw", "training_args.bin")  # the folder of `average_weights_keep_raw`, and a file that a model has
 
-_ENDED = "ended"
-_HIGHEST_NUMBER = 2**31 - 1  # of a process
 
 T = TypeVar("T")
 
@@ -114,8 +111,8 @@ class RunFolder:
 
     def refuse_other_process(self) -> None:
         """Raise `StrategyError` if another process is writing into the folder."""
-        owner = _Process.of(self._record.get("process"))
-        if owner is None or owner == _Process.this():
+        owner = Process.of(self._record.get("process"))
+        if owner is None or owner == Process.this():
             return
         if owner.host != socket.gethostname():
             raise StrategyError(
@@ -142,7 +139,7 @@ class RunFolder:
             self._report_takeover()
             identity = {"run": run or uuid.uuid4().hex} | ({"clearing": True} if clear else {})
             kept = self._record if run is not None and run == self.run else {}
-            self._write({**kept, **identity, "process": _Process.this().as_json()})
+            self._write({**kept, **identity, "process": Process.this().as_json()})
         if clear:
             self._delete_results(keep_model=keep_model)
             self.note(clearing=None)
@@ -163,8 +160,8 @@ class RunFolder:
             self.note(process=None)
 
     def _report_takeover(self) -> None:
-        owner = _Process.of(self._record.get("process"))
-        if owner is not None and owner != _Process.this():
+        owner = Process.of(self._record.get("process"))
+        if owner is not None and owner != Process.this():
             notify(f"{str(self.path)!r} is taken over from process {owner.number}, which no longer runs")
 
     def _delete_results(self, *, keep_model: bool) -> None:
@@ -192,56 +189,3 @@ class RunFolder:
     def _write(self, record: dict[str, Any]) -> None:
         write_json(self.path / RUN_RECORD, record)
         self._record = record
-
-
-@dataclass(frozen=True)
-class _Process:
-    """A process on a host: its number, when it began, because numbers are used again, and since when it writes."""
-
-    number: int
-    host: str
-    began: str
-    since: str = field(compare=False)
-
-    @classmethod
-    def this(cls) -> "_Process":
-        """Return this process."""
-        now = datetime.now(UTC).isoformat(timespec="seconds")
-        return cls(os.getpid(), socket.gethostname(), _beginning(os.getpid()) or "", now)
-
-    @classmethod
-    def of(cls, entry: Any) -> "_Process | None":
-        """Return the process that an entry of a record names; None if it names none."""
-        if not isinstance(entry, dict):
-            return None
-        number, host, began, since = (entry.get(name, "") for name in ("pid", "host", "began", "since"))
-        is_process = type(number) is int and 0 < number <= _HIGHEST_NUMBER and host and isinstance(host, str)
-        return cls(number, host, str(began), str(since)) if is_process else None
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the entry for a record."""
-        return {"pid": self.number, "host": self.host, "began": self.began, "since": self.since}
-
-    def is_alive(self) -> bool:
-        """Whether the process still runs on this host."""
-        try:
-            os.kill(self.number, 0)
-        except ProcessLookupError:
-            return False
-        except PermissionError:  # it runs for another user
-            return True
-        began = _beginning(self.number)
-        return began is None or (began != _ENDED and self.began in ("", began))
-
-
-def _beginning(number: int) -> str | None:
-    """Return when a process began, in clock ticks since a boot of the machine; None if the system has no such record.
-
-    It is `_ENDED` for a process that has ended and that its parent has not yet waited for.
-    """
-    try:
-        fields = Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        return None
-    return _ENDED if fields[0] in ("Z", "X") else f"{boot} {fields[19]}"

@@ -11,8 +11,8 @@ import pytest
 from hf_strategies import StrategyArguments, StrategyError
 from hf_strategies.finetune.arguments import ModelArguments, RecipeArguments
 from hf_strategies.finetune.command_line import parse, run_command
-from hf_strategies.finetune.config_file import flags_of_yaml
 from hf_strategies.finetune.text_classification.data import ClassificationArguments
+from hf_strategies.flag_file import flags_of_yaml
 
 KINDS = (ClassificationArguments, ModelArguments, StrategyArguments, RecipeArguments)
 

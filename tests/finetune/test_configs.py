@@ -18,9 +18,9 @@ from accelerate.commands.launch import _validate_launch_command, launch_command_
 from transformers import AutoModelForMaskedLM
 
 from hf_strategies.finetune.arguments import ModelArguments
-from hf_strategies.finetune.config_file import flags_of_yaml
 from hf_strategies.finetune.model import load_model
 from hf_strategies.finetune.small_bert import train_wordpiece
+from hf_strategies.flag_file import flags_of_yaml
 from tests.conftest import CHECKOUT
 from tests.conftest import RECIPES as NAMES
 from tests.finetune.runs import QUIET

@@ -13,7 +13,8 @@ import pytest
 from hf_strategies import StrategyArguments, schedule
 from tests.trainer.bert_runs import arguments, bert_trainer
 
-pytestmark = pytest.mark.trainers
+# Warnings of these packages are not ours.
+pytestmark = [pytest.mark.trainers, pytest.mark.filterwarnings("default")]
 LOSSES = (0.5, 0.7, 0.6, 0.6, 0.6, 0.6)  # better is higher: the best is at step 4, the stop at step 8
 GROUPS = {"embeddings": 0.5**3, "layer 1": 0.25, "layer 2": 0.5, "layer 3": 1.0, "head": 1.0}
 

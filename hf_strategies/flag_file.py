@@ -10,7 +10,7 @@ import yaml
 
 from hf_strategies.errors import StrategyError, did_you_mean, short
 
-__all__ = ["flags_of_yaml"]
+__all__ = ["flags_of_yaml", "read_mapping"]
 
 # Far more than a file of flags needs. PyYAML reads about 100,000 characters in a second.
 _MOST_BYTES = 100_000
@@ -90,53 +90,52 @@ def flags_of_yaml(file: str | os.PathLike[str], known: set[str]) -> list[str]:
     """Return the flags that a YAML mapping stands for; ``known`` are the keys that are allowed."""
     name = os.fspath(file)
     flags: list[str] = []
-    for key, value in _read_yaml(name).items():
+    for key, value in read_mapping(name).items():
         if key not in known:
             raise StrategyError(f"{name}: unknown key {key!r}: {did_you_mean(str(key), known)}")
         flags += _arguments(key, value)
     return flags
 
 
-def _read_yaml(name: str) -> dict[str, Any]:
-    text = _text_of(name)
+def read_mapping(name: str, flag: str = "--config") -> dict[str, Any]:
+    """Return the content of a YAML file of flags; ``flag`` is what named the file, for the errors."""
+    text = _text_of(name, flag)
     try:
         entries = yaml.load(text, _Loader)
     except _BoundsError as mistake:
-        raise StrategyError(f"--config {name} is no file of flags: {_reason(mistake)}") from mistake
+        raise StrategyError(f"{flag} {name} is no file of flags: {_reason(mistake)}") from mistake
     except yaml.YAMLError as mistake:
-        raise StrategyError(f"--config {name} is no YAML: {_reason(mistake)}") from mistake
+        raise StrategyError(f"{flag} {name} is no YAML: {_reason(mistake)}") from mistake
     except (ValueError, KeyError, IndexError, AttributeError) as mistake:
         # A scalar with a tag that it does not fit, such as `!!int many`, or an integer of over 4,300 digits.
         reason = str(mistake).partition(";")[0]
         raise StrategyError(
-            f"--config {name} is no YAML: a value cannot be read ({reason}): give ordinary numbers and texts"
+            f"{flag} {name} is no YAML: a value cannot be read ({reason}): give ordinary numbers and texts"
         ) from mistake
     if entries is None:
         return {}
     if not isinstance(entries, dict):
-        raise StrategyError(
-            f"--config {name} holds no mapping but {type(entries).__name__}: write `flag: value` lines"
-        )
+        raise StrategyError(f"{flag} {name} holds no mapping but {type(entries).__name__}: write `flag: value` lines")
     return entries
 
 
-def _text_of(name: str) -> str:
+def _text_of(name: str, flag: str) -> str:
     # os.path is used because the methods of Path raise an error for a name that is too long.
     if os.path.isdir(name):
-        raise StrategyError(f"--config {name} is a folder: give a YAML file")
+        raise StrategyError(f"{flag} {name} is a folder: give a YAML file")
     if not os.path.isfile(name):
-        raise StrategyError(f"--config {name}: no such file")
+        raise StrategyError(f"{flag} {name}: no such file")
     try:
         with Path(name).open("rb") as file:
             content = file.read(_MOST_BYTES + 1)
     except OSError as mistake:
-        raise StrategyError(f"--config {name} cannot be read: {mistake.strerror or mistake}") from mistake
+        raise StrategyError(f"{flag} {name} cannot be read: {mistake.strerror or mistake}") from mistake
     if len(content) > _MOST_BYTES:
-        raise StrategyError(f"--config {name} has more than {_MOST_BYTES} bytes: give a YAML file of flags")
+        raise StrategyError(f"{flag} {name} has more than {_MOST_BYTES} bytes: give a YAML file of flags")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as mistake:
-        raise StrategyError(f"--config {name} is no YAML in UTF-8 ({mistake}): save it as UTF-8") from mistake
+        raise StrategyError(f"{flag} {name} is no YAML in UTF-8 ({mistake}): save it as UTF-8") from mistake
 
 
 def _check_tag(event: yaml.Event) -> None:

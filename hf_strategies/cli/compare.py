@@ -1,0 +1,142 @@
+"""The command ``compare``: which strategy is better on a task, over seeds."""
+
+import os
+from argparse import ArgumentParser, Namespace
+from typing import TYPE_CHECKING
+
+from hf_strategies.cli.command import Command, known_recipes, terminal_width
+from hf_strategies.errors import StrategyError, visible
+
+if TYPE_CHECKING:
+    from hf_strategies.comparison.summary import Comparison
+    from hf_strategies.experiments.plan import Plan
+
+__all__ = ["CompareCommand"]
+
+_DESCRIPTION = """\
+Tell which strategy is better on a task: a recipe is run for each strategy and each seed, and the paired
+differences get an interval and a sentence that says what the data support. The first strategy is what the others
+are compared with."""
+_EXAMPLES = """\
+TASK_CONFIG is a YAML file of a recipe's flags, and a strategy one with the flags that differ, or the name of a
+preset. The recipe stands in TASK_CONFIG as `recipe: NAME`, or in --recipe.
+
+Each run is a run of the recipe in a folder of its own, OUTPUT/STRATEGY/seed_N. The same command goes on where it
+was interrupted; several of them, on one machine or on several with a shared disk, share the runs. Seeds and
+strategies may be added later.
+
+examples:
+  hf-strategies compare task.yaml --strategies linear.yaml no_epochs --seeds 0..4
+  hf-strategies compare task.yaml --strategies linear.yaml no_epochs averaged --jobs 2 --figure compared.png
+  hf-strategies compare task.yaml --strategies linear.yaml no_epochs --table
+"""
+
+
+class CompareCommand(Command):
+    """Run what a comparison lacks, and print its table and what it says."""
+
+    name = "compare"
+    help = "strategies on a task, over seeds"
+    description = _DESCRIPTION
+    examples = _EXAMPLES
+
+    def add_flags(self, parser: ArgumentParser) -> None:
+        """Add the task, the strategies, the seeds, and the files to write."""
+        add = parser.add_argument
+        add("task", metavar="TASK_CONFIG", help="YAML file of a recipe's flags")
+        add("--strategies", nargs="+", default=[], metavar="STRATEGY", help="YAML files, names of presets")
+        add("--seeds", default="0..4", metavar="LIST", help="0..4 or 0,1,7 (0..4)")
+        add("--recipe", metavar="NAME", help="recipe of the task, if TASK_CONFIG has no `recipe:` line")
+        add("--output_dir", metavar="DIR", help="folder of the comparison (runs/compare_TASK_CONFIG)")
+        add("--jobs", default="1", metavar="N", help="runs side by side, which share the cores (1)")
+        add("--metric", metavar="NAME", help="metric of the test set (accuracy, F1, ..., or the loss)")
+        add("--mode", metavar="min|max", help="whether lower or higher is better (known for common metrics)")
+        add("--worth", metavar="X", help="the difference that is worth finding, in the metric's unit (0.01)")
+        add("--table", action="store_true", help="the table of what is done; run nothing")
+        add("--figure", metavar="FILE", help="write a figure: .png, .svg or .pdf (needs matplotlib)")
+
+    def run(self, options: Namespace) -> str:
+        """Check all that can be checked, run, and return the table."""
+        from hf_strategies.report.comparison.text import comparison_data, comparison_text
+
+        plan, jobs = _plan(options), _number("--jobs", options.jobs, 1, 256)
+        worth = _worth(options.worth)
+        _check_figure(options.figure)
+        failed = [] if options.table else _run(plan, jobs)
+        comparison = _comparison(plan, options, worth)
+        from hf_strategies.files import write_json
+
+        write_json(plan.folder / "comparison_results.json", comparison_data(comparison))
+        lines = [comparison_text(comparison, terminal_width()), "", f"wrote {plan.folder}/comparison_results.json"]
+        if options.figure is not None:
+            from hf_strategies.report.comparison.figure import draw_comparison
+
+            draw_comparison(comparison, options.figure)
+            lines.append(f"wrote {options.figure}")
+        if failed:
+            print("\n".join(map(visible, lines)))
+            raise SystemExit(1)
+        return "\n".join(lines)
+
+
+def _plan(options: Namespace) -> "Plan":
+    from hf_strategies.experiments.plan import read_plan
+
+    stem = os.path.splitext(os.path.basename(options.task))[0]
+    folder = options.output_dir if options.output_dir is not None else os.path.join("runs", f"compare_{stem}")
+    if len(options.strategies) < 2:
+        raise StrategyError(f"--strategies has {len(options.strategies)} of the two or more that are to be compared")
+    recipes = known_recipes()
+    return read_plan(
+        options.task, options.strategies, options.seeds, recipe=options.recipe, folder=folder, recipes=recipes
+    )
+
+
+def _run(plan: "Plan", jobs: int) -> list[object]:
+    from hf_strategies.experiments.runner import Runner, check_flags
+
+    check_flags(plan)
+    plan.write()
+    return list(Runner(plan, jobs).run())
+
+
+def _comparison(plan: "Plan", options: Namespace, worth: float | None) -> "Comparison":
+    from hf_strategies.comparison.summary import summarize
+    from hf_strategies.experiments.results import choose_metric, read_records
+    from hf_strategies.stopping.metric import direction
+
+    metric = choose_metric(plan.runs, options.metric)
+    name = metric.partition("_")[2]
+    try:
+        mode = direction(name, options.mode)
+    except StrategyError as mistake:
+        raise StrategyError(f"{mistake} (--mode min, or --mode max)") from None
+    records = read_records(plan.runs, metric)
+    order = {name: place for place, name in enumerate(plan.strategies)}
+    records.sort(key=lambda record: order[record.strategy])
+    return summarize(records, metric=metric, greater_is_better=mode == "max", worth=worth)
+
+
+def _number(flag: str, text: str, low: int, high: int) -> int:
+    if not text.isdigit() or not low <= int(text) <= high:
+        raise StrategyError(f"{flag} {text}: give a number from {low} to {high}")
+    return int(text)
+
+
+def _worth(text: str | None) -> float | None:
+    if text is None:
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise StrategyError(f"--worth {text}: give a difference above 0, such as 0.01")
+    return value
+
+
+def _check_figure(file: str | None) -> None:
+    if file is not None:
+        from hf_strategies.report.figure_file import checked_path
+
+        checked_path(file)

@@ -1,0 +1,34 @@
+"""The result of one run of a comparison."""
+
+import math
+from dataclasses import dataclass
+
+from hf_strategies.errors import StrategyError
+
+__all__ = ["RunRecord"]
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """What one run came to: its strategy and seed, its metric, and what it cost.
+
+    ``value`` is the metric that is compared. ``examples`` has the score of each test example, in the order of the
+    data, where the metric is their mean; None where it is not. ``steps``, ``seconds`` and ``flops`` are those of the
+    training; ``ended`` is why it ended. Raises `StrategyError` for a metric that is not finite.
+    """
+
+    strategy: str
+    seed: int
+    value: float
+    steps: int
+    seconds: float
+    flops: float
+    examples: tuple[float, ...] | None = None
+    ended: str = ""
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.value):
+            raise StrategyError(
+                f"the metric of {self.strategy}, seed {self.seed}, is {self.value}: compare another metric, or leave"
+                " the strategy out"
+            )

@@ -1,0 +1,1 @@
+"""A comparison of strategies as text, as data, and as a figure."""
