@@ -5,13 +5,16 @@ from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING
 
 from hf_strategies.cli.command import Command, known_recipes, terminal_width
-from hf_strategies.errors import StrategyError, visible
+from hf_strategies.errors import StrategyError, did_you_mean, visible
 
 if TYPE_CHECKING:
     from hf_strategies.comparison.summary import Comparison
     from hf_strategies.experiments.plan import Plan
+    from hf_strategies.experiments.submission import Resources
 
 __all__ = ["CompareCommand"]
+
+_RESOURCES = {"gpus": "GPUs (0)", "cpus": "cores (1)", "memory": "GB of memory", "minutes": "the longest time (240)"}
 
 _DESCRIPTION = """\
 Tell which strategy is better on a task: a recipe is run for each strategy and each seed, and the paired
@@ -49,6 +52,11 @@ class CompareCommand(Command):
         add("--recipe", metavar="NAME", help="recipe of the task, if TASK_CONFIG has no `recipe:` line")
         add("--output_dir", metavar="DIR", help="folder of the comparison (runs/compare_TASK_CONFIG)")
         add("--jobs", default="1", metavar="N", help="runs side by side, which share the cores (1)")
+        add("--launcher", metavar="NAME", help="submitit: a job for each run, on SLURM or here (needs submitit)")
+        add("--cluster", metavar="NAME", help="of submitit: slurm, local or debug (slurm where there is one)")
+        for name, what in _RESOURCES.items():
+            add(f"--{name}", metavar="N", help=f"of each job: {what}")
+        add("--partition", metavar="NAME", help="of each job: the partition of SLURM")
         add("--metric", metavar="NAME", help="metric of the test set (accuracy, F1, ..., or the loss)")
         add("--mode", metavar="min|max", help="whether lower or higher is better (known for common metrics)")
         add("--worth", metavar="X", help="the difference that is worth finding, in the metric's unit (0.01)")
@@ -60,9 +68,10 @@ class CompareCommand(Command):
         from hf_strategies.report.comparison.text import comparison_data, comparison_text
 
         plan, jobs = _plan(options), _number("--jobs", options.jobs, 1, 256)
+        resources = _resources(options)
         worth = _worth(options.worth)
         _check_figure(options.figure)
-        failed = [] if options.table else _run(plan, jobs)
+        failed = [] if options.table else _run(plan, jobs, resources)
         comparison = _comparison(plan, options, worth)
         from hf_strategies.files import write_json
 
@@ -92,12 +101,34 @@ def _plan(options: Namespace) -> "Plan":
     )
 
 
-def _run(plan: "Plan", jobs: int) -> list[object]:
+def _run(plan: "Plan", jobs: int, resources: "Resources | None") -> list[object]:
     from hf_strategies.experiments.runner import Runner, check_flags
 
     check_flags(plan)
     plan.write()
+    if resources is not None:
+        from hf_strategies.experiments.submission import submit
+
+        return list(submit(plan, resources))
     return list(Runner(plan, jobs).run())
+
+
+def _resources(options: Namespace) -> "Resources | None":
+    """Return what jobs ask for; None without a launcher, which then refuses the flags of jobs."""
+    from hf_strategies.experiments.submission import CLUSTERS, Resources
+
+    given = {name: getattr(options, name) for name in ("cluster", *_RESOURCES, "partition")}
+    given = {name: value for name, value in given.items() if value is not None}
+    if options.launcher is None:
+        for name in given:
+            raise StrategyError(f"--{name} has no effect without --launcher submitit: give that too, or leave it out")
+        return None
+    if options.launcher != "submitit":
+        raise StrategyError(f"--launcher {options.launcher}: {did_you_mean(options.launcher, ['submitit'])}")
+    if given.get("cluster", "local") not in CLUSTERS:
+        raise StrategyError(f"--cluster {given['cluster']}: {did_you_mean(given['cluster'], CLUSTERS)}")
+    numbers = {name: _number(f"--{name}", given[name], 0, 10**6) for name in _RESOURCES if name in given}
+    return Resources(**{**given, **numbers})
 
 
 def _comparison(plan: "Plan", options: Namespace, worth: float | None) -> "Comparison":

@@ -8,7 +8,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -21,10 +21,11 @@ from hf_strategies.experiments.claims import Claim, take
 from hf_strategies.experiments.plan import Plan, Run
 from hf_strategies.files import read_json, write_json
 
-__all__ = ["Failure", "Runner", "check_flags", "is_done", "recipe_command"]
+__all__ = ["Failure", "Runner", "check_flags", "failure_of", "is_done", "recipe_command", "train"]
 
 RUN_RECORD = "_run.json"  # of a recipe; it has "finished" when all is written
 _PAUSE = 0.5  # seconds between two looks at the runs of other processes
+_LOOK = 0.05  # seconds between two looks at a process that trains
 
 # The number of the process that trains is written before it becomes the recipe, so that it is known even where
 # this process is killed right after it has started it.
@@ -119,29 +120,24 @@ class Runner:
         self._stopped.wait(_PAUSE)
 
     def _train(self, claim: Claim, slot: int) -> None:
-        run = claim.run
-        _forget_process(run)
-        command = ["sh", "-c", _START, str(claim.child_file), *self._command(self._plan, run)]
         started = time.monotonic()
-        with run.beside(".log").open("ab") as log:
-            with self._lock:
-                if self._stopped.is_set():
-                    return
-                # Signals are forwarded, so that they reach it once.
-                child = subprocess.Popen(
-                    command, stdout=log, stderr=log, env=_environment(slot, self._jobs), start_new_session=True
-                )
-                self._children.add(child)
-            code = child.wait()
-            with self._lock:
-                self._children.discard(child)
-        if code == 0 and is_done(run):
-            announce(f"{run.strategy} seed {run.seed}: done in {time.monotonic() - started:.0f} s")
-        elif not self._stopped.is_set():
-            failure = Failure(run, code, _last_line(run.beside(".log")))
-            self._failures[run] = failure
-            write_json(run.beside(".failed.json"), {"code": code, "line": failure.line})
-            announce(f"{run.strategy} seed {run.seed}: failed with exit code {code}: {short(failure.line)}")
+        command = self._command(self._plan, claim.run)
+        code = train(claim, command, _environment(slot, self._jobs), self._begin)
+        with self._lock:
+            self._children = {child for child in self._children if child.returncode is None}
+        if code == 0 and is_done(claim.run):
+            announce(f"{claim.run.strategy} seed {claim.run.seed}: done in {time.monotonic() - started:.0f} s")
+        elif code is not None and not self._stopped.is_set():
+            self._failures[claim.run] = failure_of(claim.run, code)
+
+    def _begin(self, start: Callable[[], "subprocess.Popen[bytes]"]) -> "subprocess.Popen[bytes] | None":
+        """Start a process that trains, unless a signal has come."""
+        with self._lock:
+            if self._stopped.is_set():
+                return None
+            child = start()
+            self._children.add(child)
+            return child
 
     @contextmanager
     def _forwarding_signals(self) -> Iterator[None]:
@@ -166,6 +162,36 @@ class Runner:
                 signal.signal(number, handler)
         if received:
             raise SystemExit(128 + received[0])
+
+
+def train(
+    claim: Claim,
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    begin: Callable[[Callable[[], "subprocess.Popen[bytes]"]], "subprocess.Popen[bytes] | None"],
+) -> int | None:
+    """Run the command of a claimed run to its end and return its exit code; None if ``begin`` does not start it.
+
+    ``begin`` is given what starts the process, so that the caller can keep it for signals.
+    """
+    _forget_process(claim.run)
+    words = ["sh", "-c", _START, str(claim.child_file), *command]
+    with claim.run.beside(".log").open("ab") as log:
+        # In a session of its own: signals are forwarded to it, and reach it once.
+        child = begin(
+            lambda: subprocess.Popen(words, stdout=log, stderr=log, env=dict(environment), start_new_session=True)
+        )
+        while child is not None and child.poll() is None:  # a signal's handler may look at it, too
+            time.sleep(_LOOK)
+    return None if child is None else child.returncode
+
+
+def failure_of(run: Run, code: int) -> Failure:
+    """Record that a run has failed, tell it, and return it."""
+    failure = Failure(run, code, _last_line(run.beside(".log")))
+    write_json(run.beside(".failed.json"), {"code": code, "line": failure.line})
+    announce(f"{run.strategy} seed {run.seed}: failed with exit code {code}: {short(failure.line)}")
+    return failure
 
 
 def _forget_process(run: Run) -> None:

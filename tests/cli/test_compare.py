@@ -10,6 +10,8 @@ from hf_strategies.cli.main import main
 from tests.experiments.fakes import start
 from tests.finetune.runs import reviews, write_csv_splits
 
+BOTH = ["--strategies", "linear.yaml", "step.yaml"]
+
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -74,6 +76,9 @@ def mistake(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
         (["--strategies", "linear.yaml", "step.yaml", "--figure", "x.gif"], "x.gif has no ending of a figure"),
         (["--strategies", "linear.yaml", "step.yaml", "--table"], "no metric of all runs that are done"),
         (["--strategis", "linear.yaml"], "unknown flag --strategis"),
+        ([*BOTH, "--gpus", "1"], "--gpus has no effect without --launcher submitit"),
+        ([*BOTH, "--launcher", "slurm"], "--launcher slurm: known: 'submitit'"),
+        ([*BOTH, "--launcher", "submitit", "--cluster", "locl"], "--cluster locl: did you mean 'local'"),
     ],
 )
 def test_a_mistake_is_one_line(words: list[str], message: str, folder: Path, mistake: Callable[..., str]) -> None:

@@ -64,7 +64,9 @@ def test_two_processes_by_two_paths_share_the_runs_of_a_folder(whole: str, tmp_p
     assert set(trainings_of(tmp_path / "disk").values()) == {1}
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)]
+)
 def test_a_signal_ends_what_trains_and_the_claims(number: signal.Signals, code: int, tmp_path: Path) -> None:
     process = start(tmp_path)
     while not list(tmp_path.glob("*/*.child")):
