@@ -98,15 +98,17 @@ def submit(plan: Plan, resources: Resources, command: Command = recipe_command) 
     jobs: dict[Run, Any] = {}
     attempts: dict[Run, int] = {}
     failures: dict[Run, Failure] = {}
-    while left := [run for run in plan.runs if run not in failures and not is_done(run)]:
+    while True:
+        for run in [run for run, job in jobs.items() if job.done()]:
+            _ended(jobs.pop(run), run, attempts[run], failures)
+        left = [run for run in plan.runs if run not in failures and not is_done(run)]
+        if not left and not jobs:
+            return list(failures.values())
         for run in left:
             if run not in jobs:
                 attempts[run] = attempts.get(run, 0) + 1
                 jobs[run] = executor.submit(RunJob(run, command(plan, run)))
-            elif jobs[run].done():
-                _ended(jobs.pop(run), run, attempts[run], failures)
         time.sleep(_PAUSE)
-    return list(failures.values())
 
 
 def _ended(job: Any, run: Run, attempt: int, failures: dict[Run, Failure]) -> None:

@@ -30,6 +30,7 @@ def test_a_job_that_is_taken_away_is_made_again(how: str, tmp_path: Path) -> Non
     )
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "interrupted").exists()
+    assert done.stderr.count(": done by job") == 6
     assert set(trainings_of(tmp_path, SEEDS).values()) == {1}
     assert list(tmp_path.glob("*/seed_*.claim-1"))  # the run was claimed a second time
     assert table_of(tmp_path, SEEDS).splitlines()[1].split()[0] == "first"

@@ -20,6 +20,7 @@ def interrupt_first(folder: Path, how: str) -> None:
     """Wait until a job trains, and take its process away."""
     while not (children := list(folder.glob("*/*.child"))):
         time.sleep(0.02)
+    time.sleep(0.4)  # it trains by then
     child = int(children[0].read_text())
     parent = int(Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()[1])
     if how == "preempt":
@@ -27,6 +28,9 @@ def interrupt_first(folder: Path, how: str) -> None:
     else:
         os.kill(child, signal.SIGKILL)
         os.kill(parent, signal.SIGKILL)
+        run = children[0].name.partition(".")[0]
+        time.sleep(0.2)
+        (children[0].parent / run / "writer.lock").unlink()
     (folder / "interrupted").touch()
 
 

@@ -18,7 +18,7 @@ from hf_strategies import BestWeights, EarlyStopping, StrategyError
 from hf_strategies.trainer.best_weights.files import CheckpointWeights
 from hf_strategies.trainer.best_weights.keeper import BestKeeper
 from tests.tiny import TinyModel, flat
-from tests.trainer.bert_runs import bert, lora, tied, with_peft
+from tests.trainer.bert_runs import bert, lora, skip_without_compilation, tied, with_peft
 from tests.trainer.best_weights.keeper_runs import SCORES, KeepBest, Record, trainer_of
 from tests.trainer.placements import digest, whole_weights
 
@@ -119,6 +119,7 @@ def test_lora_adapters_come_back(tmp_path: Path, where: str) -> None:
 
 @pytest.mark.parametrize("where", ["memory", "disk"])
 def test_a_compiled_model_s_weights_come_back(tmp_path: Path, where: str) -> None:
+    skip_without_compilation()
     trainer, keep, at = train(tmp_path, where, torch_compile=True, torch_compile_backend="eager")
     assert type(trainer.model_wrapped).__name__ == "OptimizedModule"
     assert keep.restored is True

@@ -32,7 +32,7 @@ from tests.trainer.averaging_runs import (
     largest_difference,
     mean,
 )
-from tests.trainer.bert_runs import bert, lora, tied, with_peft
+from tests.trainer.bert_runs import bert, lora, skip_without_compilation, tied, with_peft
 from tests.trainer.placements import digest
 
 EACH = {"save_strategy": "steps", "save_steps": 1}
@@ -80,6 +80,9 @@ WRAPPED = {"compiled": "OptimizedModule", "lora": "PeftModel", "tied": "BertForM
 def test_each_evaluation_sees_the_reference_and_the_raw_weights_train_on_bit_for_bit(
     tmp_path: Path, kind: str
 ) -> None:
+    if kind == "compiled":
+        skip_without_compilation()
+
     def train(folder: str, **more: Any) -> Any:
         trainer, recorder = averaged_trainer(tmp_path / folder, **options_of(kind), **EVALUATED, **more)
         if kind == "tied":
