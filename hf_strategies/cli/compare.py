@@ -49,6 +49,7 @@ class CompareCommand(Command):
         add("task", metavar="TASK_CONFIG", help="YAML file of a recipe's flags")
         add("--strategies", nargs="+", default=[], metavar="STRATEGY", help="YAML files, names of presets")
         add("--seeds", default="0..4", metavar="LIST", help="0..4 or 0,1,7 (0..4)")
+        add("--folds", metavar="K", help="cross-validation: each of K parts of train_file is the test set once")
         add("--recipe", metavar="NAME", help="recipe of the task, if TASK_CONFIG has no `recipe:` line")
         add("--output_dir", metavar="DIR", help="folder of the comparison (runs/compare_TASK_CONFIG)")
         add("--jobs", default="1", metavar="N", help="runs side by side, which share the cores (1)")
@@ -97,7 +98,13 @@ def _plan(options: Namespace) -> "Plan":
         raise StrategyError(f"--strategies has {len(options.strategies)} of the two or more that are to be compared")
     recipes = known_recipes()
     return read_plan(
-        options.task, options.strategies, options.seeds, recipe=options.recipe, folder=folder, recipes=recipes
+        options.task,
+        options.strategies,
+        options.seeds,
+        recipe=options.recipe,
+        folder=folder,
+        recipes=recipes,
+        folds=None if options.folds is None else _number("--folds", options.folds, 2, 1000),
     )
 
 

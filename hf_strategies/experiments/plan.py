@@ -18,6 +18,7 @@ SETTINGS = "comparison.json"
 """The file of a comparison's folder with its task and strategies."""
 
 _OURS = ("output_dir", "overwrite_output_dir", "resume_from_checkpoint", "seed", "config")
+_FOLDS = ("folds", "fold")
 _RANGE = re.compile(r"(\d{1,9})\.\.(\d{1,9})")
 _NAME = re.compile(r"[\w.+-]{1,100}")
 _MOST_SEEDS = 1000
@@ -25,11 +26,17 @@ _MOST_SEEDS = 1000
 
 @dataclass(frozen=True)
 class Run:
-    """One run: its strategy and seed, and the folder that it writes into."""
+    """One run: its strategy, seed and fold (None without folds), and the folder that it writes into."""
 
     strategy: str
     seed: int
     folder: Path
+    fold: int | None = None
+
+    @property
+    def title(self) -> str:
+        """The run in the lines for the user."""
+        return f"{self.strategy} seed {self.seed}" + ("" if self.fold is None else f" fold {self.fold}")
 
     def beside(self, ending: str) -> Path:
         """Return a file beside the folder, which has its name."""
@@ -38,20 +45,27 @@ class Run:
 
 @dataclass(frozen=True)
 class Plan:
-    """A comparison: the recipe, the flags of the task, those of each strategy, the seeds, and the folder."""
+    """A comparison: the recipe, the flags of the task, those of each strategy, the seeds, and the folder.
+
+    ``folds`` is into how many parts the training set is cut, each of which is the test set of one run; None: not.
+    """
 
     recipe: str
     task: Mapping[str, Any]
     strategies: Mapping[str, Mapping[str, Any]]
     seeds: tuple[int, ...]
     folder: Path
+    folds: int | None = None
 
     @property
     def runs(self) -> list[Run]:
         """All runs: a seed goes through all strategies before the next one begins, so that early results pair."""
-        return [
-            Run(name, seed, self.folder / name / f"seed_{seed}") for seed in self.seeds for name in self.strategies
-        ]
+        folds = [None] if self.folds is None else range(self.folds)
+        return [self._run(name, seed, fold) for seed in self.seeds for fold in folds for name in self.strategies]
+
+    def _run(self, name: str, seed: int, fold: int | None) -> Run:
+        folder = self.folder / name / f"seed_{seed}"
+        return Run(name, seed, folder if fold is None else folder / f"fold_{fold}", fold)
 
     def flags_of(self, strategy: str) -> Path:
         """Return the file with the flags of a strategy's runs."""
@@ -67,6 +81,7 @@ class Plan:
         if before:
             _refuse_change("the recipe", before.get("recipe"), self.recipe, self.folder)
             _refuse_changes("the task", before.get("task", {}), self.task, self.folder)
+            _refuse_change("the number of folds", before.get("folds"), self.folds, self.folder)
         strategies = dict(before.get("strategies", {}))
         for name, flags in self.strategies.items():
             if name in strategies:
@@ -74,7 +89,14 @@ class Plan:
         seeds = sorted({*before.get("seeds", ()), *self.seeds})
         self.folder.mkdir(parents=True, exist_ok=True)
         strategies |= {name: dict(flags) for name, flags in self.strategies.items()}
-        content = {"recipe": self.recipe, "task": dict(self.task), "strategies": strategies, "seeds": seeds}
+        content: dict[str, Any] = {
+            "recipe": self.recipe,
+            "task": dict(self.task),
+            "strategies": strategies,
+            "seeds": seeds,
+        }
+        if self.folds is not None:
+            content["folds"] = self.folds
         write_json(self.folder / SETTINGS, content)
         for name, flags in self.strategies.items():
             self.flags_of(name).parent.mkdir(exist_ok=True)
@@ -83,7 +105,14 @@ class Plan:
 
 
 def read_plan(
-    task: str, strategies: Sequence[str], seeds: str, *, recipe: str | None, folder: str, recipes: Sequence[str]
+    task: str,
+    strategies: Sequence[str],
+    seeds: str,
+    *,
+    recipe: str | None,
+    folder: str,
+    recipes: Sequence[str],
+    folds: int | None = None,
 ) -> Plan:
     """Read the files of a comparison; ``recipes`` are the names of the recipes that there are."""
     flags = dict(read_mapping(task, "TASK_CONFIG"))
@@ -96,7 +125,10 @@ def read_plan(
         raise StrategyError(f"recipe {name!r}: {did_you_mean(str(name), recipes)}")
     for key in _OURS:
         flags.pop(key, None)  # of a file that is made for single runs
-    return Plan(str(name), flags, read_strategies(strategies), read_seeds(seeds), Path(folder))
+    for key in _FOLDS:
+        if key in flags:
+            raise StrategyError(f"TASK_CONFIG {task}: {key} is set for each run: leave it out, and give --folds")
+    return Plan(str(name), flags, read_strategies(strategies), read_seeds(seeds), Path(folder), folds)
 
 
 def read_seeds(text: str) -> tuple[int, ...]:
@@ -127,7 +159,7 @@ def read_strategies(given: Sequence[str]) -> dict[str, dict[str, Any]]:
         if name in found:
             raise StrategyError(f"--strategies has {name!r} twice: rename a file")
         for key in flags:
-            if key in _OURS:
+            if key in (*_OURS, *_FOLDS):
                 raise StrategyError(f"{text}: {key} is set for each run: leave it out of the strategy")
         found[name] = flags
     return found

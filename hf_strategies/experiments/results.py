@@ -3,7 +3,9 @@
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from hf_strategies.comparison.record import RunRecord
@@ -39,8 +41,16 @@ def choose_metric(runs: Iterable[Run], wanted: str | None) -> str:
 
 
 def read_records(runs: Sequence[Run], metric: str) -> list[RunRecord]:
-    """Return the results of the runs that are done; ``metric`` is a key of ``all_results.json``."""
-    return [_record(run, metric) for run in runs if is_done(run)]
+    """Return the results of the runs that are done; ``metric`` is a key of ``all_results.json``.
+
+    The folds of a seed are one result, once all of them are done: together they test each row once.
+    """
+    by_seed: dict[tuple[str, int], list[Run]] = {}
+    for run in runs:
+        by_seed.setdefault((run.strategy, run.seed), []).append(run)
+    return [
+        _joined([_record(run, metric) for run in folds]) for folds in by_seed.values() if all(map(is_done, folds))
+    ]
 
 
 def _record(run: Run, metric: str) -> RunRecord:
@@ -56,6 +66,24 @@ def _record(run: Run, metric: str) -> RunRecord:
         flops=_number(report, "flops"),
         examples=_examples(run.folder / "predictions.jsonl", value) if metric.startswith("test_") else None,
         ended=str(end.get("reason", "")) if isinstance(end, Mapping) else "",
+    )
+
+
+def _joined(folds: Sequence[RunRecord]) -> RunRecord:
+    """Return the result of a seed: the examples of all folds, and the means of the rest."""
+    first, *others = folds
+    if not others:
+        return first
+    examples: tuple[float, ...] | None = ()
+    for fold in folds:
+        examples = None if examples is None or fold.examples is None else examples + fold.examples
+    return replace(
+        first,
+        value=fmean(examples or [fold.value for fold in folds]),
+        steps=round(fmean(fold.steps for fold in folds)),
+        seconds=fmean(fold.seconds for fold in folds),
+        flops=fmean(fold.flops for fold in folds),
+        examples=examples,
     )
 
 

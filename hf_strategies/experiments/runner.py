@@ -8,7 +8,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -56,6 +56,8 @@ def recipe_command(plan: Plan, run: Run) -> list[str]:
     """Return the command of a run, which also goes on with one that was interrupted."""
     module = f"hf_strategies.recipes.{plan.recipe}"
     flags = ["--config", str(plan.flags_of(run.strategy)), "--seed", str(run.seed), "--output_dir", str(run.folder)]
+    if run.fold is not None:
+        flags += ["--folds", str(plan.folds), "--fold", str(run.fold)]
     return [sys.executable, "-m", module, *flags, "--resume_from_checkpoint", "last", "--disable_tqdm", "true"]
 
 
@@ -64,8 +66,9 @@ def check_flags(plan: Plan) -> None:
     with tempfile.TemporaryDirectory(prefix="hf_strategies_") as folder:
         trial = replace(plan, folder=Path(folder), seeds=plan.seeds[:1])
         trial.write()
-        with ThreadPoolExecutor(min(4, len(trial.runs))) as pool:
-            for run, done in zip(trial.runs, pool.map(partial(_checked, trial), trial.runs), strict=True):
+        runs = trial.runs[: len(plan.strategies)]
+        with ThreadPoolExecutor(min(4, len(runs))) as pool:
+            for run, done in zip(runs, pool.map(partial(_checked, trial), runs), strict=True):
                 if done.returncode:
                     line = visible((done.stderr.strip().splitlines() or ["the recipe does not start"])[-1])
                     said = line.removeprefix("error: ").replace(str(trial.flags_of(run.strategy)), "its flags")
@@ -79,12 +82,19 @@ def _checked(plan: Plan, run: Run) -> "subprocess.CompletedProcess[str]":
 class Runner:
     """Makes the runs of ``plan``, ``jobs`` side by side; several processes may do so in one folder.
 
-    ``command`` gives the command of a run, that of its recipe by default. SIGINT and SIGTERM reach the processes
-    that train, which write a checkpoint and end.
+    ``command`` gives the command of a run, that of its recipe by default, and ``needless`` the runs that need not be
+    made, by what others have come to. SIGINT and SIGTERM reach the processes that train, which write a checkpoint
+    and end.
     """
 
-    def __init__(self, plan: Plan, jobs: int = 1, command: Command = recipe_command) -> None:
-        self._plan, self._jobs, self._command = plan, jobs, command
+    def __init__(
+        self,
+        plan: Plan,
+        jobs: int = 1,
+        command: Command = recipe_command,
+        needless: Callable[[], Collection[Run]] = frozenset,
+    ) -> None:
+        self._plan, self._jobs, self._command, self._needless = plan, jobs, command, needless
         self._failures: dict[Run, Failure] = {}
         self._children: set[subprocess.Popen[bytes]] = set()
         self._lock, self._stopped = threading.Lock(), threading.Event()
@@ -101,6 +111,8 @@ class Runner:
         """Make one run after another until none is left for this process."""
         while not self._stopped.is_set():
             left = [run for run in self._plan.runs if run not in self._failures and not is_done(run)]
+            needless = self._needless()
+            left = [run for run in left if run not in needless]
             claim = next(filter(None, map(take, left)), None) if left else None
             if not left:
                 return
@@ -126,7 +138,7 @@ class Runner:
         with self._lock:
             self._children = {child for child in self._children if child.returncode is None}
         if code == 0 and is_done(claim.run):
-            announce(f"{claim.run.strategy} seed {claim.run.seed}: done in {time.monotonic() - started:.0f} s")
+            announce(f"{claim.run.title}: done in {time.monotonic() - started:.0f} s")
         elif code is not None and not self._stopped.is_set():
             self._failures[claim.run] = failure_of(claim.run, code)
 
@@ -190,7 +202,7 @@ def failure_of(run: Run, code: int) -> Failure:
     """Record that a run has failed, tell it, and return it."""
     failure = Failure(run, code, _last_line(run.beside(".log")))
     write_json(run.beside(".failed.json"), {"code": code, "line": failure.line})
-    announce(f"{run.strategy} seed {run.seed}: failed with exit code {code}: {short(failure.line)}")
+    announce(f"{run.title}: failed with exit code {code}: {short(failure.line)}")
     return failure
 
 

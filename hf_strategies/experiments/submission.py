@@ -117,14 +117,14 @@ def _ended(job: Any, run: Run, attempt: int, failures: dict[Run, Failure]) -> No
         code = int(job.result())
     except Exception as mistake:  # what the job raised, or that it has left no result
         line = first_line(mistake)
-        announce(f"{run.strategy} seed {run.seed}: its job {job.job_id} is lost ({line})")
+        announce(f"{run.title}: its job {job.job_id} is lost ({line})")
         if attempt >= _ATTEMPTS:
             failures[run] = Failure(run, 1, line)
         return
     if code:
         failures[run] = failure_of(run, code)
     elif is_done(run):
-        announce(f"{run.strategy} seed {run.seed}: done by job {job.job_id}")
+        announce(f"{run.title}: done by job {job.job_id}")
 
 
 def _executor(plan: Plan, resources: Resources) -> Any:

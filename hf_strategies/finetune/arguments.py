@@ -63,6 +63,10 @@ class DataArguments:
         default=0.1,
         metadata={"help": "Share of the training set to validate on when there is no validation set."},
     )
+    folds: int | None = field(
+        default=None, metadata={"help": "Cut the training set into so many parts, of which --fold is the test set."}
+    )
+    fold: int | None = field(default=None, metadata={"help": "Which part is the test set, from 0 on."})
     max_train_samples: int | None = field(
         default=None, metadata={"help": "Use only so many training examples, drawn by the seed."}
     )
@@ -85,12 +89,26 @@ class DataArguments:
         if self.dataset_name and files:
             raise StrategyError(f"dataset_name={self.dataset_name!r} with {files[0]}: give one or the other")
         check_ranges(vars(self))
+        self._check_folds()
         self._check_reading()
 
     @property
     def reading_rules(self) -> ReadingRules:
         """The rules for reading files that the flags give."""
         return ReadingRules(self.encoding, self.separator, self.column_names)
+
+    def _check_folds(self) -> None:
+        for name, other in (("folds", "fold"), ("fold", "folds")):
+            if getattr(self, name) is not None and getattr(self, other) is None:
+                raise StrategyError(f"{name}={getattr(self, name)} without {other}: give both")
+        if self.fold is None or self.folds is None:
+            return
+        if self.fold >= self.folds:
+            raise StrategyError(f"fold={self.fold} of folds={self.folds}: give a number from 0 to {self.folds - 1}")
+        if self.test_file:
+            raise StrategyError(
+                f"folds={self.folds} with test_file: a fold is the test set, so give one or the other"
+            )
 
     def _check_reading(self) -> None:
         if self.separator is not None:

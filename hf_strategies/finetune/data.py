@@ -1,5 +1,6 @@
 """Data sets from the Hub, from local files or offline, loaded and checked before any model is loaded."""
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any, cast
 import numpy as np
 from datasets import Dataset, DatasetBuilder, DatasetDict, Features, load_dataset, load_dataset_builder
 from datasets.exceptions import DatasetGenerationError
-from sklearn.model_selection import GroupShuffleSplit
+from sklearn.model_selection import GroupShuffleSplit, KFold, StratifiedKFold
 
 from hf_strategies.errors import StrategyError, did_you_mean
 from hf_strategies.finetune.arguments import DataArguments
@@ -79,8 +80,10 @@ def with_validation(
     """Split a validation set off the training set if there is none; the test set is never used for it.
 
     Rows with the same value in the column ``together`` stay on one side, so that nothing in validation was seen in
-    training; ``validation_fraction`` is then the share of those values, not of the rows.
+    training; ``validation_fraction`` is then the share of those values, not of the rows. Before that, the fold that
+    the arguments ask for is taken out of the training set, as the test set.
     """
+    splits = _with_fold(splits, args, seed, together)
     if "validation" in splits or "train" not in splits:
         return splits
     rows = splits["train"]
@@ -182,6 +185,37 @@ def check_test_labels(splits: Mapping[str, Dataset], flag: str, column: str) -> 
             " name, or leave that column out if the labels are unknown"
         )
     notify(f"The test split has no column {column!r}: it is predicted, and not measured.")
+
+
+def _with_fold(splits: DatasetDict, args: DataArguments, seed: int, together: str | None) -> DatasetDict:
+    """Return the splits with one fold of the training set as the test set, if the arguments ask for it.
+
+    Each row is in the test set of exactly one fold. Classes are as frequent in a fold as in the whole, where each has
+    a row for every fold.
+    """
+    if args.folds is None:
+        return splits
+    if "train" not in splits or "test" in splits:
+        fault = "a data set that has a test set" if "train" in splits else "no training set"
+        raise StrategyError(f"folds={args.folds} with {fault}: give train_file, or leave folds out")
+    rows = splits["train"]
+    group_of = list(range(len(rows))) if together is None else rows[together][:]
+    groups = list(dict.fromkeys(group_of))
+    if len(groups) < args.folds:
+        raise StrategyError(f"folds={args.folds} of {len(groups)} {together or 'example'}s: give fewer")
+    classes = _classes(rows) if together is None else []
+    is_frequent = classes and min(Counter(classes).values()) >= args.folds
+    cut = (StratifiedKFold if is_frequent else KFold)(args.folds, shuffle=True, random_state=seed)
+    _, part = list(cut.split(groups, classes if is_frequent else None))[args.fold or 0]
+    held = {groups[index] for index in part}
+    sides = [[row for row, group in enumerate(group_of) if (group in held) is side] for side in (False, True)]
+    return DatasetDict({**splits, "train": rows.select(sides[0]), "test": rows.select(sides[1])})
+
+
+def _classes(rows: Dataset) -> list[str]:
+    """Return the class of each row, where each has one; else nothing."""
+    labels = rows["label"][:] if "label" in rows.column_names else []
+    return labels if all(isinstance(label, str) for label in labels) else []
 
 
 def _draw(rows: Dataset, most: int | None, seed: int) -> Dataset:

@@ -27,8 +27,13 @@ class GivenRows:
 
     @classmethod
     def of(cls, raw: DatasetDict, splits: DatasetDict, truth: Collection[str]) -> "GivenRows | None":
-        """Return the rows of the test set in ``splits``, as they stand in ``raw``; None if there is no test set."""
-        return cls(raw["test"], splits["test"][ROW][:], truth) if "test" in splits else None
+        """Return the rows of the test set in ``splits``, as they stand in ``raw``; None if there is no test set.
+
+        A test set that ``raw`` does not have is a fold of the training set.
+        """
+        if "test" not in splits:
+            return None
+        return cls(raw["test" if "test" in raw else "train"], splits["test"][ROW][:], truth)
 
     def lines(self, made: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
         """Yield each row with what the recipe has ``made`` of it, as JSON has them.

@@ -63,6 +63,8 @@ _RATE = Range(0, 1000, "a number above 0, such as 5e-5", open_low=True)
 RANGES: Mapping[str, Range] = {
     # data
     "validation_fraction": _share(open_low=True, more=", such as 0.1"),
+    "folds": _count(2, 1000, more=", such as 5"),
+    "fold": _count(0, 999),
     "max_train_samples": _SAMPLES,
     "max_eval_samples": _SAMPLES,
     "max_test_samples": _SAMPLES,

@@ -95,6 +95,7 @@ def commands(block: Block) -> list[list[str]]:
     return [shlex.split(line[2:], comments=True) for line in joined.splitlines() if line.startswith("$ ")]
 
 
+SUBMITIT = "recipes/submitit/train.py"
 CONSOLE = [(page, words) for page, block in ALL_BLOCKS if block.language == "console" for words in commands(block)]
 PROJECT = tomllib.loads((CHECKOUT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
@@ -122,6 +123,10 @@ def unknown_flags(words: list[str]) -> set[str]:
     known = help_of((*command, "--help")) + help_of((*command, "--help", "all"))
     if "accelerate" in inner:
         known += help_of(("-m", "accelerate.commands.accelerate_cli", "launch", "--help"))
+    if "torchrun" in inner:
+        known += help_of(("-m", "torch.distributed.run", "--help"))
+    if SUBMITIT in inner:
+        known += help_of((SUBMITIT, "--help"))
     flags = {word for word in inner if word.startswith("--")} - ({"--nodes", "--ntasks-per-node"} & set(inner))
     return {flag for flag in flags if not re.search(rf"{flag}\b", known)}
 

@@ -8,6 +8,7 @@ import pytest
 
 from hf_strategies.errors import StrategyError
 from hf_strategies.experiments.plan import Plan, read_plan, read_seeds, read_strategies
+from hf_strategies.experiments.runner import recipe_command
 from hf_strategies.flag_file import read_mapping
 from hf_strategies.presets import PRESETS
 
@@ -37,6 +38,17 @@ def test_a_run_has_the_flags_of_the_task_and_over_them_those_of_the_strategy(tas
     assert read_mapping(str(made.flags_of("b"))) == {**PRESETS["no_epochs"].settings, "num_train_epochs": 9}
 
 
+def test_with_folds_each_seed_has_a_run_for_each(task: str) -> None:
+    made = read_plan(task, ["a.yaml", "no_epochs"], "0,3", recipe=None, folder="out", recipes=RECIPES, folds=2)
+    assert len(made.runs) == 2 * 2 * 2
+    assert made.runs[3].folder == Path("out/no_epochs/seed_0/fold_1")
+    words = recipe_command(made, made.runs[3])
+    assert words[words.index("--folds") :][:4] == ["--folds", "2", "--fold", "1"]
+    made.write()
+    with pytest.raises(StrategyError, match="the number of folds is 2, and now it is None"):
+        plan(task, "a.yaml", "no_epochs").write()
+
+
 def test_a_preset_is_a_strategy_by_its_name() -> None:
     assert read_strategies(["no_epochs"]) == {"no_epochs": PRESETS["no_epochs"].settings}
 
@@ -64,6 +76,11 @@ def test_seeds_and_strategies_may_be_added_and_nothing_that_was_run_may_change(t
         ({"strategies": ["a.yaml", "no_epoch"]}, "no YAML file, and no preset: did you mean 'no_epochs'"),
         ({"strategies": ["a.yaml", "none.yaml"]}, "--strategies none.yaml: no such file"),
         ({"strategies": ["a.yaml", "./a.yaml"]}, "'a' twice"),
+        ({"strategies": ["folded.yaml"]}, "folded.yaml: fold is set for each run: leave it out"),
+        (
+            {"task": "folded.yaml"},
+            "TASK_CONFIG folded.yaml: fold is set for each run: leave it out, and give --folds",
+        ),
         ({"strategies": ["seeded.yaml"]}, "seeded.yaml: seed is set for each run: leave it out"),
         ({"strategies": ["a b.yaml"]}, "name the file by letters"),
         ({"recipe": "text_clasification"}, "did you mean 'text_classification'"),
@@ -76,6 +93,7 @@ def test_seeds_and_strategies_may_be_added_and_nothing_that_was_run_may_change(t
 )
 def test_a_mistake_is_named_with_its_remedy(task: str, given: dict[str, Any], message: str) -> None:
     Path("seeded.yaml").write_text("seed: 3\n")
+    Path("folded.yaml").write_text("fold: 0\nrecipe: text_classification\n" if "task" in given else "fold: 0\n")
     Path("a b.yaml").write_text("learning_rate: 1\n")
     Path("other.yaml").write_text("num_train_epochs: 1\n")
     settings: dict[str, Any] = {"task": task, "strategies": ["a.yaml", "no_epochs"]} | given

@@ -21,14 +21,15 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> str:
     return table_of(folder)
 
 
-def kill(process: "subprocess.Popen[str]", *, with_children: bool) -> None:  # type: ignore[name-defined]  # noqa: F821
+def kill(process: "subprocess.Popen[str]", folder: Path, *, with_children: bool) -> None:  # type: ignore[name-defined]  # noqa: F821
     process.kill()
     process.communicate()
     if not with_children:
         return
     for path in Path("/proc").glob("[0-9]*/cmdline"):  # the children lead groups of their own
         try:
-            if b"fake_recipe" in path.read_bytes():
+            words = path.read_bytes()
+            if b"fake_recipe" in words and os.fsencode(f"{folder}/") in words:
                 os.kill(int(path.parent.name), signal.SIGKILL)
         except (OSError, ValueError):
             continue
@@ -40,7 +41,7 @@ def test_a_comparison_that_is_killed_ten_times_ends_with_the_same_table(whole: s
     for number in range(10):
         process = start(tmp_path)
         time.sleep(chance.uniform(0.2, 1.2))
-        kill(process, with_children=number % 2 == 1)
+        kill(process, tmp_path, with_children=number % 2 == 1)
         for lock in tmp_path.glob("*/*/writer.lock"):  # a killed stand-in leaves it
             if number % 2 == 1:
                 lock.unlink(missing_ok=True)

@@ -77,7 +77,8 @@ def load_choices(args: ChoiceArguments, *, seed: int = 0) -> ChoiceData:
     columns = {split: _columns(kept.get(split, rows), labels.get(split)) for split, rows in choices.items()}
     checked = DatasetDict({split: Dataset.from_dict(rows) for split, rows in columns.items()})
     splits = limit(with_validation(checked, args, seed=0), args, seed)
-    given = GivenRows.of(raw, splits, [label_column(args, raw["test"])] if "test" in raw else [])
+    tested = "test" if "test" in raw else "train"  # a fold
+    given = GivenRows.of(raw, splits, [label_column(args, raw[tested])] if tested in raw else [])
     return ChoiceData(splits.remove_columns(ROW), name, given)
 
 

@@ -105,7 +105,8 @@ def load_tokens(args: TokenArguments, *, seed: int = 0) -> TokenData:
     if "train" in raw:
         known = _training_tags(raw["train"].features[columns["train"][1]], checked, args.label_all_subwords)
     rows = {split: rows[ROW][:] for split, rows in splits.items()}
-    given = GivenRows.of(raw, splits, [columns["test"][1]] if "test" in columns else [])
+    tested = "test" if "test" in raw else "train"  # a fold
+    given = GivenRows.of(raw, splits, [columns[tested][1]] if tested in columns else [])
     return TokenData(splits.remove_columns(ROW), known, name, rows, given)
 
 
