@@ -3,6 +3,7 @@
 import json
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import yaml
 
 from hf_strategies.errors import StrategyError, did_you_mean, short
 
-__all__ = ["flags_of_yaml", "read_mapping"]
+__all__ = ["as_flags", "flags_of_yaml", "read_mapping"]
 
 # Far more than a file of flags needs. PyYAML reads about 100,000 characters in a second.
 _MOST_BYTES = 100_000
@@ -89,12 +90,20 @@ for _kind, _pattern in _SCALARS.items():
 def flags_of_yaml(file: str | os.PathLike[str], known: set[str]) -> list[str]:
     """Return the flags that a YAML mapping stands for; ``known`` are the keys that are allowed."""
     name = os.fspath(file)
-    flags: list[str] = []
-    for key, value in read_mapping(name).items():
+    settings = read_mapping(name)
+    for key in settings:
         if key not in known:
             raise StrategyError(f"{name}: unknown key {key!r}: {did_you_mean(str(key), known)}")
-        flags += _arguments(key, value)
-    return flags
+    return as_flags(settings)
+
+
+def as_flags(settings: Mapping[str, Any]) -> list[str]:
+    """Return the flags that settings stand for, which are written as in a YAML file.
+
+    >>> as_flags({"seed": 1, "figure": True, "lr_scheduler_kwargs": {"gamma": 0.5}, "max_steps": None})
+    ['--seed=1', '--figure=true', '--lr_scheduler_kwargs={"gamma": 0.5}']
+    """
+    return [flag for key, value in settings.items() for flag in _arguments(key, value)]
 
 
 def read_mapping(name: str, flag: str = "--config") -> dict[str, Any]:

@@ -37,10 +37,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "experiments": {*BASE, "comparison", "presets", "report"},
     "launch": {*BASE, "trainer"},
     "cli": {
-        *{*BASE, "comparison", "experiments", "presets", "report", "checkpoints", "launch"},
+        *{*BASE, "comparison", "experiments", "search", "presets", "report", "checkpoints", "launch"},
         *{"schedules", "stopping", "averaging"},
     },
     "finetune": {*BASE, "presets", "report", "trainer", "schedules", "stopping", "averaging"},
+    "search": {*BASE, "presets", "report", "trainer", "finetune", "schedules", "stopping"},
 }
 # The folders of the tasks: what the recipes share imports none of them, nor does one import another.
 TASKS = set(RECIPES)

@@ -22,7 +22,7 @@ from hf_strategies.finetune.arguments import ModelArguments, RecipeArguments
 from tests.conftest import RECIPES
 
 LIST = Path(__file__).with_name("public_api.txt")
-NAMES = "list show plot flags replay report compare presets criteria averages average find-lr run"
+NAMES = "list show plot flags replay report compare presets criteria averages average find-lr run search"
 COMMANDS = tuple(NAMES.split())
 
 

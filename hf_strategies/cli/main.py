@@ -25,6 +25,7 @@ from hf_strategies.cli.presets import PresetsCommand
 from hf_strategies.cli.replay import ReplayCommand
 from hf_strategies.cli.report import ReportCommand
 from hf_strategies.cli.run import RunCommand
+from hf_strategies.cli.search import SearchCommand
 from hf_strategies.cli.show import ShowCommand
 from hf_strategies.errors import StrategyError, did_you_mean, visible
 from hf_strategies.report.lines import fill, shell_command
@@ -45,6 +46,7 @@ _ROWS: tuple[Command, ...] = (
     AverageCommand(),
     FindLrCommand(),
     RunCommand(),
+    SearchCommand(),
 )
 COMMANDS = {row.name: row for row in _ROWS}
 """The commands by their names, in the order of the help."""

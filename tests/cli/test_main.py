@@ -149,7 +149,7 @@ def test_a_package_that_fails_is_told_and_keeps_nothing_else_from_being_seen(
         (
             "",
             "no command: give one of list, show, plot, flags, replay, report, compare, presets, criteria, averages,"
-            " average, find-lr, run; see",
+            " average, find-lr, run, search; see",
         ),
         ("lst", "unknown command 'lst': did you mean 'list'?"),
         ("--hlp", "unknown flag --hlp of hf-strategies: did you mean '--help'?"),

@@ -1,0 +1,1 @@
+"""The search of hyperparameters, schedules and strategies of a recipe, by Optuna."""
