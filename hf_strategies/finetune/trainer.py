@@ -135,6 +135,13 @@ class RecipeTrainer(Trainer):
         output: TrainOutput = super()._finalize_training(*args, **kwargs)  # type: ignore[no-untyped-call]
         return output._replace(training_loss=output.metrics["train_loss"])
 
+    def evaluation_loop(self, *args: Any, **kwargs: Any) -> EvalLoopOutput:
+        """Evaluate as the stock Trainer does; the bar goes at the end, also where that is an error."""
+        try:
+            return super().evaluation_loop(*args, **kwargs)
+        finally:
+            self.progress.end_evaluation()
+
     def _add_earlier_losses(self) -> None:
         """Add the losses before the checkpoint to the sums that the stock Trainer begins anew when it resumes."""
         losses, self._losses = self._losses, None

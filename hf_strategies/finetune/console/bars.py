@@ -4,10 +4,10 @@ import os
 import sys
 
 import datasets
-from huggingface_hub.utils.tqdm import disable_progress_bars
+from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 from transformers.utils import logging
 
-__all__ = ["draws_bars", "hide_bars_of_libraries"]
+__all__ = ["draws_bars", "hide_bars_of_libraries", "hide_bars_of_transformers"]
 
 
 def draws_bars() -> bool:
@@ -20,3 +20,14 @@ def hide_bars_of_libraries() -> None:
     logging.disable_progress_bar()
     datasets.disable_progress_bars()
     disable_progress_bars()
+
+
+def hide_bars_of_transformers() -> None:
+    """Let transformers draw no bars from now on: each checkpoint would leave one between two rows of a table.
+
+    Those of transfers to and from the Hub stay as they are.
+    """
+    were_hidden = are_progress_bars_disabled()
+    logging.disable_progress_bar()  # it hides those of the Hub, too
+    if not were_hidden:
+        enable_progress_bars()

@@ -11,7 +11,7 @@ __all__ = ["EvaluationRows", "Progress"]
 
 _WIDEST_NAME = 12
 _NUMBER = 8
-_NOTE = 20
+_NOTE = 20  # there is room for as much, such as "no improvement 12/20"; what is longer ends where the terminal does
 _GAP = 2
 
 
@@ -66,8 +66,8 @@ class EvaluationRows:
         return self._line([cell.rjust(width) for cell, width in zip(cells, widths, strict=True)], progress.note)
 
     def _line(self, cells: Sequence[str], note: str) -> str:
-        line = (" " * _GAP).join([*cells, shortened(visible(note), _NOTE)])
-        return line[: self.width].rstrip()
+        line = (" " * _GAP).join([*cells, visible(note)])
+        return (line if len(line) <= self.width else f"{line[: self.width - 1]}…").rstrip()
 
 
 def _fitting(metrics: Sequence[str], width: int) -> list[str]:

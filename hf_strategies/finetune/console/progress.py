@@ -13,11 +13,12 @@ from transformers.trainer_callback import ProgressCallback
 from transformers.trainer_utils import IntervalStrategy, has_length
 
 from hf_strategies.errors import visible
-from hf_strategies.finetune.console.bars import draws_bars
+from hf_strategies.finetune.console.bars import draws_bars, hide_bars_of_transformers
 from hf_strategies.finetune.console.evaluation_rows import EvaluationRows, Progress
 from hf_strategies.finetune.console.lines import lines_above_bars
 from hf_strategies.stopping.results import EARLY_STOPPING, PLATEAU_COOLDOWN, records_of
 from hf_strategies.trainer.callbacks.context import records
+from hf_strategies.values import is_number
 
 __all__ = ["RecipeProgress", "show_progress"]
 
@@ -30,6 +31,7 @@ def show_progress(trainer: Trainer) -> "RecipeProgress":
     """Put `RecipeProgress` in the place of the callbacks with which the Trainer shows its progress."""
     for kind in (ProgressCallback, PrinterCallback):
         trainer.remove_callback(kind)
+    hide_bars_of_transformers()
     progress = RecipeProgress()
     trainer.add_callback(progress)
     return progress
@@ -52,7 +54,6 @@ class RecipeProgress(TrainerCallback):
         self._rows: EvaluationRows | None = None
         self._rate: float | None = None
         self._loss: float | None = None
-        self._best: tuple[int, float] | None = None
         self._open = ExitStack()
         self._terminal: Any = None
 
@@ -60,13 +61,16 @@ class RecipeProgress(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Begin the bar; a run that goes on says from which step."""
-        self._rows, self._rate, self._loss, self._best = None, None, None, None
+        self._rows, self._rate, self._loss = None, None, None
         self.has_table = False
+        for entry in state.log_history:  # of a run that goes on
+            self._keep(entry)
         if args.disable_tqdm or not state.is_world_process_zero:
             return
         self.has_table = state.global_step == 0
         bar = None
         if draws_bars():
+            self._terminal = sys.stderr
             bar = self._bar(state.max_steps, _BAR)
             bar.update(state.global_step)
             self._open.callback(bar.close)
@@ -74,6 +78,7 @@ class RecipeProgress(TrainerCallback):
         self.training_bar = _Status(bar)
         if state.global_step:
             self._write(f"resumed at step {state.global_step} of {state.max_steps}")
+            self._show_on_bar(args, state)
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -90,31 +95,26 @@ class RecipeProgress(TrainerCallback):
         if args.disable_tqdm or not state.is_world_process_zero or not has_length(batches) or not draws_bars():
             return
         if self._prediction_bar is None:
+            if self.training_bar is None:
+                self._terminal = sys.stderr
+                self._open.enter_context(lines_above_bars())
             self._prediction_bar = self._bar(len(batches), f"evaluation {_BAR}")
         self._prediction_bar.update(1)
-
-    def on_predict(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, metrics: Any, **kwargs: Any
-    ) -> None:
-        """Remove the bar of the predictions."""
-        self._end_prediction_bar()
 
     def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Keep the rate and the training loss for the bar and the next row."""
         logs: Mapping[str, Any] = kwargs.get("logs") or {}
-        self._rate = logs.get("learning_rate", self._rate)
-        self._loss = logs.get("loss", self._loss)
+        self._keep(logs)
         if self.training_bar is None:
             return
         if "loss" in logs and args.eval_strategy == IntervalStrategy.NO:
             self._write_row(state, {}, "")
-        self._show_on_bar()
+        self._show_on_bar(args, state)
 
     def on_evaluate(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Write the row of an evaluation; the callbacks that watch it come first, and have recorded what it means."""
-        self._end_prediction_bar()
         if self.training_bar is None:
             return
         values = {
@@ -122,11 +122,12 @@ class RecipeProgress(TrainerCallback):
             for name, value in kwargs["metrics"].items()
             if name.startswith("eval_") and not name.endswith(_TIMINGS) and isinstance(value, int | float)
         }
-        is_best = self._note_best(args, state, values)
-        notes = ["best"] if is_best else [] if control.should_training_stop else [self.training_bar.note]
-        notes += ["stop"] if control.should_training_stop else []
+        best = _best(args, state)
+        stops = control.should_training_stop
+        notes = ["best"] if best and best[0] == state.global_step else [] if stops else [self.training_bar.note]
+        notes += ["stop"] if stops and state.global_step < state.max_steps else []  # else the budget has ended
         self._write_row(state, values, ", ".join(filter(None, notes)))
-        self._show_on_bar()
+        self._show_on_bar(args, state)
 
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -136,25 +137,20 @@ class RecipeProgress(TrainerCallback):
 
     def close(self) -> None:
         """Close the bars, also where training has ended in an error."""
-        self._end_prediction_bar()
-        self._open.close()
         self.training_bar = None
+        self.end_evaluation()
 
-    def _note_best(self, args: TrainingArguments, state: TrainerState, values: Mapping[str, float]) -> bool:
-        """Keep the best value for the bar; return whether it is that of this evaluation."""
-        record = _record(state)
-        if record is not None:
-            step, value = record["best_step"], record["best_value"]
-            self._best = None if step is None else (step, value)
-            return step is not None and bool(step == state.global_step)
-        name, mode = _watched(args)
-        value = values.get(name)
-        if value is None or not math.isfinite(value):
-            return False
-        if self._best is None or (value < self._best[1] if mode == "min" else value > self._best[1]):
-            self._best = (state.global_step, value)
-            return True
-        return False
+    def end_evaluation(self) -> None:
+        """Remove the bar of an evaluation or of predictions, also where these have ended in an error."""
+        if self._prediction_bar is not None:
+            self._prediction_bar.close()
+            self._prediction_bar = None
+        if self.training_bar is None:
+            self._open.close()
+
+    def _keep(self, logs: Mapping[str, Any]) -> None:
+        self._rate = logs.get("learning_rate", self._rate)
+        self._loss = logs.get("loss", self._loss)
 
     def _write_row(self, state: TrainerState, values: Mapping[str, float], note: str) -> None:
         if self._rows is None:
@@ -163,11 +159,12 @@ class RecipeProgress(TrainerCallback):
         progress = Progress(state.global_step, state.epoch or 0.0, self._rate, self._loss, values, note)
         self._write(self._rows.row(progress).rstrip())
 
-    def _show_on_bar(self) -> None:
+    def _show_on_bar(self, args: TrainingArguments, state: TrainerState) -> None:
         if self.training_bar is None:
             return
+        best = _best(args, state)
         parts = [] if self._rate is None else [f"lr {self._rate:.1e}"]
-        parts += [] if self._best is None else [f"best {self._best[1]:.4g} at {self._best[0]}"]
+        parts += [] if best is None else [f"best {best[1]:.4g} at {best[0]}"]
         self.training_bar.show(", ".join(parts))
 
     @staticmethod
@@ -176,14 +173,7 @@ class RecipeProgress(TrainerCallback):
 
     def _bar(self, total: int, form: str) -> Any:
         """Draw a bar on the terminal itself, also while lines go above the bars."""
-        if self.training_bar is None:
-            self._terminal = sys.stderr
         return tqdm(total=total, leave=False, bar_format=form, dynamic_ncols=True, file=self._terminal)
-
-    def _end_prediction_bar(self) -> None:
-        if self._prediction_bar is not None:
-            self._prediction_bar.close()
-            self._prediction_bar = None
 
 
 class _Status:
@@ -222,6 +212,18 @@ def _record(state: TrainerState) -> Mapping[str, Any] | None:
             if "best_step" in record and "best_value" in record:
                 return record
     return None
+
+
+def _best(args: TrainingArguments, state: TrainerState) -> tuple[int, float] | None:
+    """Return step and value of the best evaluation so far: by the record of a callback, or else by the log."""
+    record = _record(state)
+    if record is not None:
+        step, value = record["best_step"], record["best_value"]
+        return None if step is None or value is None else (step, value)
+    name, mode = _watched(args)
+    found = [(int(entry["step"]), float(entry[name])) for entry in state.log_history if is_number(entry.get(name))]
+    finite = [each for each in found if math.isfinite(each[1])]
+    return (min if mode == "min" else max)(finite, key=lambda each: each[1], default=None)
 
 
 def _monitor(state: TrainerState) -> str | None:

@@ -22,7 +22,7 @@ def test_each_cell_ends_where_the_name_of_its_column_ends() -> None:
 def test_no_line_is_wider_than_the_terminal(width: int) -> None:
     rows = EvaluationRows(METRICS, width)
     values = {name.removeprefix("eval_"): -123456.789 for name in METRICS}
-    lines = [rows.head, rows.row(progress("cooldown, ends at step 123456 at the latest", **values))]
+    lines = [rows.head, rows.row(progress("cooldown by step 123456, and more than there is room for", **values))]
     assert max(map(len, lines)) <= width
     assert "f1" in rows.head.split()
 
@@ -53,6 +53,12 @@ def test_a_number_has_eight_characters_at_most(value: float, cell: str) -> None:
 
 def test_a_metric_that_one_evaluation_lacks_is_a_dash() -> None:
     assert EvaluationRows(["eval_f1", "eval_loss"], 80).row(progress(loss=1.0)).split()[-2:] == ["-", "1.0000"]
+
+
+def test_a_note_has_what_room_is_left_and_is_cut_at_its_end() -> None:
+    rows = EvaluationRows(["eval_f1", "eval_loss"], 80)
+    assert rows.row(progress("cooldown by step 123456", f1=0.5, loss=1.0)).endswith("  cooldown by step 123456")
+    assert rows.row(progress("cooldown by step 12345678", f1=0.5, loss=1.0)).endswith("  cooldown by step 123456…")
 
 
 def test_a_long_name_is_cut_and_a_terminal_escape_is_written_out() -> None:

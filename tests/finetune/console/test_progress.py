@@ -1,5 +1,6 @@
 """What a recipe shows: on a terminal, in a file, with `disable_tqdm`, on two processes, and after a resume."""
 
+import os
 import re
 import subprocess
 import sys
@@ -7,9 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from transformers import TrainerControl, TrainerState, TrainingArguments
 
+from hf_strategies.finetune.console.progress import RecipeProgress
 from hf_strategies.recipes import text_classification
-from tests.finetune.runs import reviews, write_csv_splits
+from tests.conftest import CHECKOUT
+from tests.finetune.runs import logged, reviews, write_csv_splits
 from tests.terminal import in_terminal
 
 pyte = pytest.importorskip("pyte")
@@ -99,6 +103,79 @@ def test_a_resumed_run_says_from_where_and_has_the_whole_table_at_the_end(
     assert lines[0] == "resumed at step 4 of 6"
     assert steps(lines) == [6]
     assert "Evaluations on the validation set" in "\n".join(lines)
+
+
+def test_a_resumed_run_marks_as_best_what_is_better_than_all_before(
+    flags: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    constant = ["--lr_scheduler_type", "constant", "--learning_rate", "0.02", "--save_strategy", "steps"]
+    text_classification.main([*flags, *constant, "--save_steps", "4", "--max_steps", "4"])
+    capsys.readouterr()
+    out = Path(flags[flags.index("--output_dir") + 1])
+    text_classification.main([*flags, *constant, "--resume_from_checkpoint", "last", "--max_steps", "10"])
+    marked = {
+        int(line.split()[0]): line.split()[6:] for line in capsys.readouterr().out.splitlines() if ROW.match(line)
+    }
+    losses = dict(logged(out, "eval_loss"))
+    lowest = {step for step in losses if losses[step] < min([losses[each] for each in losses if each < step] or [99])}
+    assert {step for step, words in marked.items() if "best" in words} == lowest & set(marked)
+    assert set(marked) - lowest  # at least one is worse than one before the checkpoint
+    assert not [step for step, words in marked.items() if "stop" in words]  # the budget ended, and nothing stopped it
+
+
+def test_a_best_value_that_is_not_known_leaves_the_bar_without_one(tmp_path: Path) -> None:
+    state = TrainerState(global_step=2, max_steps=4, log_history=[{"eval_loss": float("nan"), "step": 2}])
+    record = {"monitor": "eval_loss", "best_step": 2, "best_value": None}
+    for records in ({}, {"early_stopping": record}):
+        state.stateful_callbacks = records
+        progress, args = RecipeProgress(), TrainingArguments(str(tmp_path), use_cpu=True)
+        progress.on_train_begin(args, state, TrainerControl())
+        progress.on_evaluate(args, state, TrainerControl(), metrics={"eval_loss": float("nan")})
+        progress.close()
+
+
+def test_processes_other_than_the_first_write_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    state = TrainerState(global_step=0, max_steps=4, is_world_process_zero=False)
+    progress, args, control = RecipeProgress(), TrainingArguments(str(tmp_path), use_cpu=True), TrainerControl()
+    progress.on_train_begin(args, state, control)
+    progress.on_log(args, state, control, logs={"loss": 1.0, "learning_rate": 0.1})
+    progress.on_prediction_step(args, state, control, eval_dataloader=[1])
+    progress.on_evaluate(args, state, control, metrics={"eval_loss": 1.0})
+    progress.on_train_end(args, state, control)
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.slow
+def test_of_two_processes_one_writes_the_table(flags: list[str]) -> None:
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m"]
+    command = [*launcher, "hf_strategies.recipes.text_classification", *flags]
+    environment = os.environ | {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(CHECKOUT)}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert steps(done.stdout.splitlines()) == [2, 4, 6]
+
+
+def test_what_warns_while_predictions_are_made_has_a_line_of_its_own(flags: list[str]) -> None:
+    written = in_terminal("-m", "tests.finetune.programs.warning_prediction", *flags, columns=80)
+    lines = screen(written, 80)
+    assert lines.count("a line among the predictions") == 1
+    assert "half a line among the predictions" in lines
+    assert not [line for line in lines if "evaluation " in line or "Writing model shards" in line]
+
+
+def test_an_error_in_predictions_leaves_the_streams_as_they_were(
+    flags: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(self: Any, *_: Any, **__: Any) -> None:
+        self.progress.on_prediction_step(self.args, self.state, self.control, eval_dataloader=[1, 2])
+        raise RuntimeError("broken prediction")
+
+    monkeypatch.setattr("transformers.Trainer.evaluation_loop", broken)
+    monkeypatch.setattr("hf_strategies.finetune.console.progress.draws_bars", lambda: True)
+    before = (sys.stdout, sys.stderr)
+    with pytest.raises(RuntimeError, match="broken prediction"):
+        text_classification.main([*flags, "--eval_strategy", "no", "--max_steps", "1"])
+    assert (sys.stdout, sys.stderr) == before
 
 
 def test_an_error_in_training_leaves_the_streams_as_they_were(

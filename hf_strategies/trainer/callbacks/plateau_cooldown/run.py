@@ -276,9 +276,9 @@ class CooldownRun(MetricRun):
         """Show the phase behind the progress bar, print a message when the cooldown starts, write the record."""
         self._shown_phase = self._phases.at(state.global_step)
         if self._shown_phase == "hold":
-            self._context.show(f"cooldown at step {self._phases.start} at the latest")
+            self._context.show(f"cooldown by step {self._phases.start}")
         elif self._options.cools_down:
-            self._context.show(f"cooldown, ends at step {self._phases.end}")
+            self._context.show(f"cooldown to step {self._phases.end}")
             self._announce(state)
         self._record(state)
 
