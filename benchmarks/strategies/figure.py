@@ -38,7 +38,7 @@ def draw(everything: Mapping[str, Ways], path: Path) -> None:
     axes.set_xlabel("test points above the best of a sweep over 1 to 16 epochs (bars: one standard error)")
     axes.grid(axis="x", alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.text(1.0, 1.0, "of the\nsweep's steps", transform=axes.transAxes, ha="left", va="bottom", fontsize=8)
+    axes.text(1.0, 1.0, "of the\nsweep's steps", transform=axes.transAxes, ha="left", va="bottom", fontsize=9)
     _legend(figure)
     figure.suptitle(sentence(found), fontsize=10)
     figure.savefig(path, dpi=110)
@@ -70,7 +70,7 @@ def _draw_one(axes: Any, height: float, name: str, comparison: Comparison) -> No
     _, color, mark = SHOWN[name]
     axes.errorbar(comparison.gain, height, xerr=comparison.error, fmt=mark, color=color, capsize=3, markersize=6)
     share = f"{comparison.share:.2f}"
-    axes.text(1.01, height, share, transform=axes.get_yaxis_transform(), color=color, va="center", fontsize=8)
+    axes.text(1.01, height, share, transform=axes.get_yaxis_transform(), va="center", fontsize=9)
 
 
 def _task_label(task: str) -> str:

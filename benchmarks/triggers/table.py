@@ -194,17 +194,18 @@ def draw(everything: Mapping[str, Sequence[Hold]], path: Path) -> None:
     """Draw for each task the test metric and the validation loss against the start of the cooldown."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(1 + 4 * len(everything), 7), layout="constrained")
-    panels = figure.subplots(2, len(everything), squeeze=False, sharex="col")
-    for column, (task, holds) in enumerate(everything.items()):
-        top, bottom = panels[0][column], panels[1][column]
-        _metric(top, holds)
-        _loss(bottom, holds)
-        top.set_title(f"{task}\nmean of {len(holds)} trainings")
-        top.set_ylabel(f"test {TASKS[task].metric}, points")
-        bottom.set_ylabel("validation loss")
-        bottom.set_xlabel("epochs at the full rate before the cooldown")
-    figure.legend(*panels[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    # A page shows about 900 pixels, and wider figures get smaller letters.
+    figure = Figure(figsize=(8.5, 1 + 2.5 * len(everything)), layout="constrained")
+    panels = figure.subplots(len(everything), 2, squeeze=False)
+    for (task, holds), (left, right) in zip(everything.items(), panels, strict=True):
+        _metric(left, holds)
+        _loss(right, holds)
+        left.set_title(f"{task}, mean of {len(holds)} trainings", fontsize=10)
+        left.set_ylabel(f"test {TASKS[task].metric}, points")
+        right.set_ylabel("validation loss")
+    for axes in panels[-1]:
+        axes.set_xlabel("epochs at the full rate before the cooldown")
+    figure.legend(*panels[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     figure.savefig(path, dpi=110)
 
 
