@@ -28,16 +28,18 @@ def draw(cells: Sequence[Cell], found: Sequence["Result"], path: Path) -> None:
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
-    figure, axes = plt.subplots(1, 3, figsize=(17, 6.5), width_ratios=[1.5, 1, 1], constrained_layout=True)
-    _arms(axes[0], [each for each in found if each.name != BASELINE])
+    # A page shows about 900 pixels, and wider figures get smaller letters.
+    places = [["arms", "arms"], ["median", "worst"]]
+    figure, axes = plt.subplot_mosaic(places, figsize=(9, 10), height_ratios=[1.5, 1], layout="constrained")
+    _arms(axes["arms"], [each for each in found if each.name != BASELINE])
     of_default = next(each for each in found if each.name == "cooldown, as it is").tasks
     order = sorted(of_default, key=lambda task: of_default[task].mean)
     for axis, task, what in (
-        (axes[1], order[len(order) // 2], "the median setting"),
-        (axes[2], order[0], "the worst"),
+        (axes["median"], order[len(order) // 2], "the median setting"),
+        (axes["worst"], order[0], "the worst"),
     ):
         _curves(axis, [cell for cell in cells if cell.task == task])
-        axis.set_title(f"{task}: {what} of the default cooldown")
+        axis.set_title(f"{task}: {what} of the default cooldown", fontsize=10)
     figure.savefig(path, dpi=90)
     plt.close(figure)
 
@@ -53,7 +55,7 @@ def _arms(axis: Any, found: Sequence["Result"]) -> None:
     axis.set_yticks(range(len(found)), [each.name for each in reversed(found)])
     axis.set_xlabel(f"points over {BASELINE}")
     axis.set_title(
-        "circles: as it is; squares: options chosen on other data sets;\ngrey dots: settings; bars: 95 %", fontsize=10
+        "circles: as it is; squares: options chosen on other data sets; grey dots: settings; bars: 95 %", fontsize=10
     )
     axis.grid(axis="x", alpha=0.3)
 
@@ -72,7 +74,7 @@ def _curves(axis: Any, cells: Sequence[Cell]) -> None:
     axis.set_xlabel("epochs at the held rate")
     axis.set_ylabel("test metric, mean of seeds and rates")
     axis.grid(alpha=0.3)
-    axis.legend()
+    axis.legend(fontsize=9)
 
 
 def _ends(cells: Sequence[Cell]) -> tuple[list[float], list[float]]:
