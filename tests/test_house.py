@@ -34,7 +34,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "checkpoints": {*BASE, "schedules", "stopping", "averaging"},
     "presets": {"errors"},
     "report": {*BASE, "comparison", "presets", "schedules", "stopping", "averaging"},
-    "experiments": {*BASE, "comparison", "presets", "report"},
+    "experiments": {*BASE, "comparison", "presets", "report", "stopping"},
     "launch": {*BASE, "trainer"},
     "cli": {
         *{*BASE, "comparison", "experiments", "search", "presets", "report", "checkpoints", "launch"},

@@ -10,6 +10,7 @@ from hf_strategies.errors import StrategyError, did_you_mean, visible
 if TYPE_CHECKING:
     from hf_strategies.comparison.summary import Comparison
     from hf_strategies.experiments.plan import Plan
+    from hf_strategies.experiments.race import Race
     from hf_strategies.experiments.submission import Resources
 
 __all__ = ["CompareCommand"]
@@ -61,6 +62,7 @@ class CompareCommand(Command):
         add("--metric", metavar="NAME", help="metric of the test set (accuracy, F1, ..., or the loss)")
         add("--mode", metavar="min|max", help="whether lower or higher is better (known for common metrics)")
         add("--worth", metavar="X", help="the difference that is worth finding, in the metric's unit (0.01)")
+        add("--race", action="store_true", help="no more seeds for a strategy that has clearly lost")
         add("--table", action="store_true", help="the table of what is done; run nothing")
         add("--figure", metavar="FILE", help="write a figure: .png, .svg or .pdf (needs matplotlib)")
 
@@ -72,11 +74,13 @@ class CompareCommand(Command):
         resources = _resources(options)
         worth = _worth(options.worth)
         _check_figure(options.figure)
-        failed = [] if options.table else _run(plan, jobs, resources)
-        comparison = _comparison(plan, options, worth)
+        race = _race(plan, options)
+        failed = [] if options.table else _run(plan, jobs, resources, race)
+        comparison = _comparison(plan, options, worth, race)
         from hf_strategies.files import write_json
 
-        write_json(plan.folder / "comparison_results.json", comparison_data(comparison))
+        with plan.alone():  # of several processes that end together
+            write_json(plan.folder / "comparison_results.json", comparison_data(comparison))
         lines = [comparison_text(comparison, terminal_width()), "", f"wrote {plan.folder}/comparison_results.json"]
         if options.figure is not None:
             from hf_strategies.report.comparison.figure import draw_comparison
@@ -108,7 +112,19 @@ def _plan(options: Namespace) -> "Plan":
     )
 
 
-def _run(plan: "Plan", jobs: int, resources: "Resources | None") -> list[object]:
+def _race(plan: "Plan", options: Namespace) -> "Race | None":
+    from hf_strategies.experiments.race import Race, is_greater_better
+
+    if not options.race:
+        return None
+    if options.launcher is not None:
+        raise StrategyError("--race with --launcher: all jobs are submitted at once, so give one or the other")
+    if options.metric is not None:  # before any run, and not in the midst of them
+        is_greater_better(f"test_{options.metric.removeprefix('test_').removeprefix('eval_')}", options.mode)
+    return Race(plan, options.metric, options.mode)
+
+
+def _run(plan: "Plan", jobs: int, resources: "Resources | None", race: "Race | None") -> list[object]:
     from hf_strategies.experiments.runner import Runner, check_flags
 
     check_flags(plan)
@@ -117,7 +133,7 @@ def _run(plan: "Plan", jobs: int, resources: "Resources | None") -> list[object]
         from hf_strategies.experiments.submission import submit
 
         return list(submit(plan, resources))
-    return list(Runner(plan, jobs).run())
+    return list((Runner(plan, jobs) if race is None else Runner(plan, jobs, needless=race.needless)).run())
 
 
 def _resources(options: Namespace) -> "Resources | None":
@@ -138,21 +154,20 @@ def _resources(options: Namespace) -> "Resources | None":
     return Resources(**{**given, **numbers})
 
 
-def _comparison(plan: "Plan", options: Namespace, worth: float | None) -> "Comparison":
+def _comparison(plan: "Plan", options: Namespace, worth: float | None, race: "Race | None") -> "Comparison":
+    from hf_strategies.comparison.race import raced_records
     from hf_strategies.comparison.summary import summarize
+    from hf_strategies.experiments.race import is_greater_better
     from hf_strategies.experiments.results import choose_metric, read_records
-    from hf_strategies.stopping.metric import direction
 
     metric = choose_metric(plan.runs, options.metric)
-    name = metric.partition("_")[2]
-    try:
-        mode = direction(name, options.mode)
-    except StrategyError as mistake:
-        raise StrategyError(f"{mistake} (--mode min, or --mode max)") from None
+    is_greater = is_greater_better(metric, options.mode)
     records = read_records(plan.runs, metric)
+    lost = {} if race is None else race.lost(records, metric)
+    records = raced_records(records, lost, plan.seeds)
     order = {name: place for place, name in enumerate(plan.strategies)}
     records.sort(key=lambda record: order[record.strategy])
-    return summarize(records, metric=metric, greater_is_better=mode == "max", worth=worth)
+    return summarize(records, metric=metric, greater_is_better=is_greater, worth=worth, raced=lost)
 
 
 def _number(flag: str, text: str, low: int, high: int) -> int:

@@ -1,11 +1,12 @@
 """The result of one run of a comparison."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hf_strategies.errors import StrategyError
 
-__all__ = ["RunRecord"]
+__all__ = ["RunRecord", "example_differences"]
 
 
 @dataclass(frozen=True)
@@ -32,3 +33,14 @@ class RunRecord:
                 f"the metric of {self.strategy}, seed {self.seed}, is {self.value}: compare another metric, or leave"
                 " the strategy out"
             )
+
+
+def example_differences(pairs: Sequence[tuple[RunRecord, RunRecord]], sign: float) -> list[list[float]] | None:
+    """Return ``sign`` times the differences of the test examples of each pair; None where a run has none."""
+    rows: list[list[float]] = []
+    for first, second in pairs:
+        ours, theirs = first.examples, second.examples
+        if ours is None or theirs is None or len(ours) != len(theirs) or (rows and len(ours) != len(rows[0])):
+            return None
+        rows.append([sign * (b - a) for a, b in zip(ours, theirs, strict=True)])
+    return rows or None

@@ -1,11 +1,12 @@
 """A comparison of strategies with the first: means, paired differences, wins, cost, and a sentence for each."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
 from hf_strategies.comparison.paired import Difference, more_seeds, paired_difference
-from hf_strategies.comparison.record import RunRecord
+from hf_strategies.comparison.race import RACE_LEVEL
+from hf_strategies.comparison.record import RunRecord, example_differences
 from hf_strategies.errors import StrategyError
 
 __all__ = ["Challenger", "Comparison", "Strategy", "summarize"]
@@ -29,13 +30,15 @@ class Strategy:
 class Challenger:
     """A strategy beside the first one, over the seeds that both have; a positive difference is better.
 
-    ``wins`` is the share of these seeds at which it is better, a tie counting half.
+    ``wins`` is the share of these seeds at which it is better, a tie counting half. ``raced`` tells that a race has
+    ended it, after these seeds; its interval is then that of the race.
     """
 
     name: str
     difference: Difference
     wins: float
     sentence: str
+    raced: bool = False
 
 
 @dataclass(frozen=True)
@@ -56,13 +59,19 @@ class Comparison:
 
 
 def summarize(
-    records: Sequence[RunRecord], *, metric: str, greater_is_better: bool = True, worth: float | None = None
+    records: Sequence[RunRecord],
+    *,
+    metric: str,
+    greater_is_better: bool = True,
+    worth: float | None = None,
+    raced: Collection[str] = (),
 ) -> Comparison:
     """Compare strategies, in the order in which they come, with the first.
 
     ``worth`` is the difference that is worth finding, in the unit of the metric; by default 0.01 of a metric between
     0 and 1, and otherwise the difference that was found. With several challengers the intervals hold together
-    (Bonferroni: each has the level 1 - 0.05 / k). Raises `StrategyError` for fewer than two strategies, for two
+    (Bonferroni: each has the level 1 - 0.05 / k); those of the strategies in ``raced``, which a race has ended, have
+    the level of the race. Raises `StrategyError` for fewer than two strategies, for two
     results of one strategy and seed, and where two strategies share no seed.
 
     >>> runs = [RunRecord(name, seed, value, 10, 1.0, 1e9) for name, values in
@@ -80,21 +89,31 @@ def summarize(
     level = 1.0 - 0.05 / (len(names) - 1)
     sign = 1.0 if greater_is_better else -1.0
     wanted = worth if worth is not None else 0.01 if is_ratio else None
-    words = _Words(names[0], scale, unit, len(names) - 1)
-    challengers = tuple(
-        _challenger(by_name[names[0]], by_name[name], sign, level, wanted, words) for name in names[1:]
-    )
+    first, count = by_name[names[0]], len(names) - 1
+    words = {False: _Words(names[0], scale, unit, count), True: _Words(names[0], scale, unit, count, RACE_LEVEL)}
+    challengers = tuple(_challenger(first, by_name[name], sign, wanted, words[name in raced]) for name in names[1:])
     return Comparison(metric, greater_is_better, strategies, challengers, scale, unit, level)
 
 
 @dataclass(frozen=True)
 class _Words:
-    """What all sentences share: the name of the first strategy, the unit, and how many intervals there are."""
+    """What sentences share: the name of the first strategy, the unit, how many intervals there are, their level."""
 
     first: str
     scale: float
     unit: str
     count: int
+    together: float = 0.95
+
+    @property
+    def level(self) -> float:
+        """The level of each interval."""
+        return 1.0 - (1.0 - self.together) / self.count
+
+    @property
+    def is_race(self) -> bool:
+        """Whether the intervals are those of a race."""
+        return self.together == RACE_LEVEL
 
 
 def _by_seed(records: Sequence[RunRecord], name: str) -> dict[int, RunRecord]:
@@ -117,39 +136,27 @@ def _challenger(
     first: dict[int, RunRecord],
     other: dict[int, RunRecord],
     sign: float,
-    level: float,
     worth: float | None,
     words: _Words,
 ) -> Challenger:
     seeds = [seed for seed in first if seed in other]
     differences = [sign * (other[seed].value - first[seed].value) for seed in seeds]
-    found = paired_difference(differences, _examples(first, other, seeds, sign), level)
+    examples = example_differences([(first[seed], other[seed]) for seed in seeds], sign)
+    found = paired_difference(differences, examples, words.level)
     wins = sum(1.0 if each > 0 else 0.5 if each == 0 else 0.0 for each in differences) / len(differences)
     name = next(iter(other.values())).strategy
-    return Challenger(name, found, wins, _sentence(name, found, words, worth, level))
+    return Challenger(name, found, wins, _sentence(name, found, words, worth), words.is_race)
 
 
-def _examples(
-    first: dict[int, RunRecord], other: dict[int, RunRecord], seeds: Sequence[int], sign: float
-) -> list[list[float]] | None:
-    """Return the differences of the test examples at each seed; None where some run does not tell them."""
-    rows: list[list[float]] = []
-    for seed in seeds:
-        ours, theirs = first[seed].examples, other[seed].examples
-        if ours is None or theirs is None or len(ours) != len(theirs) or (rows and len(ours) != len(rows[0])):
-            return None
-        rows.append([sign * (b - a) for a, b in zip(ours, theirs, strict=True)])
-    return rows or None
-
-
-def _sentence(name: str, found: Difference, words: _Words, worth: float | None, level: float) -> str:
+def _sentence(name: str, found: Difference, words: _Words, worth: float | None) -> str:
     """Say what the data support, and no more."""
     if found.low is None or found.high is None:
         return f"one seed tells nothing of the noise between seeds: {name} and {words.first} need at least two"
     low, high = found.low * words.scale, found.high * words.scale
     covers = " and test examples" if found.over_examples else ""
     together = "" if words.count == 1 else f", all {words.count} together"
-    interval = f"95 % interval over {found.seeds} seeds{covers}{together}"
+    ended = ", after which the race has ended for it" if words.is_race else ""
+    interval = f"{100 * words.together:g} % interval over {found.seeds} seeds{covers}{together}{ended}"
     if low > 0 or high < 0:
         word, (near, far) = ("better", (low, high)) if low > 0 else ("worse", (-high, -low))
         return f"{name} is {word} than {words.first} by {_range(near, far, words.unit)} ({interval})"
@@ -158,7 +165,7 @@ def _sentence(name: str, found: Difference, words: _Words, worth: float | None, 
     wanted = worth if worth is not None else abs(found.mean)
     if not wanted:
         return line
-    seeds = more_seeds(found, wanted, level=level)
+    seeds = more_seeds(found, wanted, level=words.level)
     of = _number(wanted * words.scale, words.unit)
     if seeds is None:
         why = "the test set has too few examples" if found.fixed else "that is too small"

@@ -2,10 +2,13 @@
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock
 
 from hf_strategies.errors import StrategyError, did_you_mean
 from hf_strategies.files import read_json, write_json, write_text
@@ -17,6 +20,7 @@ __all__ = ["Plan", "Run", "read_plan", "read_seeds", "read_strategies"]
 SETTINGS = "comparison.json"
 """The file of a comparison's folder with its task and strategies."""
 
+_LOCK = "_comparison.lock"
 _OURS = ("output_dir", "overwrite_output_dir", "resume_from_checkpoint", "seed", "config")
 _FOLDS = ("folds", "fold")
 _RANGE = re.compile(r"(\d{1,9})\.\.(\d{1,9})")
@@ -76,32 +80,39 @@ class Plan:
 
         Seeds and strategies may be added to a comparison. What has been run may not change.
         """
-        known = read_json(self.folder / SETTINGS)
-        before = known if isinstance(known, dict) else {}
-        if before:
-            _refuse_change("the recipe", before.get("recipe"), self.recipe, self.folder)
-            _refuse_changes("the task", before.get("task", {}), self.task, self.folder)
-            _refuse_change("the number of folds", before.get("folds"), self.folds, self.folder)
-        strategies = dict(before.get("strategies", {}))
-        for name, flags in self.strategies.items():
-            if name in strategies:
-                _refuse_changes(f"strategy {name}", strategies[name], flags, self.folder)
-        seeds = sorted({*before.get("seeds", ()), *self.seeds})
+        with self.alone():
+            known = read_json(self.folder / SETTINGS)
+            before = known if isinstance(known, dict) else {}
+            if before:
+                _refuse_change("the recipe", before.get("recipe"), self.recipe, self.folder)
+                _refuse_changes("the task", before.get("task", {}), self.task, self.folder)
+                _refuse_change("the number of folds", before.get("folds"), self.folds, self.folder)
+            strategies = dict(before.get("strategies", {}))
+            for name, flags in self.strategies.items():
+                if name in strategies:
+                    _refuse_changes(f"strategy {name}", strategies[name], flags, self.folder)
+            seeds = sorted({*before.get("seeds", ()), *self.seeds})
+            strategies |= {name: dict(flags) for name, flags in self.strategies.items()}
+            content: dict[str, Any] = {
+                "recipe": self.recipe,
+                "task": dict(self.task),
+                "strategies": strategies,
+                "seeds": seeds,
+            }
+            if self.folds is not None:
+                content["folds"] = self.folds
+            write_json(self.folder / SETTINGS, content)
+            for name, flags in self.strategies.items():
+                self.flags_of(name).parent.mkdir(exist_ok=True)
+                # JSON is YAML, in which a text cannot be taken for a number.
+                write_text(self.flags_of(name), json.dumps({**self.task, **flags}, indent=2) + "\n")
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep other processes from writing into the comparison's own files meanwhile; runs have claims."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        strategies |= {name: dict(flags) for name, flags in self.strategies.items()}
-        content: dict[str, Any] = {
-            "recipe": self.recipe,
-            "task": dict(self.task),
-            "strategies": strategies,
-            "seeds": seeds,
-        }
-        if self.folds is not None:
-            content["folds"] = self.folds
-        write_json(self.folder / SETTINGS, content)
-        for name, flags in self.strategies.items():
-            self.flags_of(name).parent.mkdir(exist_ok=True)
-            # JSON is YAML, in which a text cannot be taken for a number.
-            write_text(self.flags_of(name), json.dumps({**self.task, **flags}, indent=2) + "\n")
+        with FileLock(self.folder / _LOCK):
+            yield
 
 
 def read_plan(

@@ -15,7 +15,6 @@ waits for the job; the logs lie in --log_dir.
 """
 
 import argparse
-import os
 import sys
 from dataclasses import dataclass
 from importlib import import_module
@@ -33,15 +32,8 @@ class Training:
 
     def __call__(self) -> None:
         """Tell torch which process this is, as torchrun does, and train."""
-        job = submitit.JobEnvironment()
-        os.environ.update(
-            RANK=str(job.global_rank),
-            LOCAL_RANK=str(job.local_rank),
-            WORLD_SIZE=str(job.num_tasks),
-            LOCAL_WORLD_SIZE=str(job.num_tasks // job.num_nodes),
-            MASTER_ADDR=job.hostnames[0] if job.num_nodes > 1 else "127.0.0.1",
-            MASTER_PORT=str(20_000 + int("".join(filter(str.isdigit, job.job_id))) % 20_000),
-        )
+        # A process takes the GPU of its rank among all of the machine's, so that it must see all of them.
+        submitit.helpers.TorchDistributedEnvironment().export(set_cuda_visible_devices=False, overwrite=True)
         import_module(f"hf_strategies.recipes.{self.recipe}").main([*self.flags, "--resume_from_checkpoint", "last"])
 
     def checkpoint(self) -> submitit.helpers.DelayedSubmission:

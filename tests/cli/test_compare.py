@@ -44,6 +44,22 @@ def test_a_recipe_is_compared_over_strategies_and_seeds(folder: Path, capsys: py
     assert capsys.readouterr().out.splitlines()[:3] == shown.splitlines()[:3]
 
 
+@pytest.mark.slow
+def test_folds_test_each_row_of_the_training_set_once_for_each_seed(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["compare", "task.yaml", *BOTH, "--seeds", "0..1", "--folds", "2"]
+    assert main(words) == 2
+    assert "folds=2 with test_file: a fold is the test set" in capsys.readouterr().err
+    task = (folder / "task.yaml").read_text().splitlines()
+    (folder / "task.yaml").write_text("\n".join(line for line in task if not line.startswith("test_file")))
+    assert main([*words, "--jobs", "2"]) == 0
+    assert "over 2 seeds and test examples" in capsys.readouterr().out
+    texts = [json.loads(line)["text"] for file in folder.glob("runs/*/step/seed_1/fold_*/predictions.jsonl")
+             for line in file.read_text().splitlines()]  # fmt: skip
+    assert sorted(texts) == sorted(row["text"] for row in reviews(60, 0))
+
+
 def test_a_flag_that_no_recipe_has_is_told_before_a_run_begins(folder: Path, mistake: Callable[..., str]) -> None:
     (folder / "wrong.yaml").write_text("lr_scheduler_typ: linear\n")
     told = mistake("compare", "task.yaml", "--strategies", "linear.yaml", "wrong.yaml")
@@ -76,6 +92,9 @@ def mistake(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
         (["--strategies", "linear.yaml", "step.yaml", "--figure", "x.gif"], "x.gif has no ending of a figure"),
         (["--strategies", "linear.yaml", "step.yaml", "--table"], "no metric of all runs that are done"),
         (["--strategis", "linear.yaml"], "unknown flag --strategis"),
+        ([*BOTH, "--race", "--launcher", "submitit"], "--race with --launcher: all jobs are submitted at once"),
+        ([*BOTH, "--race", "--metric", "strange"], "(--mode min, or --mode max)"),
+        ([*BOTH, "--folds", "1"], "--folds 1: give a number from 2 to 1000"),
         ([*BOTH, "--gpus", "1"], "--gpus has no effect without --launcher submitit"),
         ([*BOTH, "--launcher", "slurm"], "--launcher slurm: known: 'submitit'"),
         ([*BOTH, "--launcher", "submitit", "--cluster", "locl"], "--cluster locl: did you mean 'local'"),
@@ -98,6 +117,8 @@ def test_the_table_of_fakes_has_names_values_and_the_direction_of_the_metric(
     higher = capsys.readouterr().out
     assert "test_accuracy, points" in higher
     assert "(higher is better)" in higher
+    assert main([*words, "--output_dir", "out", "--race"]) == 0
+    assert capsys.readouterr().out == higher  # neither has lost
     assert main([*words, "--output_dir", "out", "--mode", "min"]) == 0
     assert "lower is better" in capsys.readouterr().out
     data = json.loads((tmp_path / "out" / "comparison_results.json").read_text())

@@ -1,6 +1,7 @@
 """What a comparison is made of: tasks, strategies, seeds; each mistake by its words."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,13 @@ def test_with_folds_each_seed_has_a_run_for_each(task: str) -> None:
     made.write()
     with pytest.raises(StrategyError, match="the number of folds is 2, and now it is None"):
         plan(task, "a.yaml", "no_epochs").write()
+
+
+def test_plans_that_are_written_at_once_are_all_there(task: str) -> None:
+    plans = [plan(task, "a.yaml", "no_epochs", seeds=str(seed)) for seed in range(12)]
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(Plan.write, plans))
+    assert json.loads(Path("out/comparison.json").read_text())["seeds"] == list(range(12))
 
 
 def test_a_preset_is_a_strategy_by_its_name() -> None:

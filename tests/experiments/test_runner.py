@@ -8,7 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from hf_strategies.experiments.plan import Plan, read_seeds
+from hf_strategies.experiments.race import Race
+from hf_strategies.experiments.results import read_records
+from hf_strategies.experiments.runner import Runner, is_done
 from tests.experiments.fakes import runs_of, start, table_of, trainings_of
+from tests.experiments.programs.compare_fakes import command
 
 
 @pytest.fixture(scope="module")
@@ -100,3 +105,17 @@ def test_a_run_that_fails_is_told_and_the_others_are_made(tmp_path: Path) -> Non
     assert process.returncode == 1
     assert "first seed 1: failed with exit code 1: FileExistsError" in error
     assert trainings_of(tmp_path, "0..1") == {"first 0": 1, "second 0": 1, "first 1": 0, "second 1": 1}
+
+
+def test_a_race_makes_no_more_seeds_of_a_strategy_that_has_lost(tmp_path: Path) -> None:
+    strategies = {"first": {"mean": 0.7, "takes": 0.01}, "second": {"mean": 0.2, "takes": 0.01}}
+    plan = Plan("fake", {}, strategies, read_seeds("0..6"), tmp_path)
+    plan.write()
+    race = Race(plan)
+    assert Runner(plan, 1, command, needless=race.needless).run() == []
+    made = [run for run in plan.runs if is_done(run)]
+    records = read_records(plan.runs, "test_accuracy")
+    count = race.lost(records, "test_accuracy")["second"]
+    assert count < 7
+    assert [run.seed for run in made if run.strategy == "second"] == list(range(count))
+    assert sum(run.strategy == "first" for run in made) == 7

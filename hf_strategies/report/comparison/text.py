@@ -55,5 +55,6 @@ def _row(strategy: Strategy, beside: Challenger | None, comparison: Comparison) 
         found = beside.difference
         known = found.low is not None and found.high is not None
         interval = f"[{scale * (found.low or 0):+.2f}, {scale * (found.high or 0):+.2f}]" if known else "-"
+        interval += " (99.9 %)" if beside.raced else ""
         cells += [f"{scale * found.mean:+.2f}", interval, f"{100 * beside.wins:.0f} %"]
     return [*cells, f"{strategy.steps:.0f}", duration(strategy.seconds), f"{strategy.flops:.3g}"]
