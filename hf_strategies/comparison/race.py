@@ -1,10 +1,10 @@
 """The race: a strategy that has clearly lost against the first one gets no further seeds.
 
 After each seed from the third on, in the order of the list, the interval of the paired difference is looked at. A
-strategy whose interval lies below zero has lost. Looking often at an interval of 95 % would drop equal strategies far
-too often, so that these looks have 99.9 %, as in trials of medicine that may end early (Haybittle 1971; Peto et al.
-1976); with so strict a limit the interval at the end may stay as it is. Dodge et al. 2020 (arXiv:2002.06305) stop single
-runs that begin badly; that picks the best of many seeds, and would bias a comparison of means.
+strategy whose interval lies below zero has lost. Looking often at an interval of 95 % would drop equal strategies
+far too often, so that these looks have 99.9 %, as in trials of medicine that may end early (Haybittle 1971; Peto et
+al. 1976); with so strict a limit the interval at the end may stay as it is. Dodge et al. 2020 (arXiv:2002.06305)
+stop single runs that begin badly; that picks the best of many seeds, and would bias a comparison of means.
 """
 
 from collections.abc import Mapping, Sequence
