@@ -12,6 +12,7 @@ _REAL = (*NOT_NUMBERS, *NOT_FINITE, "1e300")
 KINDS: Mapping[str, Sequence[str]] = {
     "count": (*_WHOLE, "0", "-1", "-2147483649"),
     "count or zero": (*_WHOLE, "-1", "-2"),
+    "two or more": (*_WHOLE, "0", "1", "-1"),
     "steps or -1": (*_WHOLE, "0", "-2", "-100"),
     "seed": (*_WHOLE, "-1", "4294967296"),
     "rank": (*_WHOLE, "-2"),
@@ -28,6 +29,8 @@ KINDS: Mapping[str, Sequence[str]] = {
 
 NUMBERS: Mapping[str, str] = {
     "validation_fraction": "share",
+    "folds": "two or more",
+    "fold": "count or zero",
     "max_train_samples": "count",
     "max_eval_samples": "count",
     "max_test_samples": "count",
