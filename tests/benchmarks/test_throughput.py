@@ -25,8 +25,6 @@ def test_utilisation_is_the_share_of_the_peak() -> None:
 
 
 @pytest.mark.slow
-
-
 def test_a_line_of_the_table_is_measured_in_the_precision_of_this_machine(checkout: Path) -> None:
     sizes = {"layers": 1, "hidden": 64, "steps": 3, "skip": 1, "length": 8, "batch": 2, "compiled": "off"}
     words = [word for name, value in sizes.items() for word in (f"--{name}", str(value))]

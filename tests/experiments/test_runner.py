@@ -87,8 +87,6 @@ def test_a_signal_ends_what_trains_and_the_claims(number: signal.Signals, code: 
 
 
 @pytest.mark.slow
-
-
 def test_a_finished_comparison_makes_no_run(tmp_path: Path) -> None:
     start(tmp_path, seeds="0..1").communicate(timeout=60)
     before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/seed_*/*")}

@@ -23,8 +23,6 @@ def test_commands_schedules_and_callbacks_are_measured(checkout: Path) -> None:
 
 
 @pytest.mark.slow
-
-
 def test_a_checkout_beside_itself_loads_the_same_modules(checkout: Path) -> None:
     done = run(checkout, *SMALL, "--beside", str(checkout))
     assert done.returncode == 0, done.stderr
