@@ -7,22 +7,32 @@ import struct
 import subprocess
 import sys
 import termios
+from collections.abc import Mapping
 from pathlib import Path
 
 __all__ = ["in_terminal"]
 
 
-def in_terminal(*words: str, columns: int = 80, folder: Path | None = None) -> str:
-    """Run Python with the arguments ``words`` in a terminal, and return all that it writes there."""
+# What these say would be shown otherwise; continuous integration sets some of them for everything that it runs.
+LOOKS = ("CI", "COLUMNS", "FORCE_COLOR", "LINES", "NO_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE")
+
+
+def in_terminal(
+    *words: str, columns: int = 80, folder: Path | None = None, variables: Mapping[str, str] | None = None
+) -> str:
+    """Run Python with the arguments ``words`` in a terminal, and return all that it writes there.
+
+    The program sees the ``variables`` beside those of the tests, and none of ``LOOKS`` unless it is among them.
+    """
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-    environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+    environment = {name: value for name, value in os.environ.items() if name not in LOOKS}
     process = subprocess.Popen(
         [sys.executable, *words],
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,
-        env=environment | {"TERM": "xterm", "PYTHONIOENCODING": "utf-8"},
+        env=environment | {"TERM": "xterm", "PYTHONIOENCODING": "utf-8"} | dict(variables or {}),
         start_new_session=True,
         cwd=folder,
     )

@@ -67,9 +67,8 @@ def test_in_a_file_there_are_rows_and_neither_bars_nor_escapes(flags: list[str])
 
 
 @pytest.mark.slow
-def test_in_continuous_integration_a_terminal_gets_no_bar(flags: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CI", "true")
-    written = in_terminal("-m", "hf_strategies.recipes.text_classification", *flags)
+def test_in_continuous_integration_a_terminal_gets_no_bar(flags: list[str]) -> None:
+    written = in_terminal("-m", "hf_strategies.recipes.text_classification", *flags, variables={"CI": "true"})
     assert steps(written.splitlines()) == [2, 4, 6]
     assert "\r" not in written
 
