@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from benchmarks import averaging
 
 
@@ -11,6 +13,7 @@ def test_times_stand_as_the_median_with_the_least_and_the_most() -> None:
     assert averaging.spread([3.0, 1.0, 10.0]) == "3.0 [1.0, 10.0]"
 
 
+@pytest.mark.slow
 def test_each_type_of_weights_has_a_row_for_each_average(checkout: Path) -> None:
     words = ["--layers", "1", "--hidden", "64", "--batch", "1", "--length", "8", "--rounds", "2", "--output", "-"]
     command = [sys.executable, "-m", "benchmarks.averaging", *words]

@@ -131,6 +131,7 @@ def test_a_recipe_in_a_process_of_its_own_decides(
     assert not list(folder.glob("**/_candidate*"))
 
 
+@pytest.mark.slow
 def test_what_the_recipe_says_is_passed_on(
     run: tuple[Path, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -36,6 +36,7 @@ def test_without_optuna_the_remedy_is_one_line(
     check(tmp_path, "search needs optuna: pip install 'hf-strategies[search]'", capsys)
 
 
+@pytest.mark.slow
 def test_a_flag_that_the_recipe_does_not_take_is_named_with_its_row(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -3,12 +3,15 @@
 import subprocess
 import sys
 
+import pytest
+
 from tests.conftest import CHECKOUT
 
 FAULTS = 13
 """The rows of the table, but its sum."""
 
 
+@pytest.mark.slow
 def test_broken_runs_end_as_the_whole_run() -> None:
     command = [sys.executable, "-m", "tests.faults", "--strategy", "early stopping", "--each", "1"]
     done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, timeout=500)

@@ -95,6 +95,7 @@ def test_a_mistake_is_found_before_any_data_is_read(flags: list[str], words: str
         run(tmp_path, ["--train_file", "missing.csv"], *flags)
 
 
+@pytest.mark.slow
 def test_the_command_ends_with_2_and_one_line_before_a_model_is_looked_for(checkout: Path) -> None:
     words = ["--average_weights", "ema(ovr='1ep')", "--model_name_or_path", "no/such-model", "--train_file", "x.csv"]
     command = [sys.executable, "recipes/text_classification.py", *words]

@@ -47,6 +47,7 @@ def test_examples_are_as_they_are_written(recipe: str, page: list[str]) -> None:
     assert [line for line in examples if line not in page] == []
 
 
+@pytest.mark.slow
 def test_all_flags_are_listed_once_on_the_longer_page(checkout: Path) -> None:
     from transformers import TrainingArguments
 

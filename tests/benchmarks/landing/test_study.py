@@ -129,6 +129,7 @@ def test_a_run_writes_a_line_for_each_cell_once(folder: Path) -> None:
         run(Namespace(**{**vars(args), "tasks": ["tof"]}))
 
 
+@pytest.mark.slow
 def test_a_unit_that_fails_leaves_its_traceback_and_the_others_go_on(folder: Path) -> None:
     (folder / "broken.npz").write_bytes(b"no archive")
     args = Namespace(

@@ -14,6 +14,7 @@ def run(checkout: Path, *words: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(command, cwd=checkout, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 def test_commands_schedules_and_callbacks_are_measured(checkout: Path) -> None:
     done = run(checkout, *SMALL)
     assert done.returncode == 0, done.stderr

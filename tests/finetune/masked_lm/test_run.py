@@ -161,6 +161,7 @@ def test_a_mistake_is_told_before_a_model_is_loaded(
     assert not (folder / "never").exists()
 
 
+@pytest.mark.slow
 def test_two_processes_measure_what_one_does(plain: Path, folder: Path) -> None:
     """The blocks are no multiple of two batches of four: some are evaluated twice and must not count twice."""
     flags = [*QUIET, *SMALL, "--do_train", "false", "--do_predict", "false", "--model_name_or_path", str(plain)]

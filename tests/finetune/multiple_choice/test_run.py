@@ -131,6 +131,7 @@ def test_an_unknown_metric_is_told_before_a_model_is_loaded(folder: Path, monkey
     assert not (folder / "never").exists()
 
 
+@pytest.mark.slow
 def test_two_processes_measure_what_one_does(plain: Path, folder: Path) -> None:
     """19 rows are no multiple of two batches of four, so that some are evaluated twice and must not count twice."""
     flags = [*QUIET, "--do_train", "false", "--do_predict", "false", "--model_name_or_path", str(plain)]

@@ -77,6 +77,7 @@ def hot(rows: list[dict[str, Any]], key: str = "labels") -> np.ndarray:
     return np.array([[int(pet in row[key]) for pet in PETS] for row in rows])
 
 
+@pytest.mark.slow
 def test_two_processes_measure_what_one_does_at_one_threshold(
     two: list[dict[str, Any]], one: dict[str, float]
 ) -> None:

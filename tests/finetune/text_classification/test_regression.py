@@ -58,6 +58,7 @@ def one(folder: Path, two: list[dict[str, Any]]) -> dict[str, float]:
     return measure_in_one(folder, FLAGS)
 
 
+@pytest.mark.slow
 def test_two_processes_measure_what_one_does(two: list[dict[str, Any]], one: dict[str, float]) -> None:
     assert [report["world_size"] for report in two] == [2, 2]
     assert two[0]["weights"] == two[1]["weights"]

@@ -351,6 +351,7 @@ def test_sharded_parameters_are_refused(
 # --- two processes --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_in_two_processes_the_same_weights_move_and_both_ranks_have_them(tmp_path: Path) -> None:
     options = json.dumps({"every": 2, "layer_decay": 0.5, "gradient_accumulation_steps": 2})
     first, second = run_in_processes("tests.trainer.programs.layers_on_ranks", tmp_path, options)

@@ -63,6 +63,7 @@ def test_killed_in_a_step_in_an_evaluation_and_around_a_checkpoint(tmp_path: Pat
     check(found)
 
 
+@pytest.mark.slow
 def test_killed_runs_with_averaged_weights_end_with_the_average_of_the_whole_run(tmp_path: Path) -> None:
     kills: Kills = {
         "averaged": [["evaluate", 7], ["save", STOP - 2, 3]],  # there, between the checkpoint and its average
