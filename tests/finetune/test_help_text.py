@@ -11,7 +11,10 @@ from tests.conftest import RECIPES
 from tests.terminal import in_terminal
 
 
-@pytest.fixture(scope="module", params=RECIPES)
+# Each page is a process of its own, of seven seconds: one of them is enough for every day.
+@pytest.fixture(
+    scope="module", params=[RECIPES[0], *(pytest.param(each, marks=pytest.mark.slow) for each in RECIPES[1:])]
+)
 def recipe(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 

@@ -69,7 +69,7 @@ def files_of(placement: str) -> list[str]:
 
 
 @SHARDED_AND_RESUMED
-@pytest.mark.parametrize("placement", ["ddp", "fsdp2"])
+@pytest.mark.parametrize("placement", ["ddp", pytest.param("fsdp2", marks=pytest.mark.slow)])
 def test_in_two_processes_the_average_is_that_of_the_whole_weights(tmp_path: Path, placement: str) -> None:
     check(placement, tmp_path, "few")
 
