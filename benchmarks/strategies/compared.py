@@ -131,7 +131,8 @@ def report(folder: Path, tasks: Sequence[str], seeds: str) -> str:
             found[task] = (json.loads((folder / task / "comparison_results.json").read_text(encoding="utf-8")), text)
     if not found:
         raise StrategyError(f"folder={str(folder)!r} has no comparison: run some before --table")
-    head = f"# Strategies of the recipes\n\n`python -m benchmarks.strategies.compared --seeds {seeds}`"
+    command = f"python -m benchmarks.strategies.compared --tasks {' '.join(found)} --seeds {seeds}"
+    head = f"# Strategies of the recipes\n\n`{command}`"
     return f"{head}\n\n{machine('the cores are shared by the runs')}\n\n{document(found)}"
 
 
